@@ -103,7 +103,14 @@ export class GraphBuilder {
     if (inputs.length < least || inputs.length > most) {
       throw new SheafError("internal", `${type} "${name}" takes ${least} to ${most} inputs, got ${inputs.length}.`);
     }
-    const inferred = rule.infer({ op: type, name, inputs, attributes, outputCount, constant: (i) => this.#initializers.get(inputs[i]?.name ?? "") });
+    const inferred = rule.infer({
+      op: type,
+      name,
+      inputs,
+      attributes,
+      outputCount,
+      constant: (i) => this.#initializers.get(inputs[i]?.name ?? ""),
+    });
     const outputs = inferred.map((o) => this.#define(name, o.dtype, o.shape));
     this.#nodes.push({
       op: type,

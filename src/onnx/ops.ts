@@ -136,7 +136,11 @@ export function intAttribute(attributes: Readonly<Record<string, Attribute>>, ke
 }
 
 /** An integer-list attribute with its default. */
-export function intsAttribute(attributes: Readonly<Record<string, Attribute>>, key: string, fallback: readonly number[]): readonly number[] {
+export function intsAttribute(
+  attributes: Readonly<Record<string, Attribute>>,
+  key: string,
+  fallback: readonly number[],
+): readonly number[] {
   const value = attributes[key];
   return Array.isArray(value) ? (value as readonly number[]) : fallback;
 }
@@ -198,7 +202,9 @@ export const opRules: { readonly [O in OpType]: OpRule } = {
   Sqrt: unary,
   Cast: {
     arity: [1, 1],
-    infer: (c) => [{ dtype: dtypeByOnnxNumber[intAttribute(c.attributes, "to", 0)] ?? fail(c, "unknown target dtype"), shape: input(c, 0).shape }],
+    infer: (c) => [
+      { dtype: dtypeByOnnxNumber[intAttribute(c.attributes, "to", 0)] ?? fail(c, "unknown target dtype"), shape: input(c, 0).shape },
+    ],
   },
   Clip: { arity: [1, 3], infer: (c) => [input(c, 0)] },
 
@@ -327,7 +333,11 @@ export const opRules: { readonly [O in OpType]: OpRule } = {
     arity: [1, 1],
     infer: (c) => {
       const { dtype, shape } = input(c, 0);
-      const perm = intsAttribute(c.attributes, "perm", shape.map((_, i) => shape.length - 1 - i));
+      const perm = intsAttribute(
+        c.attributes,
+        "perm",
+        shape.map((_, i) => shape.length - 1 - i),
+      );
       return [{ dtype, shape: perm.map((axis) => shape[axis] ?? fail(c, `no axis ${axis}`)) }];
     },
   },

@@ -1,8 +1,8 @@
 /** Graph to the ONNX protobuf format. With `read.ts`, the only place that knows protobuf. */
 import { create, toBinary } from "@bufbuild/protobuf";
 import {
-  AttributeProto_AttributeType,
   type AttributeProto,
+  AttributeProto_AttributeType,
   AttributeProtoSchema,
   GraphProtoSchema,
   ModelProtoSchema,
@@ -10,8 +10,8 @@ import {
   OperatorSetIdProtoSchema,
   StringStringEntryProtoSchema,
   type TensorProto,
-  TensorShapeProto_DimensionSchema,
   TensorProtoSchema,
+  TensorShapeProto_DimensionSchema,
   type ValueInfoProto,
   ValueInfoProtoSchema,
 } from "onnx-buf";
@@ -49,7 +49,10 @@ function valueInfo(value: Value, batchAxis: string | undefined): ValueInfoProto 
           shape: {
             dim: value.shape.map((extent, axis) =>
               create(TensorShapeProto_DimensionSchema, {
-                value: batchAxis !== undefined && axis === 0 ? { case: "dimParam", value: batchAxis } : { case: "dimValue", value: BigInt(extent) },
+                value:
+                  batchAxis !== undefined && axis === 0
+                    ? { case: "dimParam", value: batchAxis }
+                    : { case: "dimValue", value: BigInt(extent) },
               }),
             ),
           },
