@@ -1,0 +1,18 @@
+import type { ViteUserConfig } from "vitest/config";
+
+/** Where `CI=true` leaves the results for scripts/testSummary.mjs; in a folder that git ignores. */
+const resultsFile = "node_modules/.cache/sheaf/test-results.json";
+
+const config: ViteUserConfig = {
+  test: {
+    include: ["src/**/*.test.ts", "test/**/*.test.ts"],
+    globalSetup: ["test/globalSetup.ts"],
+    pool: "forks",
+    maxWorkers: 2,
+    testTimeout: 60_000,
+    hookTimeout: 60_000,
+    reporters: process.env.CI ? ["default", ["json", { outputFile: resultsFile }]] : ["default"],
+  },
+};
+
+export default config;
