@@ -1,0 +1,90 @@
+/** Confusion matrix of one head: what each class was taken for. */
+import { percent } from "../format.ts";
+import { el, type Markup } from "../markup.ts";
+import type { HeadReport, ReportData } from "../reportData.ts";
+import { rowSums } from "../statistics.ts";
+import { type ChartOptions, figure, label, tip, wideWidth } from "./frame.ts";
+import { grid } from "./grid.ts";
+
+/**
+ * Shade = share of the true class's samples; right answers (the diagonal) and wrong ones have a colour each.
+ * Counts stand in the cells while these are large enough; empty cells are left blank.
+ * @returns an `svg` element; the empty string when the head has no confusion matrix
+ */
+export function confusionChart(data: Pick<ReportData, "dataSet">, head: HeadReport, options: ChartOptions = {}): string {
+  const { confusion } = head;
+  if (confusion === undefined) return "";
+  const { classes } = data.dataSet;
+  const frame = grid({ width: options.width ?? wideWidth, rowLabels: classes, columnLabels: classes, rightSpace: 8, topSpace: 22 });
+  const { left, top, cellWidth } = frame;
+  const totals = rowSums(confusion);
+  const numbers = cellWidth >= 24;
+
+  const cells: Markup[] = [];
+  confusion.forEach((row, truth) => {
+    row.forEach((value, predicted) => {
+      if (value === 0) return;
+      const share = value / (totals[truth] ?? 1);
+      const right = truth === predicted;
+      const opacity = shade(share, right);
+      const x = left + predicted * cellWidth;
+      const y = top + truth * cellWidth;
+      const words = right
+        ? `${classes[truth]}: ${value} of ${totals[truth]} right (${percent(share)})`
+        : `${classes[truth]} taken for ${classes[predicted]}: ${value} of ${totals[truth]} (${percent(share)})`;
+      cells.push(
+        el(
+          "g",
+          {},
+          tip(words),
+          el("rect", { x, y, width: cellWidth, height: cellWidth, class: right ? "f-right" : "f-wrong", "fill-opacity": opacity }),
+          numbers &&
+            label(x + cellWidth / 2, y + cellWidth / 2 + 4, String(value), {
+              class: opacity > 0.55 ? "cell on" : "cell",
+              anchor: "middle",
+            }),
+        ),
+      );
+    });
+  });
+
+  return figure(
+    {
+      id: `confusion-${head.id}`,
+      title: `Confusion matrix of ${head.label}`,
+      description: `Rows: true class. Columns: predicted class. ${percent(head.accuracy)} of the test samples lie on the diagonal.`,
+      width: frame.width,
+      height: frame.bottom + 8,
+      fixed: frame.fixed,
+    },
+    label((left + frame.right) / 2, 12, "predicted class", { class: "tick", anchor: "middle" }),
+    el(
+      "text",
+      { transform: `translate(11 ${Math.round((top + frame.bottom) / 2)}) rotate(-90)`, class: "tick", "text-anchor": "middle" },
+      "true class",
+    ),
+    el("rect", { x: left, y: top, width: frame.right - left, height: frame.bottom - top, class: "plane" }),
+    cells,
+    rules(frame.left, frame.right, top, frame.bottom, cellWidth, classes.length),
+    frame.markup,
+  );
+}
+
+/** Square root for wrong answers: one in a hundred must still be seen. */
+function shade(share: number, right: boolean): number {
+  return Math.max(0.04, right ? 0.9 * share : Math.min(0.95, Math.sqrt(share) * 1.2));
+}
+
+/** Lines between the cells, every tenth a little stronger when there are many. */
+function rules(left: number, right: number, top: number, bottom: number, size: number, count: number): Markup {
+  let fine = "";
+  let strong = "";
+  for (let i = 0; i <= count; i++) {
+    const path = `M${left} ${top + i * size}H${right}M${left + i * size} ${top}V${bottom}`.replace(/\d+\.\d+/g, (text) =>
+      String(Math.round(Number(text) * 100) / 100),
+    );
+    if (count > 20 && i % 10 === 0) strong += path;
+    else fine += path;
+  }
+  return el("g", {}, el("path", { d: fine, class: "grid" }), strong !== "" && el("path", { d: strong, class: "axis" }));
+}

@@ -1,0 +1,339 @@
+/**
+ * What a report is made of: plain, JSON-able facts of one run. A run writes them to `report.json` in its directory,
+ * and the page, its charts and the model card are pure functions of them. Accuracies and shares are fractions, 0 to 1.
+ */
+import { z } from "zod";
+import { SheafError } from "../util/errors.ts";
+
+/** Version of the shape below; a change that old readers cannot follow gets a new number. */
+export const reportFormat = "sheaf-report/1";
+
+/** The three heads of a global model, and the two controls that were trained with all classes. */
+export type HeadId = "central" | "slim" | "H0" | "H1" | "H2";
+
+/** One classifier over all classes, evaluated on the test samples. */
+export interface HeadReport {
+  readonly id: HeadId;
+  readonly label: string;
+  /** Share of test samples classified correctly. */
+  readonly accuracy: number;
+  /** One per class, in the order of `dataSet.classes`; null where a class has no test sample. */
+  readonly perClassAccuracy?: readonly (number | null)[];
+  /** Counts; row = true class, column = predicted class. */
+  readonly confusion?: readonly (readonly number[])[];
+  /** Parameters of the whole classifier. */
+  readonly parameters: number;
+  readonly note?: string;
+}
+
+export type TimelineKind = "download" | "train" | "statistics" | "upload";
+
+/** Something that a device did, in seconds of the virtual clock. */
+export interface TimelineSegment {
+  readonly kind: TimelineKind;
+  readonly startSeconds: number;
+  readonly endSeconds: number;
+}
+
+/** Multiply-adds that Sheaf made a device do; a training step counts as three forward passes. */
+export interface DeviceCompute {
+  readonly trainOwnMacs: number;
+  readonly trainBackgroundMacs: number;
+  readonly statisticsMacs: number;
+  readonly settleMacs?: number;
+}
+
+/** `harvested`: in the global model. `rejected`: came back and failed the gate. `lost`: never came back. */
+export type DeviceStatus = "harvested" | "rejected" | "lost";
+
+/** One device: what it is, what it was given, what it did. */
+export interface DeviceReport {
+  readonly id: string;
+  readonly profile: string;
+  readonly macsPerSecond: number;
+  readonly memoryBytes: number;
+  readonly bandwidthBitsPerSecond: number;
+  /** Class ids, positions in `dataSet.classes`. */
+  readonly taskSet: readonly number[];
+  /** Width factor of each layer that has one; a single entry when uniform. */
+  readonly widths: readonly number[];
+  /** Per sample, forward. */
+  readonly submodelMacs: number;
+  readonly submodelParameters: number;
+  readonly ownSamples: number;
+  readonly backgroundSamples: number;
+  readonly epochs: number;
+  readonly compute: DeviceCompute;
+  /** Training the full target on the device's own samples for the same epochs: what the device was spared. */
+  readonly fullTargetMacs: number;
+  /** `fullTargetMacs` over the sum of `compute`. */
+  readonly ratio: number;
+  /** Accuracy of the sub-model among the device's own classes and "other"; absent if it was not evaluated. */
+  readonly ownClassAccuracy?: number;
+  readonly bytesDown: number;
+  readonly bytesUp: number;
+  /** Peak memory that the planner expects, and what the device may use. */
+  readonly memoryEstimateBytes: number;
+  readonly memoryLimitBytes: number;
+  readonly timeline: readonly TimelineSegment[];
+  readonly status: DeviceStatus;
+  readonly statusNote?: string;
+}
+
+/** A point of a learning curve; at least one of `epoch` (may be fractional) and `step` is given. */
+export interface CurvePoint {
+  readonly epoch?: number;
+  readonly step?: number;
+  readonly loss: number;
+  readonly accuracy?: number;
+  readonly learningRate?: number;
+}
+
+/** Learning curve of a device or a control. */
+export interface CurveSeries {
+  readonly id: string;
+  readonly label: string;
+  readonly points: readonly CurvePoint[];
+}
+
+/** An input or output of the model file. A dimension that is free at run time is given by its name. */
+export interface ModelTensor {
+  readonly name: string;
+  readonly dtype: string;
+  readonly shape: readonly (number | string)[];
+}
+
+/** Facts of the global model's ONNX file. */
+export interface ModelFileReport {
+  readonly file: string;
+  readonly bytes: number;
+  readonly sha256: string;
+  readonly inputs: readonly ModelTensor[];
+  readonly outputs: readonly ModelTensor[];
+  readonly opset: number;
+  readonly parameters: number;
+}
+
+/** Everything that a report says about one run. */
+export interface ReportData {
+  readonly format: typeof reportFormat;
+  readonly title: string;
+  readonly command: string;
+  readonly seed: number;
+  /** Passed in, never read from the clock, so that the same run writes the same bytes. */
+  readonly date?: string;
+  readonly commit?: string;
+  readonly sheafVersion: string;
+  readonly machine: {
+    readonly cpu: string;
+    readonly cores: number;
+    readonly node: string;
+    /** Version by package, for instance `{ "onnxruntime-node": "1.30.0" }`. */
+    readonly onnxruntime: Readonly<Record<string, string>>;
+  };
+  readonly dataSet: {
+    readonly name: string;
+    readonly classes: readonly string[];
+    readonly trainCount: number;
+    readonly testCount: number;
+    readonly source: string;
+    /** Such as "subset" or "stand-in test". */
+    readonly note?: string;
+  };
+  readonly target: {
+    readonly name: string;
+    readonly width: number;
+    /** Per sample, forward. */
+    readonly macs: number;
+    readonly parameters: number;
+  };
+  readonly training: {
+    readonly epochs: number;
+    readonly batch: number;
+    readonly optimizer: string;
+    readonly schedule: string;
+    readonly augmentation: string;
+  };
+  /** Background samples of a device as a share of the other devices' samples; absent without devices. */
+  readonly rho?: number;
+  readonly heads: readonly HeadReport[];
+  /** The head that the headline speaks of, and that the model file answers with. */
+  readonly mainHead: HeadId;
+  /** Empty for a run of the central control alone. */
+  readonly devices: readonly DeviceReport[];
+  /** Over devices. */
+  readonly computeRatio?: { readonly min: number; readonly median: number; readonly max: number };
+  readonly bytes?: { readonly down: number; readonly up: number };
+  readonly curves: readonly CurveSeries[];
+  readonly model?: ModelFileReport;
+}
+
+const amount: z.ZodNumber = z.number().nonnegative();
+const count: z.ZodNumber = z.number().int().nonnegative();
+const share: z.ZodNumber = z.number().min(0).max(1);
+const text: z.ZodString = z.string();
+const headId: z.ZodType<HeadId> = z.enum(["central", "slim", "H0", "H1", "H2"]);
+
+const headSchema = z.object({
+  id: headId,
+  label: text,
+  accuracy: share,
+  perClassAccuracy: z.exactOptional(z.array(share.nullable())),
+  confusion: z.exactOptional(z.array(z.array(count))),
+  parameters: count,
+  note: z.exactOptional(text),
+});
+
+const deviceSchema = z.object({
+  id: text,
+  profile: text,
+  macsPerSecond: amount,
+  memoryBytes: amount,
+  bandwidthBitsPerSecond: amount,
+  taskSet: z.array(count),
+  widths: z.array(z.number().positive()),
+  submodelMacs: amount,
+  submodelParameters: count,
+  ownSamples: count,
+  backgroundSamples: count,
+  epochs: amount,
+  compute: z.object({
+    trainOwnMacs: amount,
+    trainBackgroundMacs: amount,
+    statisticsMacs: amount,
+    settleMacs: z.exactOptional(amount),
+  }),
+  fullTargetMacs: amount,
+  ratio: amount,
+  ownClassAccuracy: z.exactOptional(share),
+  bytesDown: amount,
+  bytesUp: amount,
+  memoryEstimateBytes: amount,
+  memoryLimitBytes: amount,
+  timeline: z.array(z.object({ kind: z.enum(["download", "train", "statistics", "upload"]), startSeconds: amount, endSeconds: amount })),
+  status: z.enum(["harvested", "rejected", "lost"]),
+  statusNote: z.exactOptional(text),
+});
+
+const curveSchema = z.object({
+  id: text,
+  label: text,
+  points: z.array(
+    z.object({
+      epoch: z.exactOptional(amount),
+      step: z.exactOptional(amount),
+      loss: z.number(),
+      accuracy: z.exactOptional(share),
+      learningRate: z.exactOptional(amount),
+    }),
+  ),
+});
+
+const tensorSchema = z.object({ name: text, dtype: text, shape: z.array(z.union([z.number(), text])) });
+
+/** Checks the shape and that its parts agree with one another; see {@link parseReportData} for an error in one sentence. */
+export const reportDataSchema: z.ZodType<ReportData> = z
+  .object({
+    format: z.literal(reportFormat),
+    title: text,
+    command: text,
+    seed: z.number(),
+    date: z.exactOptional(text),
+    commit: z.exactOptional(text),
+    sheafVersion: text,
+    machine: z.object({ cpu: text, cores: count, node: text, onnxruntime: z.record(text, text) }),
+    dataSet: z.object({
+      name: text,
+      classes: z.array(text).min(1),
+      trainCount: count,
+      testCount: count,
+      source: text,
+      note: z.exactOptional(text),
+    }),
+    target: z.object({ name: text, width: z.number().positive(), macs: amount, parameters: count }),
+    training: z.object({ epochs: amount, batch: count, optimizer: text, schedule: text, augmentation: text }),
+    rho: z.exactOptional(share),
+    heads: z.array(headSchema).min(1),
+    mainHead: headId,
+    devices: z.array(deviceSchema),
+    computeRatio: z.exactOptional(z.object({ min: amount, median: amount, max: amount })),
+    bytes: z.exactOptional(z.object({ down: amount, up: amount })),
+    curves: z.array(curveSchema),
+    model: z.exactOptional(
+      z.object({
+        file: text,
+        bytes: count,
+        sha256: text,
+        inputs: z.array(tensorSchema),
+        outputs: z.array(tensorSchema),
+        opset: count,
+        parameters: count,
+      }),
+    ),
+  })
+  .superRefine((data, context) => {
+    for (const problem of disagreements(data)) context.addIssue({ code: "custom", path: problem.path, message: problem.message });
+  });
+
+interface Disagreement {
+  readonly path: (string | number)[];
+  readonly message: string;
+}
+
+function disagreements(data: ReportData): Disagreement[] {
+  const found: Disagreement[] = [];
+  const complain = (path: (string | number)[], message: string): void => void found.push({ path, message });
+  const classCount = data.dataSet.classes.length;
+
+  if (!data.heads.some((head) => head.id === data.mainHead))
+    complain(["mainHead"], `names "${data.mainHead}", which is not among the heads`);
+  data.heads.forEach((head, h) => {
+    const { perClassAccuracy, confusion } = head;
+    if (perClassAccuracy !== undefined && perClassAccuracy.length !== classCount)
+      complain(["heads", h, "perClassAccuracy"], `has ${perClassAccuracy.length} entries for ${classCount} classes`);
+    if (confusion !== undefined && (confusion.length !== classCount || confusion.some((row) => row.length !== classCount)))
+      complain(["heads", h, "confusion"], `is not ${classCount} rows of ${classCount}`);
+  });
+  data.devices.forEach((device, d) => {
+    for (const id of device.taskSet) if (id >= classCount) complain(["devices", d, "taskSet"], `names class ${id} of ${classCount}`);
+    const macs = totalMacs(device.compute);
+    // A device that did nothing (lost at once) has no ratio to check.
+    if (macs > 0 && Math.abs(device.fullTargetMacs / macs - device.ratio) > 0.01 * device.ratio)
+      complain(
+        ["devices", d, "ratio"],
+        `is ${device.ratio}, but fullTargetMacs over the sum of compute is ${device.fullTargetMacs / macs}`,
+      );
+    device.timeline.forEach((segment, s) => {
+      if (segment.endSeconds < segment.startSeconds) complain(["devices", d, "timeline", s], "ends before it starts");
+    });
+  });
+  data.curves.forEach((series, c) => {
+    series.points.forEach((point, p) => {
+      if (point.epoch === undefined && point.step === undefined) complain(["curves", c, "points", p], "has neither epoch nor step");
+    });
+  });
+  return found;
+}
+
+/** All multiply-adds that Sheaf made a device do. */
+export function totalMacs(compute: DeviceCompute): number {
+  return compute.trainOwnMacs + compute.trainBackgroundMacs + compute.statisticsMacs + (compute.settleMacs ?? 0);
+}
+
+/**
+ * Reads report data, for instance the parsed `report.json` of a run directory.
+ * @param where what the data is called in the error's sentence, such as a path
+ * @throws SheafError `data` when the value is no report, is of another version, or contradicts itself
+ */
+export function parseReportData(value: unknown, where: string = "report.json"): ReportData {
+  const result = reportDataSchema.safeParse(value);
+  if (result.success) return result.data;
+  const first = result.error.issues[0];
+  const place = first === undefined || first.path.length === 0 ? "the top level" : first.path.join(".");
+  const more = result.error.issues.length > 1 ? ` (and ${result.error.issues.length - 1} more)` : "";
+  throw new SheafError(
+    "data",
+    `${where} is not a readable ${reportFormat} file: at ${place}: ${first?.message ?? "unknown problem"}${more}; run again to write it anew.`,
+    { cause: result.error },
+  );
+}
