@@ -1,0 +1,122 @@
+/** Image files to samples and back: decodes PNG, JPEG and WebP with sharp, writes PNG. */
+import { writeFile } from "node:fs/promises";
+import sharp from "sharp";
+import { SheafError } from "../util/errors.ts";
+import type { Dataset, SampleShape } from "./dataset.ts";
+import { sampleSize } from "./dataset.ts";
+
+const readable = new Set(["png", "jpeg", "webp"]);
+
+function requireImageShape({ channels }: SampleShape): void {
+  if (channels !== 1 && channels !== 3) {
+    throw new SheafError("config", `Images have 1 (grey) or 3 (RGB) channels, but the sample shape has ${channels}.`);
+  }
+}
+
+/** [H, W, C] to [C, H, W]. */
+function toPlanes(interleaved: Uint8Array, { channels, height, width }: SampleShape): Uint8Array {
+  const area = height * width;
+  const planes = new Uint8Array(channels * area);
+  for (let pixel = 0; pixel < area; pixel++) {
+    for (let channel = 0; channel < channels; channel++) planes[channel * area + pixel] = interleaved[pixel * channels + channel]!;
+  }
+  return planes;
+}
+
+/** [C, H, W] to [H, W, C]. */
+function toInterleaved(planes: Uint8Array, { channels, height, width }: SampleShape): Uint8Array {
+  const area = height * width;
+  const interleaved = new Uint8Array(channels * area);
+  for (let pixel = 0; pixel < area; pixel++) {
+    for (let channel = 0; channel < channels; channel++) interleaved[pixel * channels + channel] = planes[channel * area + pixel]!;
+  }
+  return interleaved;
+}
+
+/**
+ * Reads an image file as one sample: bytes [channels, height, width], RGB (or grey for one channel).
+ * The picture is turned upright as its EXIF data says, transparent parts become white, and it is scaled and cropped at the centre to cover the shape.
+ * Throws `data`, naming the path, when the file is missing, no image, damaged, or of another format than PNG, JPEG and WebP.
+ * @example const pixels = await readImage("cat.jpg", { channels: 3, height: 32, width: 32 });
+ */
+export async function readImage(path: string, shape: SampleShape): Promise<Uint8Array> {
+  requireImageShape(shape);
+  try {
+    const image = sharp(path);
+    const { format } = await image.metadata();
+    if (!readable.has(format ?? "")) {
+      throw new SheafError("data", `${path} is of format ${format}; expected a PNG, JPEG or WebP image.`);
+    }
+    const upright = image
+      .rotate()
+      .flatten({ background: "white" })
+      .resize(shape.width, shape.height, { fit: "cover" })
+      .toColourspace(shape.channels === 1 ? "b-w" : "srgb");
+    const { data, info } = await upright.raw({ depth: "uchar" }).toBuffer({ resolveWithObject: true });
+    if (info.channels !== shape.channels) {
+      throw new SheafError("data", `${path}: expected ${shape.channels} channels after decoding, got ${info.channels}.`);
+    }
+    return toPlanes(data, shape);
+  } catch (error) {
+    if (error instanceof SheafError) throw error;
+    const reason = error instanceof Error ? (error.message.split("\n")[0] ?? "") : String(error);
+    throw new SheafError("data", `${path} cannot be read as a PNG, JPEG or WebP image (${reason}); check the path and the file.`, {
+      cause: error,
+    });
+  }
+}
+
+/** The bytes of a PNG file showing one sample ([channels, height, width], 1 or 3 channels). Throws `config` for another number of channels. */
+export async function encodePng(pixels: Uint8Array, shape: SampleShape): Promise<Uint8Array> {
+  requireImageShape(shape);
+  if (pixels.length !== sampleSize(shape)) {
+    throw new SheafError(
+      "internal",
+      `An image [${shape.channels}, ${shape.height}, ${shape.width}] needs ${sampleSize(shape)} bytes, got ${pixels.length}.`,
+    );
+  }
+  const raw = { width: shape.width, height: shape.height, channels: shape.channels as 1 | 3 };
+  return sharp(toInterleaved(pixels, shape), { raw }).png().toBuffer();
+}
+
+/** Writes one sample as a PNG file. Throws `storage`, naming the path, when it cannot be written. */
+export async function writePng(path: string, pixels: Uint8Array, shape: SampleShape): Promise<void> {
+  const png = await encodePng(pixels, shape);
+  try {
+    await writeFile(path, png);
+  } catch (error) {
+    throw new SheafError(
+      "storage",
+      `Cannot write the image ${path} (${error instanceof Error ? error.message : error}); choose another place.`,
+      {
+        cause: error,
+      },
+    );
+  }
+}
+
+/**
+ * Samples side by side as one picture, row by row with `gap` white pixels between them, for a look at a set.
+ * Returns the picture's bytes and shape, ready for `writePng`.
+ */
+export function contactSheet(
+  dataset: Pick<Dataset, "pixels" | "shape">,
+  indices: ArrayLike<number>,
+  columns: number,
+  gap = 2,
+): { readonly pixels: Uint8Array; readonly shape: SampleShape } {
+  const { channels, height, width } = dataset.shape;
+  const rows = Math.ceil(indices.length / columns);
+  const shape = { channels, height: rows * (height + gap) + gap, width: columns * (width + gap) + gap };
+  const pixels = new Uint8Array(sampleSize(shape)).fill(255);
+  for (let i = 0; i < indices.length; i++) {
+    const top = gap + Math.floor(i / columns) * (height + gap);
+    const left = gap + (i % columns) * (width + gap);
+    for (let row = 0; row < channels * height; row++) {
+      const from = indices[i]! * sampleSize(dataset.shape) + row * width;
+      const channel = Math.floor(row / height);
+      pixels.set(dataset.pixels.subarray(from, from + width), (channel * shape.height + top + (row % height)) * shape.width + left);
+    }
+  }
+  return { pixels, shape };
+}
