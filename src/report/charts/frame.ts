@@ -140,7 +140,12 @@ export function line(x1: number, y1: number, x2: number, y2: number, style: stri
 }
 
 export type Shape = "circle" | "diamond" | "square" | "triangle";
-const shapes: Readonly<Record<Shape, SymbolType>> = { circle: symbolCircle, diamond: symbolDiamond, square: symbolSquare, triangle: symbolTriangle };
+const shapes: Readonly<Record<Shape, SymbolType>> = {
+  circle: symbolCircle,
+  diamond: symbolDiamond,
+  square: symbolSquare,
+  triangle: symbolTriangle,
+};
 
 /** Path of a mark around the origin; `area` in square pixels. */
 export function shapePath(shape: Shape, area: number): string {
