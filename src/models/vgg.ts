@@ -1,5 +1,6 @@
 /** VGG with batch norm in its CIFAR form (Simonyan and Zisserman 2015; one linear layer after a global average). */
-import type { Layer, Network, NetworkInput } from "../network/network.ts";
+import type { Network, NetworkInput } from "../network/network.ts";
+import { chain, convolution, halvingPool, standardBatchNorm } from "./chain.ts";
 
 /** Channels of each 3x3 convolution, `P` for a 2x2 max pool. */
 const configurations = {
@@ -10,39 +11,29 @@ const configurations = {
 
 export type VggName = keyof typeof configurations;
 
-/** A VGG at full width. On 32x32x3 and 10 classes: 152.8, 228.3 and 313.2 million MACs; 9.23, 9.42 and 14.73 million parameters. */
+/**
+ * A VGG at full width. On 32x32x3 and 10 classes: 152.8, 228.3 and 313.2 million MACs; 9.23, 9.41 and 14.72 million
+ * parameters; no convolution has a bias, since batch norm takes it away again. Pools that would leave less than one pixel of a smaller image are left out.
+ */
 export function vgg(name: VggName, input: NetworkInput, classes: number): Network {
-  const layers: Layer[] = [];
-  let previous = "input";
-  let convs = 0;
+  const net = chain(input);
+  let convolutions = 0;
   let pools = 0;
-  const push = (layer: Layer): void => {
-    layers.push(layer);
-    previous = layer.name;
-  };
+  let extent = Math.min(input.height, input.width);
   for (const item of configurations[name]) {
     if (item === "P") {
+      if (extent < 2) continue;
+      extent = Math.floor(extent / 2);
       pools++;
-      push({ type: "maxPool", name: `pool${pools}`, inputs: [previous], kernel: [2, 2], stride: [2, 2], padding: [0, 0] });
+      net.push("maxPool", `pool${pools}`, halvingPool);
       continue;
     }
-    convs++;
-    push({
-      type: "conv2d",
-      name: `conv${convs}`,
-      inputs: [previous],
-      outChannels: item,
-      kernel: [3, 3],
-      stride: [1, 1],
-      padding: [1, 1],
-      dilation: [1, 1],
-      groups: 1,
-      bias: false,
-    });
-    push({ type: "batchNorm", name: `bn${convs}`, inputs: [previous], epsilon: 1e-5, momentum: 0.1 });
-    push({ type: "relu", name: `relu${convs}`, inputs: [previous] });
+    convolutions++;
+    net.push("conv2d", `conv${convolutions}`, convolution(item, 3, { padding: [1, 1] }));
+    net.push("batchNorm", `bn${convolutions}`, standardBatchNorm);
+    net.push("relu", `relu${convolutions}`, {});
   }
-  push({ type: "globalAvgPool", name: "pool", inputs: [previous] });
-  push({ type: "linear", name: "classifier", inputs: [previous], outFeatures: classes, bias: true });
-  return { name, input, layers };
+  net.push("globalAvgPool", "pool", {});
+  net.push("linear", "classifier", { outFeatures: classes, bias: true });
+  return net.network(name);
 }
