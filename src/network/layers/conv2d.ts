@@ -13,7 +13,8 @@ const places = (layer: Conv): number => layer.kernel[0] * layer.kernel[1];
 const inPerGroup = (layer: Conv, inputs: readonly FeatureShape[]): number => only(inputs).channels / layer.groups;
 
 /** A 1x1 convolution of stride 1 reads its input as it is: its columns are the activation. */
-const isPointwise = (layer: Conv): boolean => places(layer) === 1 && layer.stride.every((s) => s === 1) && layer.padding.every((p) => p === 0);
+const isPointwise = (layer: Conv): boolean =>
+  places(layer) === 1 && layer.stride.every((s) => s === 1) && layer.padding.every((p) => p === 0);
 
 /** Appends one pixel of zeros, which the tables name for places outside the image. */
 export function withZeroPixel(context: TrainingContext, value: Value): Value {
@@ -57,12 +58,19 @@ function weightGradient(context: TrainingContext, groups: number, gradient: Valu
  * Input gradient as a convolution of the output gradient with the weights turned round: gather of dY, one MatMul.
  * Best at stride 1, where the columns of dY have no holes.
  */
-function inputGradientByColumns(context: TrainingContext, layer: Conv, weight: Value, gradient: Value, inverse: Int32Array, input: FeatureShape): Value {
+function inputGradientByColumns(
+  context: TrainingContext,
+  layer: Conv,
+  weight: Value,
+  gradient: Value,
+  inverse: Int32Array,
+  input: FeatureShape,
+): Value {
   const b = context.builder;
   const k = places(layer);
   const outPerGroup = layer.outChannels / layer.groups;
   const inPer = input.channels / layer.groups;
-  const columns = k === 1 ? gradient : gatherColumns(context, gradient, inverse, "gradientColumns");
+  const columns = isPointwise(layer) ? gradient : gatherColumns(context, gradient, inverse, "gradientColumns");
   const shaped = b.reshape(weight, [layer.groups, outPerGroup, inPer, k]);
   const turned = b.reshape(b.transpose(shaped, [0, 2, 1, 3], "turnedWeight"), [input.channels, outPerGroup * k]);
   return groupedMatMul(context, layer.groups, turned, columns, input.height * input.width);
@@ -72,7 +80,14 @@ function inputGradientByColumns(context: TrainingContext, layer: Conv, weight: V
  * Input gradient by scattering: dColumns = W^T dY, then each input pixel collects the places that read it.
  * Best at larger strides, where few places read a pixel.
  */
-function inputGradientByScatter(context: TrainingContext, layer: Conv, weight: Value, gradient: Value, inverse: Int32Array, input: FeatureShape): Value {
+function inputGradientByScatter(
+  context: TrainingContext,
+  layer: Conv,
+  weight: Value,
+  gradient: Value,
+  inverse: Int32Array,
+  input: FeatureShape,
+): Value {
   const b = context.builder;
   const k = places(layer);
   const [, outPixels = 0, batch = 0] = gradient.shape;
@@ -126,11 +141,18 @@ export const conv2d: LayerRules<"conv2d"> = {
       initializer: { type: "kaimingNormal", fan: fanOut },
       decay: true,
     } as const;
-    const bias = { name: "bias", shape: [layer.outChannels], role: "parameter", initializer: { type: "uniform", bound: 1 / Math.sqrt(fanIn) }, decay: false } as const;
+    const bias = {
+      name: "bias",
+      shape: [layer.outChannels],
+      role: "parameter",
+      initializer: { type: "uniform", bound: 1 / Math.sqrt(fanIn) },
+      decay: false,
+    } as const;
     return layer.bias ? [weight, bias] : [weight];
   },
   macs: (layer, inputs, output) => output.channels * output.height * output.width * inPerGroup(layer, inputs) * places(layer),
-  workspaceElements: (layer, inputs, output) => (isPointwise(layer) ? 0 : only(inputs).channels * places(layer) * output.height * output.width),
+  workspaceElements: (layer, inputs, output) =>
+    isPointwise(layer) ? 0 : only(inputs).channels * places(layer) * output.height * output.width,
   width: () => "own",
   train(context, layer, [x], output) {
     const { value, shape } = x as Activation;
@@ -149,7 +171,9 @@ export const conv2d: LayerRules<"conv2d"> = {
       output: { value: result, shape: output },
       backward(gradient, [wanted]) {
         const dWeight = b.reshape(weightGradient(context, layer.groups, gradient, columns, inner), weight.shape);
-        const dBias = layer.bias ? b.reduceSum(b.reshape(gradient, [layer.outChannels, outPixels * context.batchSize]), [1], false) : undefined;
+        const dBias = layer.bias
+          ? b.reduceSum(b.reshape(gradient, [layer.outChannels, outPixels * context.batchSize]), [1], false)
+          : undefined;
         let dInput: Value | undefined;
         if (wanted) {
           const inverse = scatterTable(table, k, inPixels, outPixels, outPixels);
