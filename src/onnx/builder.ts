@@ -73,6 +73,13 @@ export class GraphBuilder {
     return result;
   }
 
+  /** An initializer under its own name, which the scope prefixes; never shared, so that a model's weights can be found by name. */
+  parameter(name: string, value: Tensor): Value {
+    const result = this.#define(`${this.#scope}${name}`, value.dtype, value.shape);
+    this.#initializers.set(result.name, value);
+    return result;
+  }
+
   /** A scalar or small float constant. */
   float(dtype: FloatDType, value: number | readonly number[], shape?: Shape): Value {
     const values = typeof value === "number" ? [value] : value;
