@@ -1,6 +1,6 @@
 /**
  * Checks every import under `src/` against architecture.mjs: order of folders, public doors, platforms, cycles.
- * A test file (`*.test.ts`) may import anything, since tests look at a folder from outside; nothing but a test may import a test.
+ * A test file (`*.test.ts`, `*.fixture.ts`) may import anything, since tests look at a folder from outside; nothing but a test may import a test.
  */
 import { readdirSync, readFileSync } from "node:fs";
 import { builtinModules } from "node:module";
@@ -12,7 +12,7 @@ import { readImports } from "./readImports.mjs";
 const packagePlatforms = { sharp: "node", "onnxruntime-node": "node", commander: "node", "onnxruntime-web": "web" };
 const platformNames = { node: "Node", web: "the browser" };
 
-const isTest = (file) => file.endsWith(".test.ts");
+const isTest = (file) => /\.(test|fixture)\.ts$/.test(file);
 const packageOf = (specifier) => specifier.match(/^(?:@[^/]+\/)?[^/]+/)?.[0] ?? specifier;
 
 /** What a file under `src/` is: the folder it belongs to, whether it is that folder's public door, and its platform. */

@@ -16,7 +16,7 @@ const pathOf = (entry, folder) => relative(folder, join(entry.parentPath, entry.
 
 /** Files that the build makes from one file of src/. */
 function outputsOf(source) {
-  if (source.endsWith(".test.ts")) return [];
+  if (/\.(test|fixture)\.ts$/.test(source)) return [];
   if (source.endsWith(".d.ts") || !source.endsWith(".ts")) return [source];
   const stem = source.slice(0, -".ts".length);
   return [`${stem}.js`, `${stem}.d.ts`];

@@ -116,6 +116,12 @@ const forbidden: readonly { what: string; files: Readonly<Record<string, string>
     rule: "test-import",
   },
   {
+    what: "an import of a test's fixture",
+    files: { "src/util/a.ts": 'import { b } from "./b.fixture.ts";' },
+    at: "src/util/a.ts:1",
+    rule: "test-import",
+  },
+  {
     what: "an import out of src",
     files: { "src/util/a.ts": 'import p from "../../package.json";' },
     at: "src/util/a.ts:1",
