@@ -1,0 +1,3 @@
+/** Public door of the runtime in Node: native ONNX Runtime. */
+export * from "./runtime/session.node.ts";
+export * from "./runtime.ts";
