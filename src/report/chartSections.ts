@@ -164,7 +164,7 @@ function confusionSection(data: ReportData): Markup | undefined {
       "p",
       {},
       "Row: the true class; column: the class answered. Blue: right, darker for a larger share of the row. Red: wrong, on a square-root scale, so that small shares are seen.",
-      classes.length >= manyColumns && " The picture scrolls sideways; the most frequent confusions are listed below it.",
+      classes.length >= manyColumns && " The picture scrolls sideways where it does not fit; the most frequent confusions are listed below it.",
     ),
     matrix(classes, (options) => confusionChart(data, head, options)),
     confusionTable(head, classes),
@@ -341,7 +341,7 @@ function bytesSection(data: ReportData): Markup {
     el(
       "p",
       {},
-      "What each device received (its sub-model and what the statistics pass needs) and sent (trained weights and statistics). Training samples do not move.",
+      "What each device received (its sub-model and what the statistics pass needs) and sent (trained weights and statistics). A device's own samples do not move.",
     ),
     responsive((options) => bytesChart(data, options)),
     dataTable(

@@ -31,9 +31,21 @@ export function si(value: number): string {
   return `${text.slice(0, -1)}${nbsp}${text.slice(-1)}`;
 }
 
+/** Multiply-adds: 152.8e6 as "153 MMAC". */
+export function macs(value: number): string {
+  return value < 1000 ? `${si(value)}${nbsp}MAC` : `${si(value)}MAC`;
+}
+
 /** Decimal bytes: 9230000 as "9.23 MB". */
 export function bytes(value: number): string {
   return value < 1000 ? `${grouped(value)}${nbsp}B` : `${si(value)}B`;
+}
+
+/** Bytes without trailing zeros, for the ticks of an axis: "2 MB". */
+export function byteTick(value: number): string {
+  if (value < 1000) return `${value}${nbsp}B`;
+  const text = format(".3~s")(value);
+  return `${text.slice(0, -1)}${nbsp}${text.slice(-1)}B`;
 }
 
 /** 11.32 as "11.3", for "times" and ratios. */

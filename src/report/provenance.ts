@@ -1,5 +1,5 @@
 /** Where the numbers come from and what the words mean: the last two sections of the page. */
-import { count, percent, si } from "./format.ts";
+import { count, macs, percent, si } from "./format.ts";
 import { el, type Markup } from "./markup.ts";
 import type { ModelTensor, ReportData } from "./reportData.ts";
 import { list } from "./tables.ts";
@@ -24,7 +24,7 @@ export function provenance(data: ReportData): Markup {
       ],
       ["Data", `${dataSet.name}: ${samples}${dataSet.note === undefined ? "" : ` (${dataSet.note})`}`],
       ["Source of the data", dataSet.source],
-      ["Target network", `${target.name}, width ${target.width}: ${si(target.macs)}MACs per sample, ${si(target.parameters)} parameters`],
+      ["Target network", `${target.name}, width ${target.width}: ${macs(target.macs)} per sample, ${si(target.parameters)} parameters`],
       ["Training", `${training.epochs} epochs, batch ${training.batch}; ${training.optimizer}; ${training.schedule}`],
       ["Augmentation", training.augmentation],
       [
@@ -97,7 +97,7 @@ export function howToRead(data: ReportData): Markup {
       ],
       [
         "Virtual clock",
-        fleet ? "Time that the devices of the given profiles would need; the training itself ran on the machine named above." : undefined,
+        fleet ? "Time that the devices of the given profiles would need; the training itself ran on the machine named below." : undefined,
       ],
     ]),
   );

@@ -33,7 +33,7 @@ function headsTable(data: ReportData): Markup {
   const columns: Column[] = [
     { header: "classifier" },
     { header: "accuracy", numeric: true },
-    { header: "95 % interval", numeric: true },
+    { header: "95 % interval", numeric: true, secondary: true },
     ...(compared ? [{ header: "points to central", numeric: true }] : []),
     { header: "parameters", numeric: true },
     ...(heads.some((head) => head.note !== undefined) ? [{ header: "note" }] : []),

@@ -5,6 +5,8 @@ export interface Column {
   readonly header: string;
   /** True for columns of numbers: right-aligned. */
   readonly numeric?: boolean;
+  /** True for a column that a phone's page leaves out. */
+  readonly secondary?: boolean;
 }
 
 export interface TableRow {
@@ -16,7 +18,11 @@ export interface TableRow {
 
 /** A table in a box that scrolls sideways when the page is too narrow. */
 export function table(caption: string, columns: readonly Column[], body: readonly TableRow[]): Markup {
-  const style = (column: number): string | undefined => (columns[column]?.numeric === true ? "n" : undefined);
+  const style = (index: number): string | undefined => {
+    const column = columns[index];
+    const names = [column?.numeric === true ? "n" : "", column?.secondary === true ? "wide-cell" : ""].filter((name) => name !== "");
+    return names.length === 0 ? undefined : names.join(" ");
+  };
   return el(
     "div",
     { class: "scroll" },

@@ -1,7 +1,7 @@
 /** What each device received and sent. */
 import { max } from "d3-array";
 import { scaleLinear } from "d3-scale";
-import { bytes } from "../format.ts";
+import { bytes, byteTick } from "../format.ts";
 import { el } from "../markup.ts";
 import type { ReportData } from "../reportData.ts";
 import { bottomAxis, type ChartOptions, figure, isNarrow, legend, rows, swatch, tip, wideWidth } from "./frame.ts";
@@ -54,7 +54,13 @@ export function bytesChart(data: Pick<ReportData, "devices">, options: ChartOpti
       height: frame.bottom + 40,
     },
     key.markup,
-    bottomAxis(x, { top: frame.top, bottom: frame.bottom, ticks: isNarrow(width) ? 3 : 7, print: bytes, title: "bytes (decimal units)" }),
+    bottomAxis(x, {
+      top: frame.top,
+      bottom: frame.bottom,
+      ticks: isNarrow(width) ? 3 : 7,
+      print: byteTick,
+      title: "bytes (decimal units)",
+    }),
     devices.map((device, row) => [bar(device.id, row, device.bytesDown, false), bar(device.id, row, device.bytesUp, true)]),
     frame.markup,
   );

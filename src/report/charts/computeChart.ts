@@ -1,6 +1,6 @@
 /** How many times less each device computed than it would have for the full target. */
 import { scaleLinear } from "d3-scale";
-import { ratio, si } from "../format.ts";
+import { macs, ratio } from "../format.ts";
 import { el } from "../markup.ts";
 import { type ReportData, totalMacs } from "../reportData.ts";
 import { bottomAxis, type ChartOptions, figure, isNarrow, label, line, rows, textWidth, tiers, tip, wideWidth } from "./frame.ts";
@@ -44,6 +44,7 @@ export function computeChart(data: Pick<ReportData, "devices" | "computeRatio">,
   });
   const tier = tiers(references);
   const frame = makeRows(26 + 16 * Math.max(0, ...tier));
+  const labelY = (index: number): number => frame.top - 8 - 16 * tier[index]!;
   const barHeight = devices.length > 24 ? 10 : 14;
 
   return figure(
@@ -73,17 +74,12 @@ export function computeChart(data: Pick<ReportData, "devices" | "computeRatio">,
           class: "bar f-h2",
         },
         tip(
-          `${device.id}: ${si(totalMacs(device.compute))}MACs instead of ${si(device.fullTargetMacs)}MACs, ${ratio(device.ratio)} times less`,
+          `${device.id}: ${macs(totalMacs(device.compute))} instead of ${macs(device.fullTargetMacs)}, ${ratio(device.ratio)} times less`,
         ),
       ),
     ),
-    references.map((each, index) => {
-      const y = frame.top - 8 - 16 * tier[index]!;
-      return [
-        line(x(each.value), y + 3, x(each.value), frame.bottom, each.style),
-        label(each.centre, y, each.text, { class: "tick", anchor: "middle" }),
-      ];
-    }),
+    references.map((each, index) => line(x(each.value), labelY(index) + 3, x(each.value), frame.bottom, each.style)),
+    references.map((each, index) => label(each.centre, labelY(index), each.text, { class: "tick halo", anchor: "middle" })),
     frame.markup,
   );
 }

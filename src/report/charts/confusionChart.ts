@@ -4,7 +4,7 @@ import { el, type Markup } from "../markup.ts";
 import type { HeadReport, ReportData } from "../reportData.ts";
 import { rowSums } from "../statistics.ts";
 import { type ChartOptions, figure, label, tip, wideWidth } from "./frame.ts";
-import { grid } from "./grid.ts";
+import { type Grid, grid } from "./grid.ts";
 
 /**
  * Shade = share of the true class's samples; right answers (the diagonal) and wrong ones have a colour each.
@@ -15,8 +15,15 @@ export function confusionChart(data: Pick<ReportData, "dataSet">, head: HeadRepo
   const { confusion } = head;
   if (confusion === undefined) return "";
   const { classes } = data.dataSet;
-  const frame = grid({ width: options.width ?? wideWidth, rowLabels: classes, columnLabels: classes, rightSpace: 8, topSpace: 22 });
-  const { left, top, cellWidth } = frame;
+  const frame = grid({
+    width: options.width ?? wideWidth,
+    rowLabels: classes,
+    columnLabels: classes,
+    rightSpace: 8,
+    topSpace: 22,
+    tallestRow: 44,
+  });
+  const { left, top, cellWidth, cellHeight } = frame;
   const totals = rowSums(confusion);
   const numbers = cellWidth >= 24;
 
@@ -28,7 +35,7 @@ export function confusionChart(data: Pick<ReportData, "dataSet">, head: HeadRepo
       const right = truth === predicted;
       const opacity = shade(share, right);
       const x = left + predicted * cellWidth;
-      const y = top + truth * cellWidth;
+      const y = top + truth * cellHeight;
       const words = right
         ? `${classes[truth]}: ${value} of ${totals[truth]} right (${percent(share)})`
         : `${classes[truth]} taken for ${classes[predicted]}: ${value} of ${totals[truth]} (${percent(share)})`;
@@ -37,10 +44,10 @@ export function confusionChart(data: Pick<ReportData, "dataSet">, head: HeadRepo
           "g",
           {},
           tip(words),
-          el("rect", { x, y, width: cellWidth, height: cellWidth, class: right ? "f-right" : "f-wrong", "fill-opacity": opacity }),
+          el("rect", { x, y, width: cellWidth, height: cellHeight, class: right ? "f-right" : "f-wrong", "fill-opacity": opacity }),
           numbers &&
-            label(x + cellWidth / 2, y + cellWidth / 2 + 4, String(value), {
-              class: opacity > 0.55 ? "cell on" : "cell",
+            label(x + cellWidth / 2, y + cellHeight / 2 + 4, String(value), {
+              class: cellClass(opacity, right),
               anchor: "middle",
             }),
         ),
@@ -65,7 +72,7 @@ export function confusionChart(data: Pick<ReportData, "dataSet">, head: HeadRepo
     ),
     el("rect", { x: left, y: top, width: frame.right - left, height: frame.bottom - top, class: "plane" }),
     cells,
-    rules(frame.left, frame.right, top, frame.bottom, cellWidth, classes.length),
+    rules(frame, classes.length),
     frame.markup,
   );
 }
@@ -75,14 +82,20 @@ function shade(share: number, right: boolean): number {
   return Math.max(0.04, right ? 0.9 * share : Math.min(0.95, Math.sqrt(share) * 1.2));
 }
 
+/** Strong shades need another colour of text on them; which, the style sheet knows for light and dark. */
+function cellClass(opacity: number, right: boolean): string {
+  if (opacity <= 0.65) return "cell";
+  return right ? "cell on" : "cell on-wrong";
+}
+
 /** Lines between the cells, every tenth a little stronger when there are many. */
-function rules(left: number, right: number, top: number, bottom: number, size: number, count: number): Markup {
+function rules(frame: Grid, count: number): Markup {
+  const { right, top, bottom, cellWidth, cellHeight } = frame;
+  const left = Math.round(frame.left * 100) / 100;
   let fine = "";
   let strong = "";
   for (let i = 0; i <= count; i++) {
-    const path = `M${left} ${top + i * size}H${right}M${left + i * size} ${top}V${bottom}`.replace(/\d+\.\d+/g, (text) =>
-      String(Math.round(Number(text) * 100) / 100),
-    );
+    const path = `M${left} ${Math.round(top + i * cellHeight)}H${Math.round(right)}M${Math.round((left + i * cellWidth) * 100) / 100} ${Math.round(top)}V${Math.round(bottom)}`;
     if (count > 20 && i % 10 === 0) strong += path;
     else fine += path;
   }

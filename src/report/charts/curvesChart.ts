@@ -6,7 +6,19 @@ import { line as linePath } from "d3-shape";
 import { percent } from "../format.ts";
 import { el, type Markup } from "../markup.ts";
 import type { CurvePoint, CurveSeries, ReportData } from "../reportData.ts";
-import { bottomAxis, type ChartOptions, figure, isNarrow, label, leftAxis, legend, line, tip, wideWidth } from "./frame.ts";
+import {
+  bottomAxis,
+  type ChartOptions,
+  figure,
+  isNarrow,
+  type LegendItem,
+  label,
+  leftAxis,
+  legend,
+  line,
+  tip,
+  wideWidth,
+} from "./frame.ts";
 
 type Measure = "loss" | "accuracy" | "learningRate";
 const measures: Readonly<
@@ -34,12 +46,12 @@ export function curvesChart(data: Pick<ReportData, "curves">, options: ChartOpti
   );
   const byEpoch = series.every((each) => each.points.every((point) => point.epoch !== undefined));
   const position = (point: CurvePoint): number => (byEpoch ? point.epoch : point.step) ?? point.epoch ?? 0;
-  const styles = series.map((_, index) => `series s${index % colours} d${Math.floor(index / colours) % dashes}`);
-
-  const key = legend(
-    series.map((each, index) => ({ label: each.label, sample: line(0, 6, 15, 6, styles[index]!) })),
-    { x: 0, y: 4, width },
+  const crowded = series.length > colours * 2;
+  const styles = series.map((each, index) =>
+    crowded && !isControl(each) ? "series many" : `series s${index % colours} d${Math.floor(index / colours) % dashes}`,
   );
+
+  const key = legend(legendItems(series, styles, crowded), { x: 0, y: 4, width });
   const perRow = isNarrow(width) ? 1 : Math.min(present.length, 3);
   const gap = 26;
   const axisWidth = 40;
@@ -65,6 +77,17 @@ export function curvesChart(data: Pick<ReportData, "curves">, options: ChartOpti
     key.markup,
     panels,
   );
+}
+
+function isControl(series: CurveSeries): boolean {
+  return series.id === "central" || series.id === "slim";
+}
+
+/** One item per curve; of a crowd of devices, one for all of them (each says its name in its tooltip). */
+function legendItems(series: readonly CurveSeries[], styles: readonly string[], crowded: boolean): LegendItem[] {
+  const item = (text: string, style: string): LegendItem => ({ label: text, sample: line(0, 6, 15, 6, style) });
+  const named = series.flatMap((each, index) => (crowded && !isControl(each) ? [] : [item(each.label, styles[index]!)]));
+  return crowded ? [...named, item(`${series.length - named.length} devices`, "series many")] : named;
 }
 
 interface Place {

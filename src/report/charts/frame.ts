@@ -27,7 +27,8 @@ export function textWidth(text: string, size: number = fontSize): number {
     else if (/[mwMW@%]/.test(character)) em += 0.86;
     else if (/[A-Z]/.test(character)) em += 0.68;
     else if (/[ijl.,:;'| ]/.test(character)) em += 0.32;
-    else em += 0.57;
+    else if (/[frt()[\]-]/.test(character)) em += 0.42;
+    else em += 0.6;
   }
   return em * size;
 }

@@ -6,7 +6,7 @@ import { fitText, fontSize, isNarrow, label, textWidth, tip } from "./frame.ts";
 /** From this many columns on, cells keep a fixed size and the picture scrolls rather than shrinks. */
 export const manyColumns = 21;
 const smallCell = 11;
-const largestCell = 64;
+const largestCell = 76;
 
 export interface GridSpec {
   readonly width: number;
@@ -16,8 +16,10 @@ export interface GridSpec {
   readonly rightSpace: number;
   /** Kept free above the column labels, for a title of the axis. */
   readonly topSpace: number;
-  /** Height of a row; cells are square when absent. */
+  /** Height of a row; as high as a cell is wide when absent. */
   readonly rowHeight?: number;
+  /** Limits the height that follows from the width. */
+  readonly tallestRow?: number;
 }
 
 export interface Grid {
@@ -42,15 +44,15 @@ export function grid(spec: GridSpec): Grid {
   const size = fixed ? 10 : fontSize;
   const labelSpace = isNarrow(spec.width) && !fixed ? 84 : 150;
   const labelWidth = Math.min(labelSpace, Math.max(...rowLabels.map((text) => textWidth(text, size)), 0) + 2);
-  const left = labelWidth + 8 + 14;
+  const left = Math.ceil(labelWidth) + 22;
   const free = spec.width - left - rightSpace;
   const cellWidth = fixed ? smallCell : Math.floor(Math.min(largestCell, free / columnLabels.length));
-  const cellHeight = spec.rowHeight ?? cellWidth;
+  const cellHeight = spec.rowHeight ?? Math.min(cellWidth, spec.tallestRow ?? cellWidth);
   const right = left + cellWidth * columnLabels.length;
 
   const widest = Math.max(...columnLabels.map((text) => textWidth(text, size)), 0);
-  const upright = widest > cellWidth - 2;
-  const labelHeight = upright ? Math.min(widest, 110) : size;
+  const upright = widest > cellWidth;
+  const labelHeight = upright ? Math.ceil(Math.min(widest, 110)) : size;
   const top = spec.topSpace + labelHeight + 8;
   const bottom = top + cellHeight * rowLabels.length;
 
