@@ -1,0 +1,33 @@
+/** `sheaf compile`: a training step as an ONNX file, for any ONNX Runtime in any language. */
+import { writeCompiled } from "../../run/compileFiles.ts";
+import { loadData } from "../../run/loadData.ts";
+import { buildTarget, catalogFit, fitOf, peakLearningRate } from "../../run/target.ts";
+import { SheafError } from "../../util/errors.ts";
+import { formatBytes } from "../../util/format.ts";
+import type { CommandSpec } from "../command.ts";
+
+export const compile: CommandSpec = {
+  name: "compile",
+  summary: "write one training step as ONNX: train.onnx, parameters.safetensors, train.json",
+  flags: ["network", "width", "batch"],
+  examples: [
+    ["compile --network vgg11 --width 0.25 --batch 64 --out step", "values go in as they are"],
+    ["compile --network tiny --data-set glyphs --out step", "normalizes inside the graph by the data set's mean and deviation"],
+  ],
+  async run({ options, terminal, config }) {
+    if (options.out === undefined) throw new SheafError("usage", "sheaf compile needs --out DIR, the folder to write train.onnx into.");
+    const settings = await config();
+    const fit = settings.data.name === "auto" ? catalogFit("auto") : fitOf((await loadData(settings, options, terminal.note)).train);
+    const network = await buildTarget(settings, fit);
+    const { batchSize, optimizer, labelSmoothing, emaDecay } = settings.training;
+    const files = await writeCompiled(
+      network,
+      { batchSize, optimizer, labelSmoothing, emaDecay },
+      peakLearningRate(settings),
+      settings.seed,
+      options.out,
+    );
+    terminal.printJson(files);
+    terminal.print(`${files.program}  ${files.nodes} nodes, ${formatBytes(files.bytes)}\n${files.parameters}\n${files.description}`);
+  },
+};

@@ -1,0 +1,257 @@
+/** The configuration of a run: one schema for files, `--set` and flags, with every default in it. */
+import { z } from "zod";
+import type { OptimizerConfig } from "../compile/optimizers.ts";
+import type { Augmentation } from "../data/augment.ts";
+import type { HeadType } from "../harvest/heads.ts";
+import { SheafError } from "../util/errors.ts";
+
+/** A device as configured: a profile of the catalog, values of its own, or both. */
+export interface DeviceConfig {
+  /** Unique name; the profile's name and a number when left out. */
+  readonly id?: string | undefined;
+  /** Name of a profile in the catalog. */
+  readonly profile?: string | undefined;
+  readonly macsPerSecond?: number | undefined;
+  readonly memoryBytes?: number | undefined;
+  readonly bandwidthBitsPerSecond?: number | undefined;
+  readonly watts?: number | undefined;
+  /** Classes that it cares about, by name or number. */
+  readonly classes?: readonly (string | number)[] | undefined;
+}
+
+/** A whole configuration, defaults filled in. */
+export interface RunConfig {
+  readonly seed: number;
+  readonly data: {
+    /** Name in the table of data sets, or `auto`: CIFAR-10 when it is at hand, glyphs otherwise. */
+    readonly name: string;
+    /** Use this many training samples, drawn evenly by class; all when left out. */
+    readonly trainCount?: number | undefined;
+    readonly testCount?: number | undefined;
+  };
+  readonly target: { readonly network: string; readonly width: number };
+  readonly training: {
+    readonly epochs: number;
+    readonly batchSize: number;
+    readonly optimizer: OptimizerConfig;
+    readonly schedule: {
+      readonly type: "constant" | "cosine" | "oneCycle";
+      /** Highest learning rate; the network's own default when left out. */
+      readonly peak?: number | undefined;
+      /** Share of all steps in which the rate rises to its peak. */
+      readonly warmup: number;
+    };
+    readonly labelSmoothing: number;
+    readonly emaDecay: number;
+    readonly augmentation: Augmentation;
+  };
+  readonly fleet: {
+    readonly devices: readonly DeviceConfig[];
+    readonly redundancy: number;
+    readonly disjoint: boolean;
+    readonly classesPerDevice?: number | undefined;
+    /** The same width for all, instead of the widest that each device can carry. */
+    readonly width?: number | undefined;
+    /** No sub-model is wider than this. */
+    readonly maxWidth: number;
+    readonly deadlineSeconds?: number | undefined;
+    /** Every device computes at least this many times less than training the target on its own samples would take. */
+    readonly minimumRatio?: number | undefined;
+  };
+  readonly partition:
+    | { readonly type: "byClass"; readonly overlap: "share" | "split" }
+    | { readonly type: "dirichlet"; readonly alpha: number }
+    | { readonly type: "shards"; readonly shardsPerDevice: number }
+    | { readonly type: "iid" };
+  /** Background samples of a device, as a share of the samples of classes that it does not own. */
+  readonly rho: number;
+  /** The head that `model.onnx` answers with; all heads are reported. */
+  readonly head: HeadType;
+  readonly controls: { readonly central: boolean; readonly slim: boolean };
+  /** Jobs trained side by side, each on one thread; as many as there are cores when left out. */
+  readonly workers?: number | undefined;
+  /** Longest time between two checkpoints of a job. */
+  readonly checkpointSeconds: number;
+}
+
+const positive = z.number().positive();
+const whole = z.number().int().nonnegative();
+const count = z.number().int().positive();
+const share = z.number().min(0).max(1);
+
+const optimizerSchema = z.discriminatedUnion("type", [
+  z.strictObject({
+    type: z.literal("sgd"),
+    momentum: z.number().min(0).max(1).default(0.9),
+    nesterov: z.boolean().default(true),
+    weightDecay: z.number().nonnegative().default(5e-4),
+    clipNorm: positive.optional(),
+  }),
+  ...(["adam", "adamw"] as const).map((type) =>
+    z.strictObject({
+      type: z.literal(type),
+      beta1: share.default(0.9),
+      beta2: share.default(0.999),
+      epsilon: positive.default(1e-8),
+      weightDecay: z
+        .number()
+        .nonnegative()
+        .default(type === "adam" ? 0 : 0.01),
+      clipNorm: positive.optional(),
+    }),
+  ),
+]);
+
+const trainingSchema = z.strictObject({
+  epochs: count.default(10),
+  batchSize: count.default(64),
+  optimizer: optimizerSchema.prefault({ type: "sgd" }),
+  schedule: z
+    .strictObject({
+      type: z.enum(["constant", "cosine", "oneCycle"]).default("cosine"),
+      /** Highest learning rate; the network's own default when left out. */
+      peak: positive.optional(),
+      /** Share of all steps in which the rate rises to its peak. */
+      warmup: share.default(0.1),
+    })
+    .prefault({}),
+  labelSmoothing: z.number().min(0).max(0.99).default(0),
+  emaDecay: z.number().min(0).max(0.99999).default(0),
+  augmentation: z.strictObject({ crop: whole.default(4), flip: z.boolean().default(true), cutout: whole.default(0) }).prefault({}),
+});
+
+const deviceSchema = z.strictObject({
+  /** Unique name; the profile's name and a number when left out. */
+  id: z
+    .string()
+    .regex(/^[A-Za-z0-9_.-]+$/, "must be letters, digits, _, . and -")
+    .optional(),
+  /** Name of a profile in the catalog. */
+  profile: z.string().optional(),
+  /** Values of its own, instead of the profile's. */
+  macsPerSecond: positive.optional(),
+  memoryBytes: positive.optional(),
+  bandwidthBitsPerSecond: positive.optional(),
+  watts: positive.optional(),
+  /** Classes that it cares about, by name or number. */
+  classes: z.array(z.union([z.string(), whole])).optional(),
+});
+
+const partitionSchema = z.discriminatedUnion("type", [
+  z.strictObject({ type: z.literal("byClass"), overlap: z.enum(["share", "split"]).default("share") }),
+  z.strictObject({ type: z.literal("dirichlet"), alpha: positive.default(0.5) }),
+  z.strictObject({ type: z.literal("shards"), shardsPerDevice: count.default(2) }),
+  z.strictObject({ type: z.literal("iid") }),
+]);
+
+const configSchema = z.strictObject({
+  seed: z.number().int().default(0),
+  data: z
+    .strictObject({
+      /** `auto`: CIFAR-10 when it is at hand, glyphs otherwise. */
+      name: z.string().default("auto"),
+      /** Use this many training and test samples, drawn evenly by class; all when left out. */
+      trainCount: count.optional(),
+      testCount: count.optional(),
+    })
+    .prefault({}),
+  target: z.strictObject({ network: z.string().default("vgg11"), width: positive.default(1) }).prefault({}),
+  training: trainingSchema.prefault({}),
+  fleet: z
+    .strictObject({
+      devices: z
+        .array(deviceSchema)
+        .min(1)
+        .default([
+          { profile: "raspberry-pi-4" },
+          { profile: "phone-mid" },
+          { profile: "laptop-browser" },
+          { profile: "jetson-nano" },
+          { profile: "desktop" },
+        ]),
+      redundancy: count.default(1),
+      disjoint: z.boolean().default(false),
+      classesPerDevice: count.optional(),
+      /** The same width for all, instead of the widest that each device can carry. */
+      width: positive.optional(),
+      /** No sub-model is wider than this. */
+      maxWidth: positive.default(1),
+      deadlineSeconds: positive.optional(),
+      /** Every device computes at least this many times less than training the target on its own samples would take. */
+      minimumRatio: positive.optional(),
+    })
+    .prefault({}),
+  partition: partitionSchema.prefault({ type: "byClass" }),
+  /** Background samples of a device, as a share of the samples of classes that it does not own. */
+  rho: share.default(0.25),
+  head: z.enum(["H0", "H1", "H2"]).default("H2"),
+  controls: z.strictObject({ central: z.boolean().default(true), slim: z.boolean().default(true) }).prefault({}),
+  /** Jobs trained side by side, each on one thread; as many as there are cores when left out. */
+  workers: count.optional(),
+  checkpointSeconds: positive.default(30),
+});
+
+/**
+ * Checks a configuration and fills in the defaults.
+ * Throws `config`, one sentence: which key, what is expected, what it holds.
+ */
+export function parseConfig(value: unknown, where: string = "the configuration"): RunConfig {
+  const result = configSchema.safeParse(value ?? {}, { reportInput: true });
+  if (result.success) return result.data as RunConfig;
+  const issue = result.error.issues[0];
+  const path = issue?.path.join(".") || "(top level)";
+  const known = issue?.code === "unrecognized_keys" ? ` Known keys there: ${keysAt(issue.path).join(", ")}.` : "";
+  const got = issue && "input" in issue && issue.input !== undefined ? `, got ${JSON.stringify(issue.input)}` : "";
+  throw new SheafError(
+    "config",
+    `In ${where}, ${path}: ${issue?.message ?? "invalid"}${known ? "." : got}${known || "; correct it and run again."}`,
+  );
+}
+
+/** Keys that the defaults show at a path; enough to remind a reader what may stand there. */
+function keysAt(path: readonly PropertyKey[]): readonly string[] {
+  let schema: unknown = configSchema;
+  for (const key of path) {
+    while (schema instanceof z.ZodDefault || schema instanceof z.ZodPrefault || schema instanceof z.ZodOptional) schema = schema.unwrap();
+    if (schema instanceof z.ZodObject) schema = schema.shape[String(key)];
+    else if (schema instanceof z.ZodArray) schema = schema.element;
+    else return [];
+  }
+  while (schema instanceof z.ZodDefault || schema instanceof z.ZodPrefault || schema instanceof z.ZodOptional) schema = schema.unwrap();
+  return schema instanceof z.ZodObject ? Object.keys(schema.shape) : [];
+}
+
+/** Values as people type them after `=`: numbers, true, false, null, JSON lists and objects; anything else is a string. */
+function parseValue(text: string): unknown {
+  try {
+    return JSON.parse(text);
+  } catch {
+    return text;
+  }
+}
+
+/** A copy of `base` with `path` set. */
+export function withValue(base: unknown, path: readonly string[], value: unknown): unknown {
+  const [key, ...rest] = path;
+  if (key === undefined) return value;
+  if (Array.isArray(base) && /^\d+$/.test(key)) return Object.assign([...base], { [key]: withValue(base[Number(key)], rest, value) });
+  const object = typeof base === "object" && base !== null && !Array.isArray(base) ? base : {};
+  return { ...object, [key]: withValue((object as Record<string, unknown>)[key], rest, value) };
+}
+
+/**
+ * Applies `a.b=c` assignments.
+ * Throws `usage` on one without `=` or without a key.
+ */
+export function applyAssignments(base: unknown, assignments: readonly string[]): unknown {
+  let result = base;
+  for (const assignment of assignments) {
+    const at = assignment.indexOf("=");
+    const path = assignment.slice(0, at).split(".");
+    if (at < 1 || path.some((part) => !/^[A-Za-z0-9_-]+$/.test(part))) {
+      throw new SheafError("usage", `--set expects KEY=VALUE with a dotted key such as training.epochs=5, got "${assignment}".`);
+    }
+    result = withValue(result, path, parseValue(assignment.slice(at + 1)));
+  }
+  return result;
+}

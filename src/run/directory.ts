@@ -1,0 +1,143 @@
+/**
+ * A run directory: what lies in it and how it is opened. Everything in it is written atomically or appended durably, so that a
+ * run killed at any moment leaves a directory that `--resume` can go on from.
+ */
+import { mkdir, readdir, readFile, rm, stat } from "node:fs/promises";
+import { hostname } from "node:os";
+import { join } from "node:path";
+import { SheafError } from "../util/errors.ts";
+import { type AppendFile, openAppend, readFileChecked, storageError, writeFileAtomic } from "../util/files.node.ts";
+import { sha256Hex } from "../util/hash.node.ts";
+import { canonicalJson } from "../util/json.ts";
+import { decodeSafetensors, encodeSafetensors } from "../util/safetensors.ts";
+import type { Tensor } from "../util/tensor.ts";
+
+/** Names in a run directory. */
+export const runFiles = {
+  config: "config.resolved.json",
+  events: "events.jsonl",
+  metrics: "metrics.csv",
+  checkpoints: "checkpoints",
+  plan: "plan.json",
+  model: "model.onnx",
+  card: "MODEL_CARD.md",
+  report: "report.html",
+  reportData: "report.json",
+  result: "result.json",
+  manifest: "manifest.json",
+  lock: "run.lock",
+} as const;
+
+export interface RunDirectory extends AsyncDisposable {
+  readonly path: string;
+  /** Whether an earlier, unfinished or finished run was opened. */
+  readonly resumed: boolean;
+  at(name: string): string;
+  write(name: string, data: Uint8Array | string): Promise<void>;
+  /** Appends one event with the time of day. */
+  log(event: { readonly type: string; readonly [key: string]: unknown }): Promise<void>;
+  /** A finished job's tensors, if it has finished. Throws `corrupt` when its file is damaged. */
+  finished(id: string): Promise<{ readonly tensors: ReadonlyMap<string, Tensor>; readonly facts: unknown } | undefined>;
+  /** Keeps a finished job's tensors and facts. */
+  finish(id: string, tensors: ReadonlyMap<string, Tensor>, facts: unknown): Promise<void>;
+}
+
+const exists = (path: string): Promise<boolean> =>
+  stat(path).then(
+    () => true,
+    () => false,
+  );
+
+/** Whether a process of this machine is alive. */
+function isAlive(pid: number): boolean {
+  try {
+    process.kill(pid, 0);
+    return true;
+  } catch (error) {
+    return (error as NodeJS.ErrnoException).code === "EPERM";
+  }
+}
+
+/** Takes the directory for this process. Throws `config` while another living process has it. */
+async function takeLock(path: string): Promise<void> {
+  const file = join(path, runFiles.lock);
+  const holder = await readFile(file, "utf8").then(
+    (text) => text.trim().split(" "),
+    () => undefined,
+  );
+  const [pid, host] = holder ?? [];
+  if (pid !== undefined && host === hostname() && Number(pid) !== process.pid && isAlive(Number(pid))) {
+    throw new SheafError("config", `${path} is in use by another run (process ${pid}); wait for it, stop it, or choose another --out.`);
+  }
+  await writeFileAtomic(file, `${process.pid} ${hostname()}\n`);
+}
+
+/**
+ * Opens `path` for a run with this configuration. A new directory must be empty or absent. With `resume` it must hold a run
+ * with the same configuration, or nothing yet.
+ * Throws `config` when it holds something else, `storage` when it cannot be written.
+ */
+export async function openRunDirectory(path: string, config: unknown, resume: boolean): Promise<RunDirectory> {
+  const at = (name: string): string => join(path, name);
+  const text = `${JSON.stringify(JSON.parse(canonicalJson(config)), null, 2)}\n`;
+  const entries = await readdir(path).catch((error: NodeJS.ErrnoException) => {
+    if (error.code === "ENOENT") return [];
+    throw storageError(error, path);
+  });
+  const before = (await exists(at(runFiles.config))) ? await readFile(at(runFiles.config), "utf8") : undefined;
+  if (before === undefined && entries.some((name) => name !== runFiles.lock)) {
+    throw new SheafError("config", `${path} is not empty and holds no run of Sheaf; choose another --out or empty it.`);
+  }
+  if (before !== undefined && !resume) {
+    throw new SheafError("config", `${path} holds a run already; add --resume to go on with it, or choose another --out.`);
+  }
+  if (before !== undefined && before !== text) {
+    throw new SheafError(
+      "config",
+      `${path} holds a run with another configuration (${firstDifference(before, text)}); resume with the same settings, or choose another --out.`,
+    );
+  }
+  await mkdir(at(runFiles.checkpoints), { recursive: true }).catch((error: NodeJS.ErrnoException) => {
+    throw storageError(error, path);
+  });
+  await takeLock(path);
+  if (before === undefined) await writeFileAtomic(at(runFiles.config), text);
+  const events: AppendFile = await openAppend(at(runFiles.events));
+  const jobFile = (id: string): string => at(join(runFiles.checkpoints, `${id}.safetensors`));
+  return {
+    path,
+    at,
+    resumed: before !== undefined,
+    write: (name, data) => writeFileAtomic(at(name), data),
+    log: (event) => events.append(JSON.stringify({ at: new Date().toISOString(), ...event })),
+    async finished(id) {
+      if (!(await exists(jobFile(id)))) return undefined;
+      const { tensors, metadata } = decodeSafetensors(await readFileChecked(jobFile(id), "finished job"), jobFile(id));
+      const facts = metadata.facts ?? "null";
+      if (metadata.sha256 !== sha256Hex(encodeSafetensors(tensors, { facts }))) {
+        throw new SheafError(
+          "corrupt",
+          `${jobFile(id)} does not match its checksum; delete this file and resume, and the job is done again.`,
+        );
+      }
+      return { tensors, facts: JSON.parse(facts) };
+    },
+    async finish(id, tensors, facts) {
+      const text = canonicalJson(facts);
+      const sha256 = sha256Hex(encodeSafetensors(tensors, { facts: text }));
+      await writeFileAtomic(jobFile(id), encodeSafetensors(tensors, { facts: text, sha256 }));
+    },
+    async [Symbol.asyncDispose]() {
+      await events.close();
+      await rm(at(runFiles.lock), { force: true });
+    },
+  };
+}
+
+/** The first key whose value differs, for an error that says where to look. */
+function firstDifference(before: string, now: string): string {
+  const a = before.split("\n");
+  const b = now.split("\n");
+  const at = a.findIndex((line, i) => line !== b[i]);
+  return `there ${a[at]?.trim() ?? "nothing"}, now ${b[at]?.trim() ?? "nothing"}`;
+}
