@@ -50,8 +50,6 @@ function checkedValue(port: Port, state: ReadonlyMap<string, Tensor>): Tensor {
  * @example const stepper = openStepper(program, session, initialState(program, seed));
  */
 export function openStepper(program: TrainingProgram, session: Session, initial: ReadonlyMap<string, Tensor>): Stepper {
-  // Every tensor has a buffer of its own, which the allocator aligns to 16 bytes: where a sum starts on a vector boundary depends on
-  // alignment, and with it the last bits of the result.
   const feeds: Record<string, Tensor> = {};
   const into: Record<string, Tensor> = {};
   const ofRole = (role: Port["role"], ports: readonly Port[]): Port => ports.find((port) => port.role === role) as Port;
