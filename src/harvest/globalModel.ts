@@ -1,0 +1,138 @@
+/** Glues harvested sub-models into one graph: parallel branches, concatenated, one head over all classes. */
+import { asRows, deployNetwork } from "../compile/deploy.ts";
+import type { SubModel } from "../decouple/subModel.ts";
+import { layerCost, networkCost, placeLayers } from "../network/shapes.ts";
+import { GraphBuilder } from "../onnx/builder.ts";
+import type { Graph, Value } from "../onnx/graph.ts";
+import { SheafError } from "../util/errors.ts";
+import { canonicalJson } from "../util/json.ts";
+import { finalLayer, type Harvested, layOut } from "./harvested.ts";
+import type { Head } from "./heads.ts";
+
+/** What the branches give, one after another in the order of the harvest. */
+export interface BranchOutputs {
+  /** [N, features]: the inputs of the branches' final linear layers. */
+  readonly features: Value;
+  /** [N, sum of (classes + 1)]: log softmax of each branch's logits; absent when not asked for. */
+  readonly logProbabilities: Value | undefined;
+}
+
+/** Writes all branches side by side; without log-probabilities, the branches' final linear layers are left out. */
+export function writeBranches(
+  b: GraphBuilder,
+  harvested: readonly Harvested[],
+  image: Value,
+  withLogProbabilities: boolean,
+): BranchOutputs {
+  const features: Value[] = [];
+  const logProbabilities: Value[] = [];
+  for (const { subModel, parameters } of harvested) {
+    const { device, network } = subModel;
+    const { featureLayer } = finalLayer(network);
+    const upTo = withLogProbabilities ? {} : { upTo: featureLayer };
+    const { output, activations } = deployNetwork(b, network, image, parameters, { prefix: device, ...upTo });
+    b.scope(device, () => {
+      features.push(asRows(b, activations.get(featureLayer) as Value, "features"));
+      if (withLogProbabilities) logProbabilities.push(b.op("LogSoftmax", [asRows(b, output)], { axis: 1 }, "logProbabilities"));
+    });
+  }
+  const join = (values: readonly Value[], hint: string): Value => (values.length === 1 ? (values[0] as Value) : b.concat(values, 1, hint));
+  return {
+    features: join(features, "allFeatures"),
+    logProbabilities: withLogProbabilities ? join(logProbabilities, "allLogProbabilities") : undefined,
+  };
+}
+
+/** Declares the input `image` [N, channels, height, width] that all branches read. */
+export function imageInput(b: GraphBuilder, harvested: readonly Harvested[], batchSize = 1): Value {
+  layOut(harvested.map((h) => h.subModel));
+  const { channels, height, width } = (harvested[0] as Harvested).subModel.network.input;
+  return b.input("image", "float32", [batchSize, channels, height, width]);
+}
+
+/**
+ * The branches alone: input `image` as in the global model, outputs `features` [N, features] and `logProbabilities` [N, sum of (classes + 1)],
+ * in the order that `layOut` tells. Throws `config` when the branches do not go together, `corrupt` when parameters do not fit.
+ */
+export function branchGraph(harvested: readonly Harvested[]): Graph {
+  const b = new GraphBuilder();
+  const { features, logProbabilities } = writeBranches(b, harvested, imageInput(b, harvested), true);
+  b.output("features", features);
+  b.output("logProbabilities", logProbabilities as Value);
+  return b.build("sheaf-branches", { branches: describeBranches(harvested) });
+}
+
+const describeBranches = (harvested: readonly Harvested[]): string =>
+  canonicalJson(harvested.map(({ subModel }) => ({ device: subModel.device, taskSet: subModel.taskSet })));
+
+export interface GlobalModelOptions {
+  /** One name per class; stored as JSON under "classNames". */
+  readonly classNames: readonly string[];
+  /** Name of the graph; "sheaf-global" by default. */
+  readonly name?: string;
+  /** Version of Sheaf, stored under "sheafVersion". */
+  readonly version?: string;
+  /** Further metadata. */
+  readonly metadata?: Readonly<Record<string, string>>;
+}
+
+/**
+ * The global model: input `image` [N, channels, height, width], float32 raw values; outputs `logits` and `probabilities` [N, classes].
+ * Metadata: `classNames`, `branches` (device and task set of each, JSON), `head` (H0, H1 or H2). A head on features leaves the branches'
+ * own final layers out. Write it with `writeOnnx(graph, { batchAxis: "N" })`. The same parts in the same order give the same graph.
+ * Throws `config` when branches, head and class names do not go together, `corrupt` when parameters do not fit.
+ * @example writeOnnx(assembleGlobal(harvested, freeHead(subModels, 10), { classNames }), { batchAxis: "N" })
+ */
+export function assembleGlobal(harvested: readonly Harvested[], head: Head, options: GlobalModelOptions): Graph {
+  const layout = layOut(harvested.map((h) => h.subModel));
+  const [classes = 0, columns = 0] = head.weight.shape;
+  if (columns !== layout[head.on]) {
+    throw new SheafError(
+      "config",
+      `The ${head.type} head reads ${columns} ${head.on}, but the branches give ${layout[head.on]}; make the head from these very branches.`,
+    );
+  }
+  if (classes !== options.classNames.length) {
+    throw new SheafError(
+      "config",
+      `The ${head.type} head has ${classes} classes, but ${options.classNames.length} class names were given.`,
+    );
+  }
+  const b = new GraphBuilder();
+  const image = imageInput(b, harvested);
+  const outputs = writeBranches(b, harvested, image, head.on === "logProbabilities");
+  const logits = b.scope("head", () =>
+    b.op("Gemm", [outputs[head.on] as Value, b.parameter("weight", head.weight), b.parameter("bias", head.bias)], { transB: 1 }, "logits"),
+  );
+  const probabilities = b.op("Softmax", [logits], { axis: 1 });
+  b.output("logits", logits);
+  b.output("probabilities", probabilities);
+  return b.build(options.name ?? "sheaf-global", {
+    ...options.metadata,
+    ...(options.version === undefined ? {} : { sheafVersion: options.version }),
+    branches: describeBranches(harvested),
+    classNames: JSON.stringify(options.classNames),
+    head: head.type,
+  });
+}
+
+export interface GlobalCost {
+  /** Multiply-adds of one image. */
+  readonly macs: number;
+  /** Trained parameters, the head's included, running statistics not. */
+  readonly parameters: number;
+}
+
+/** Cost of the global model under a head on log-probabilities (H0, H1) or on features (H2), without needing trained parts. */
+export function globalCost(subModels: readonly SubModel[], on: Head["on"], classCount: number): GlobalCost {
+  const layout = layOut(subModels);
+  let macs = classCount * layout[on];
+  let parameters = classCount * layout[on] + classCount;
+  for (const { network } of subModels) {
+    const all = networkCost(network);
+    const last = layerCost(placeLayers(network).at(-1) as ReturnType<typeof finalLayer>["placed"]);
+    macs += all.macs - (on === "features" ? last.macs : 0);
+    parameters += all.parameters - (on === "features" ? last.parameters : 0);
+  }
+  return { macs, parameters };
+}
