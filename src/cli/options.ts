@@ -67,7 +67,7 @@ const configFlags: { readonly [F in ConfigFlag]: FlagEntry } = {
   width: { flag: "--width <factor>", key: "target.width", parse: number, help: "width of the network, 1 is full" },
   epochs: { flag: "--epochs <n>", key: "training.epochs", parse: integer(1), help: "passes over the data" },
   batch: { flag: "--batch <n>", key: "training.batchSize", parse: integer(1), help: "samples a training step" },
-  learningRate: { flag: "--learning-rate <rate>", key: "training.schedule.peak", parse: number, help: "highest learning rate" },
+  learningRate: { flag: "--learning-rate <rate>", key: "training.schedule.learningRate", parse: number, help: "highest learning rate" },
   subWidth: {
     flag: "--sub-width <factor>",
     key: "fleet.width",

@@ -37,7 +37,7 @@ export interface RunConfig {
     readonly schedule: {
       readonly type: "constant" | "cosine" | "oneCycle";
       /** Highest learning rate; the network's own default when left out. */
-      readonly peak?: number | undefined;
+      readonly learningRate?: number | undefined;
       /** Share of all steps in which the rate rises to its peak. */
       readonly warmup: number;
     };
@@ -110,7 +110,7 @@ const trainingSchema = z.strictObject({
     .strictObject({
       type: z.enum(["constant", "cosine", "oneCycle"]).default("cosine"),
       /** Highest learning rate; the network's own default when left out. */
-      peak: positive.optional(),
+      learningRate: positive.optional(),
       /** Share of all steps in which the rate rises to its peak. */
       warmup: share.default(0.1),
     })

@@ -86,5 +86,5 @@ export async function buildTarget(config: RunConfig, fit: TargetFit): Promise<Ne
 export function peakLearningRate(config: RunConfig): number {
   const name = config.target.network;
   const known = Object.hasOwn(models, name) ? models[name as keyof typeof models].learningRate : undefined;
-  return config.training.schedule.peak ?? known ?? 0.05;
+  return config.training.schedule.learningRate ?? known ?? 0.05;
 }

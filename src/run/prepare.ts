@@ -1,0 +1,222 @@
+/** From a configuration and data to work: the plan, the sub-models, and what each device and control trains on. Reads no files and no clock. */
+import type { ScheduleConfig } from "../compile/schedules.ts";
+import { type Dataset, drawStratified, samplesByClass } from "../data/dataset.ts";
+import { partitioners } from "../data/partition/partitioners.ts";
+import { decouple, localLabel, type SubModel } from "../decouple/subModel.ts";
+import { narrow, type WidthFactors } from "../network/narrow.ts";
+import type { Network } from "../network/network.ts";
+import { branchCost, type Expected, expectedCost, fleetCost } from "../plan/cost.ts";
+import { type DeviceProfile, resolveProfile } from "../plan/device.ts";
+import { type Plan, type PlannedDevice, planFleet } from "../plan/plan.ts";
+import type { TrainingJob, TrainingSettings } from "../train/job.ts";
+import { SheafError } from "../util/errors.ts";
+import type { DeviceConfig, RunConfig } from "./config.ts";
+import { peakLearningRate } from "./target.ts";
+
+/** A device with its samples. */
+export interface PreparedDevice {
+  readonly planned: PlannedDevice;
+  readonly subModel: SubModel;
+  /** Indices into the training set. */
+  readonly own: Uint32Array;
+  readonly background: Uint32Array;
+  /** Expected cost with the samples that it really has. */
+  readonly expected: Expected;
+}
+
+export interface PreparedRun {
+  readonly target: Network;
+  readonly plan: Plan;
+  readonly devices: readonly PreparedDevice[];
+  /** Width of the slim control: the median of the devices' widths. */
+  readonly slimWidth: WidthFactors;
+  readonly jobs: readonly TrainingJob[];
+}
+
+/** Ids of the control jobs; no device may be called so. */
+export const controlIds = { central: "central", slim: "slim" } as const;
+
+/** The schedule of a configuration, with the network's own learning rate where none is configured. */
+export function scheduleOf(config: RunConfig): ScheduleConfig {
+  const { type, warmup } = config.training.schedule;
+  const learningRate = peakLearningRate(config);
+  return type === "constant" ? { type, learningRate } : { type, learningRate, warmup };
+}
+
+/** Training settings of a configuration, for devices and controls alike. */
+export function trainingSettings(config: RunConfig): TrainingSettings {
+  const { epochs, batchSize, optimizer, labelSmoothing, emaDecay, augmentation } = config.training;
+  return { epochs, batchSize, optimizer, schedule: scheduleOf(config), labelSmoothing, emaDecay, augmentation };
+}
+
+/** A class by name or number. Throws `config` naming the classes there are. */
+export function classIdOf(value: string | number, classNames: readonly string[]): number {
+  const id = typeof value === "number" ? value : classNames.indexOf(value);
+  if (id >= 0 && id < classNames.length) return id;
+  const known = classNames.length > 20 ? `${classNames.slice(0, 20).join(", ")}, ...` : classNames.join(", ");
+  throw new SheafError("config", `Unknown class ${JSON.stringify(value)}; the data set has ${classNames.length} classes: ${known}.`);
+}
+
+function profileOf(device: DeviceConfig, classNames: readonly string[]): DeviceProfile {
+  const { profile, classes, id, macsPerSecond, memoryBytes, bandwidthBitsPerSecond, watts } = device;
+  const given = Object.fromEntries(Object.entries({ macsPerSecond, memoryBytes, bandwidthBitsPerSecond, watts }).filter(([, v]) => v !== undefined));
+  const base = resolveProfile(profile === undefined ? { name: id ?? "custom", ...given } : { like: profile, ...given });
+  return classes ? { ...base, preferredClasses: classes.map((c) => classIdOf(c, classNames)) } : base;
+}
+
+/** Devices with unique ids: as configured, or the profile's name with a number where it comes more than once. */
+export function fleetOf(config: RunConfig, classNames: readonly string[]): readonly { readonly id: string; readonly profile: DeviceProfile }[] {
+  const profiles = config.fleet.devices.map((device) => profileOf(device, classNames));
+  const seen = new Map<string, number>();
+  const ids = config.fleet.devices.map((device, i) => {
+    if (device.id !== undefined) return device.id;
+    const name = profiles[i]?.name ?? "device";
+    const count = (seen.get(name) ?? 0) + 1;
+    seen.set(name, count);
+    return profiles.filter((p) => p.name === name).length > 1 ? `${name}-${count}` : name;
+  });
+  const twice = ids.find((id, i) => ids.indexOf(id) !== i || Object.hasOwn(controlIds, id));
+  if (twice !== undefined) throw new SheafError("config", `Device id "${twice}" is taken; give every device an id of its own (central and slim are the controls').`);
+  return ids.map((id, i) => ({ id, profile: profiles[i] as DeviceProfile }));
+}
+
+/** Local data first, plan second: what each device holds says what it prefers. */
+function localParts(config: RunConfig, train: Dataset, deviceCount: number): readonly Uint32Array[] | undefined {
+  const classes = train.classNames.length;
+  const { partition, seed } = config;
+  switch (partition.type) {
+    case "byClass":
+      return undefined;
+    case "dirichlet":
+      return partitioners.dirichlet(train.labels, classes, { deviceCount, alpha: partition.alpha }, seed).own;
+    case "shards":
+      return partitioners.shards(train.labels, classes, { deviceCount, shardsPerDevice: partition.shardsPerDevice }, seed).own;
+    case "iid":
+      return partitioners.iid(train.labels, classes, { deviceCount }, seed).own;
+  }
+}
+
+/** Own samples and a background share of what else the device holds. */
+function splitLocal(train: Dataset, local: Uint32Array, taskSet: readonly number[], rho: number, seed: number, device: string): { own: Uint32Array; background: Uint32Array } {
+  const mine = new Set(taskSet);
+  const own = local.filter((i) => mine.has(train.labels[i] ?? -1));
+  const others = local.filter((i) => !mine.has(train.labels[i] ?? -1));
+  const groups = samplesByClass(train.labels, train.classNames.length).map(() => [] as number[]);
+  for (const i of others) groups[train.labels[i] as number]?.push(i);
+  return { own, background: drawStratified(groups, Math.round(rho * others.length), seed, "background", device) };
+}
+
+/** Classes of a device's local samples, most samples first. */
+function byCount(train: Dataset, local: Uint32Array): number[] {
+  const counts = train.classNames.map(() => 0);
+  for (const i of local) counts[train.labels[i] as number] = (counts[train.labels[i] as number] ?? 0) + 1;
+  return counts.map((count, id) => ({ count, id })).filter(({ count }) => count > 0).sort((a, b) => b.count - a.count || a.id - b.id).map(({ id }) => id);
+}
+
+/** The plan of a configuration for a target and its training data. Throws `plan` when there is none. */
+export function planOf(config: RunConfig, target: Network, train: Dataset, locals?: readonly Uint32Array[]): Plan {
+  const { fleet, training, rho, seed, partition } = config;
+  const devices = fleetOf(config, train.classNames).map(({ id, profile }, i) => {
+    const local = locals?.[i];
+    return { id, profile: local && !profile.preferredClasses ? { ...profile, preferredClasses: byCount(train, local) } : profile };
+  });
+  const given = Object.fromEntries(
+    Object.entries({
+      classesPerDevice: fleet.classesPerDevice,
+      deadlineSeconds: fleet.deadlineSeconds,
+      minimumRatio: fleet.minimumRatio,
+      width: fleet.width,
+    }).filter(([, value]) => value !== undefined),
+  );
+  return planFleet({
+    target,
+    classCount: train.classNames.length,
+    classCounts: samplesByClass(train.labels, train.classNames.length).map((group) => group.length),
+    devices,
+    redundancy: fleet.redundancy,
+    disjoint: fleet.disjoint,
+    maxWidth: fleet.maxWidth,
+    rho,
+    epochs: training.epochs,
+    batchSize: training.batchSize,
+    statisticsPass: true,
+    overlap: partition.type === "byClass" ? partition.overlap : "split",
+    seed,
+    ...given,
+  });
+}
+
+function median(values: readonly number[]): number {
+  const sorted = [...values].sort((a, b) => a - b);
+  return sorted[Math.floor(sorted.length / 2)] ?? 1;
+}
+
+/** Job of a device: its samples with local labels, the sub-model. */
+function deviceJob(config: RunConfig, train: Dataset, { subModel, own, background }: Omit<PreparedDevice, "expected" | "planned">): TrainingJob {
+  const samples = new Uint32Array([...own, ...background]);
+  const labels = Uint16Array.from(samples, (i) => localLabel(subModel.taskSet, train.labels[i] ?? 0));
+  return { id: subModel.device, network: subModel.network, dataset: train, samples, labels, settings: trainingSettings(config), seed: config.seed };
+}
+
+/** Job of a control: all samples, all classes. */
+export function controlJob(config: RunConfig, train: Dataset, id: string, network: Network): TrainingJob {
+  return {
+    id,
+    network,
+    dataset: train,
+    samples: Uint32Array.from(train.labels.keys()),
+    labels: train.labels,
+    settings: trainingSettings(config),
+    seed: config.seed,
+  };
+}
+
+/**
+ * Prepares a run. Deterministic in its arguments.
+ * Throws `plan` when no plan exists, `config` on unknown classes, profiles or ids.
+ */
+export function prepareRun(config: RunConfig, target: Network, train: Dataset): PreparedRun {
+  const locals = localParts(config, train, config.fleet.devices.length);
+  const plan = planOf(config, target, train, locals);
+  const order = new Map(fleetOf(config, train.classNames).map(({ id }, i) => [id, i]));
+  const subModels = decouple(target, plan.devices.map((d) => ({ device: d.id, taskSet: d.taskSet, widths: d.widths })));
+  const classes = train.classNames.length;
+  const dealt =
+    config.partition.type === "byClass"
+      ? partitioners.byClass(
+          train.labels,
+          classes,
+          { classesOf: plan.devices.map((d) => d.taskSet), overlap: config.partition.overlap, backgroundShare: config.rho },
+          config.seed,
+        )
+      : undefined;
+  const branches = plan.devices.map((d) => branchCost(d.network));
+  const fleet = fleetCost(branches);
+  const targetMacs = branchCost(target).macs;
+  const devices = plan.devices.map((planned, i): PreparedDevice => {
+    const subModel = subModels[i] as SubModel;
+    const local = locals?.[order.get(planned.id) ?? 0];
+    const { own, background } = local
+      ? splitLocal(train, local, planned.taskSet, config.rho, config.seed, planned.id)
+      : { own: dealt?.own[i] ?? new Uint32Array(), background: dealt?.background[i] ?? new Uint32Array() };
+    if (own.length === 0) {
+      throw new SheafError("plan", `Device "${planned.id}" has no sample of its classes ${planned.taskSet.map((c) => train.classNames[c]).join(", ")}; give it other classes or another partition.`);
+    }
+    const workload = { ownSamples: own.length, backgroundSamples: background.length, epochs: planned.epochs, batchSize: planned.batchSize, targetMacs, classCount: classes };
+    return { planned, subModel, own, background, expected: expectedCost(branches[i] as ReturnType<typeof branchCost>, workload, planned.profile, fleet) };
+  });
+  const widths = plan.devices.map((d) => d.widths).filter((w) => typeof w === "number");
+  const slimWidth = median(widths);
+  const jobs = devices.map((device) => deviceJob(config, train, device));
+  if (config.controls.slim) jobs.push(controlJob(config, train, controlIds.slim, narrow(target, slimWidth)));
+  if (config.controls.central) jobs.push(controlJob(config, train, controlIds.central, target));
+  return { target, plan, devices, slimWidth, jobs };
+}
+
+/** Minimum, median and maximum; the mean of the middle two for an even number. */
+export function spread(values: readonly number[]): { readonly min: number; readonly median: number; readonly max: number } {
+  const sorted = [...values].sort((a, b) => a - b);
+  const middle = sorted.length / 2;
+  const mid = sorted.length % 2 === 1 ? (sorted[Math.floor(middle)] ?? 0) : ((sorted[middle - 1] ?? 0) + (sorted[middle] ?? 0)) / 2;
+  return { min: sorted[0] ?? 0, median: mid, max: sorted.at(-1) ?? 0 };
+}
