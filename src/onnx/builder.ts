@@ -13,6 +13,8 @@ export class GraphBuilder {
   readonly #inputs: Value[] = [];
   readonly #outputs: Value[] = [];
   readonly #shared = new Map<string, Value>();
+  /** Old names of values that became outputs, with the names they have now. */
+  readonly #renamed = new Map<string, string>();
   #scope = "";
 
   /** Runs `body` with names prefixed by `name/`. */
@@ -28,10 +30,15 @@ export class GraphBuilder {
 
   #define(hint: string, dtype: DType, shape: Shape): Value {
     let name = hint;
-    for (let i = 2; this.#values.has(name); i++) name = `${hint}_${i}`;
+    for (let i = 2; this.#values.has(name) || this.#renamed.has(name); i++) name = `${hint}_${i}`;
     const value: Value = { name, dtype, shape };
     this.#values.set(name, value);
     return value;
+  }
+
+  /** What a value is called now. */
+  #nameOf(value: Value): string {
+    return this.#renamed.get(value.name) ?? value.name;
   }
 
   /** Declares a graph input; its name is taken as given. Throws `internal` on a name in use. */
@@ -48,14 +55,16 @@ export class GraphBuilder {
     const out: Value = { name, dtype: value.dtype, shape: value.shape };
     this.#values.set(name, out);
     // An Identity keeps inputs and shared values intact; the runtime removes it where it can write in place.
-    const producer = this.#nodes.findIndex((n) => n.outputs.includes(value.name));
-    const consumed = this.#nodes.some((n) => n.inputs.includes(value.name)) || this.#outputs.some((o) => o.name === value.name);
+    const source = this.#nameOf(value);
+    const producer = this.#nodes.findIndex((n) => n.outputs.includes(source));
+    const consumed = this.#nodes.some((n) => n.inputs.includes(source)) || this.#outputs.some((o) => o.name === source);
     const node = this.#nodes[producer];
-    if (node && !consumed && !this.#outputs.includes(value)) {
-      this.#nodes[producer] = { ...node, outputs: node.outputs.map((o) => (o === value.name ? name : o)) };
-      this.#values.delete(value.name);
+    if (node && !consumed) {
+      this.#nodes[producer] = { ...node, outputs: node.outputs.map((o) => (o === source ? name : o)) };
+      this.#values.delete(source);
+      this.#renamed.set(source, name);
     } else {
-      this.#nodes.push({ op: "Identity", name: `output/${name}`, inputs: [value.name], outputs: [name], attributes: {} });
+      this.#nodes.push({ op: "Identity", name: `output/${name}`, inputs: [source], outputs: [name], attributes: {} });
     }
     this.#outputs.push(out);
     return out;
@@ -64,7 +73,9 @@ export class GraphBuilder {
   /** An initializer. Constants of up to 64 elements are shared when equal. */
   constant(value: Tensor, hint = "constant"): Value {
     const small = value.data.length <= 64;
-    const key = small ? `${value.dtype}[${value.shape.join()}]${value.data.join()}` : "";
+    const { buffer, byteOffset, byteLength } = value.data;
+    // Keyed by bytes: as numbers, -0 and 0 would look the same.
+    const key = small ? `${value.dtype}[${value.shape.join()}]${new Uint8Array(buffer, byteOffset, byteLength).join()}` : "";
     const known = small ? this.#shared.get(key) : undefined;
     if (known) return known;
     const result = this.#define(small ? `${value.dtype}_${hint}` : `${this.#scope}${hint}`, value.dtype, value.shape);
@@ -122,7 +133,7 @@ export class GraphBuilder {
     this.#nodes.push({
       op: type,
       name: outputs[0]?.name ?? name,
-      inputs: inputs.map((v) => v.name),
+      inputs: inputs.map((v) => this.#nameOf(v)),
       outputs: outputs.map((v) => v.name),
       attributes,
     });
@@ -177,7 +188,7 @@ export class GraphBuilder {
       outputs: [...this.#outputs],
       nodes: [...this.#nodes],
       initializers,
-      values: new Map(this.#values),
+      values: new Map([...this.#values].filter(([key]) => initializers.has(key) || !this.#initializers.has(key))),
       metadata,
       doc,
     };

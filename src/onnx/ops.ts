@@ -181,9 +181,13 @@ const pool: OpRule = {
 
 const normalization = (inputs: number): OpRule => ({ arity: [inputs, inputs], infer: (c) => [input(c, 0)] });
 
-const dtypeByOnnxNumber: Readonly<Record<number, DType>> = { 1: "float32", 11: "float64", 6: "int32", 7: "int64", 2: "uint8", 9: "bool" };
 /** ONNX's number of each dtype (TensorProto.DataType). */
 export const onnxDType: { readonly [D in DType]: number } = { float32: 1, float64: 11, int32: 6, int64: 7, uint8: 2, bool: 9 };
+
+/** The dtype of one of ONNX's numbers; undefined where Sheaf does not use it. */
+export function dtypeOfOnnx(number: number): DType | undefined {
+  return (Object.keys(onnxDType) as DType[]).find((dtype) => onnxDType[dtype] === number);
+}
 
 /** Shape inference by operator. */
 export const opRules: { readonly [O in OpType]: OpRule } = {
@@ -203,7 +207,7 @@ export const opRules: { readonly [O in OpType]: OpRule } = {
   Cast: {
     arity: [1, 1],
     infer: (c) => [
-      { dtype: dtypeByOnnxNumber[intAttribute(c.attributes, "to", 0)] ?? fail(c, "unknown target dtype"), shape: input(c, 0).shape },
+      { dtype: dtypeOfOnnx(intAttribute(c.attributes, "to", 0)) ?? fail(c, "unknown target dtype"), shape: input(c, 0).shape },
     ],
   },
   Clip: { arity: [1, 3], infer: (c) => [input(c, 0)] },

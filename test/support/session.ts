@@ -2,6 +2,7 @@
 // biome-ignore lint/style/noRestrictedImports: the compiler is judged by ONNX Runtime itself, without Sheaf's own session in between.
 import * as ort from "onnxruntime-node";
 import type { Graph } from "../../src/onnx/graph.ts";
+import { verify } from "../../src/onnx/verify.ts";
 import { writeOnnx } from "../../src/onnx/write.ts";
 import type { DType, Tensor } from "../../src/util/tensor.ts";
 
@@ -12,9 +13,9 @@ export interface GraphRunner {
   close(): Promise<void>;
 }
 
-/** Opens a session on one thread. */
+/** Verifies the graph and opens a session of one thread. */
 export async function openGraph(graph: Graph): Promise<GraphRunner> {
-  const session = await ort.InferenceSession.create(writeOnnx(graph), {
+  const session = await ort.InferenceSession.create(writeOnnx(verify(graph)), {
     intraOpNumThreads: 1,
     interOpNumThreads: 1,
     logSeverityLevel: 3,
