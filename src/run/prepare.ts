@@ -59,13 +59,18 @@ export function classIdOf(value: string | number, classNames: readonly string[])
 
 function profileOf(device: DeviceConfig, classNames: readonly string[]): DeviceProfile {
   const { profile, classes, id, macsPerSecond, memoryBytes, bandwidthBitsPerSecond, watts } = device;
-  const given = Object.fromEntries(Object.entries({ macsPerSecond, memoryBytes, bandwidthBitsPerSecond, watts }).filter(([, v]) => v !== undefined));
+  const given = Object.fromEntries(
+    Object.entries({ macsPerSecond, memoryBytes, bandwidthBitsPerSecond, watts }).filter(([, v]) => v !== undefined),
+  );
   const base = resolveProfile(profile === undefined ? { name: id ?? "custom", ...given } : { like: profile, ...given });
   return classes ? { ...base, preferredClasses: classes.map((c) => classIdOf(c, classNames)) } : base;
 }
 
 /** Devices with unique ids: as configured, or the profile's name with a number where it comes more than once. */
-export function fleetOf(config: RunConfig, classNames: readonly string[]): readonly { readonly id: string; readonly profile: DeviceProfile }[] {
+export function fleetOf(
+  config: RunConfig,
+  classNames: readonly string[],
+): readonly { readonly id: string; readonly profile: DeviceProfile }[] {
   const profiles = config.fleet.devices.map((device) => profileOf(device, classNames));
   const seen = new Map<string, number>();
   const ids = config.fleet.devices.map((device, i) => {
@@ -76,7 +81,11 @@ export function fleetOf(config: RunConfig, classNames: readonly string[]): reado
     return profiles.filter((p) => p.name === name).length > 1 ? `${name}-${count}` : name;
   });
   const twice = ids.find((id, i) => ids.indexOf(id) !== i || Object.hasOwn(controlIds, id));
-  if (twice !== undefined) throw new SheafError("config", `Device id "${twice}" is taken; give every device an id of its own (central and slim are the controls').`);
+  if (twice !== undefined)
+    throw new SheafError(
+      "config",
+      `Device id "${twice}" is taken; give every device an id of its own (central and slim are the controls').`,
+    );
   return ids.map((id, i) => ({ id, profile: profiles[i] as DeviceProfile }));
 }
 
@@ -97,7 +106,14 @@ function localParts(config: RunConfig, train: Dataset, deviceCount: number): rea
 }
 
 /** Own samples and a background share of what else the device holds. */
-function splitLocal(train: Dataset, local: Uint32Array, taskSet: readonly number[], rho: number, seed: number, device: string): { own: Uint32Array; background: Uint32Array } {
+function splitLocal(
+  train: Dataset,
+  local: Uint32Array,
+  taskSet: readonly number[],
+  rho: number,
+  seed: number,
+  device: string,
+): { own: Uint32Array; background: Uint32Array } {
   const mine = new Set(taskSet);
   const own = local.filter((i) => mine.has(train.labels[i] ?? -1));
   const others = local.filter((i) => !mine.has(train.labels[i] ?? -1));
@@ -110,7 +126,11 @@ function splitLocal(train: Dataset, local: Uint32Array, taskSet: readonly number
 function byCount(train: Dataset, local: Uint32Array): number[] {
   const counts = train.classNames.map(() => 0);
   for (const i of local) counts[train.labels[i] as number] = (counts[train.labels[i] as number] ?? 0) + 1;
-  return counts.map((count, id) => ({ count, id })).filter(({ count }) => count > 0).sort((a, b) => b.count - a.count || a.id - b.id).map(({ id }) => id);
+  return counts
+    .map((count, id) => ({ count, id }))
+    .filter(({ count }) => count > 0)
+    .sort((a, b) => b.count - a.count || a.id - b.id)
+    .map(({ id }) => id);
 }
 
 /** The plan of a configuration for a target and its training data. Throws `plan` when there is none. */
@@ -152,10 +172,22 @@ function median(values: readonly number[]): number {
 }
 
 /** Job of a device: its samples with local labels, the sub-model. */
-function deviceJob(config: RunConfig, train: Dataset, { subModel, own, background }: Omit<PreparedDevice, "expected" | "planned">): TrainingJob {
+function deviceJob(
+  config: RunConfig,
+  train: Dataset,
+  { subModel, own, background }: Omit<PreparedDevice, "expected" | "planned">,
+): TrainingJob {
   const samples = new Uint32Array([...own, ...background]);
   const labels = Uint16Array.from(samples, (i) => localLabel(subModel.taskSet, train.labels[i] ?? 0));
-  return { id: subModel.device, network: subModel.network, dataset: train, samples, labels, settings: trainingSettings(config), seed: config.seed };
+  return {
+    id: subModel.device,
+    network: subModel.network,
+    dataset: train,
+    samples,
+    labels,
+    settings: trainingSettings(config),
+    seed: config.seed,
+  };
 }
 
 /** Job of a control: all samples, all classes. */
@@ -179,7 +211,10 @@ export function prepareRun(config: RunConfig, target: Network, train: Dataset): 
   const locals = localParts(config, train, config.fleet.devices.length);
   const plan = planOf(config, target, train, locals);
   const order = new Map(fleetOf(config, train.classNames).map(({ id }, i) => [id, i]));
-  const subModels = decouple(target, plan.devices.map((d) => ({ device: d.id, taskSet: d.taskSet, widths: d.widths })));
+  const subModels = decouple(
+    target,
+    plan.devices.map((d) => ({ device: d.id, taskSet: d.taskSet, widths: d.widths })),
+  );
   const classes = train.classNames.length;
   const dealt =
     config.partition.type === "byClass"
@@ -200,10 +235,26 @@ export function prepareRun(config: RunConfig, target: Network, train: Dataset): 
       ? splitLocal(train, local, planned.taskSet, config.rho, config.seed, planned.id)
       : { own: dealt?.own[i] ?? new Uint32Array(), background: dealt?.background[i] ?? new Uint32Array() };
     if (own.length === 0) {
-      throw new SheafError("plan", `Device "${planned.id}" has no sample of its classes ${planned.taskSet.map((c) => train.classNames[c]).join(", ")}; give it other classes or another partition.`);
+      throw new SheafError(
+        "plan",
+        `Device "${planned.id}" has no sample of its classes ${planned.taskSet.map((c) => train.classNames[c]).join(", ")}; give it other classes or another partition.`,
+      );
     }
-    const workload = { ownSamples: own.length, backgroundSamples: background.length, epochs: planned.epochs, batchSize: planned.batchSize, targetMacs, classCount: classes };
-    return { planned, subModel, own, background, expected: expectedCost(branches[i] as ReturnType<typeof branchCost>, workload, planned.profile, fleet) };
+    const workload = {
+      ownSamples: own.length,
+      backgroundSamples: background.length,
+      epochs: planned.epochs,
+      batchSize: planned.batchSize,
+      targetMacs,
+      classCount: classes,
+    };
+    return {
+      planned,
+      subModel,
+      own,
+      background,
+      expected: expectedCost(branches[i] as ReturnType<typeof branchCost>, workload, planned.profile, fleet),
+    };
   });
   const widths = plan.devices.map((d) => d.widths).filter((w) => typeof w === "number");
   const slimWidth = median(widths);

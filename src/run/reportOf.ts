@@ -1,0 +1,220 @@
+/** The facts of a run as the report wants them. */
+
+import { globalCost } from "../harvest/globalModel.ts";
+import type { Network } from "../network/network.ts";
+import { networkCost } from "../network/shapes.ts";
+import { opsetVersion } from "../onnx/graph.ts";
+import type { CurveSeries, DeviceReport, HeadReport, ReportData, TimelineSegment } from "../report/reportData.ts";
+import { reportFormat } from "../report/reportData.ts";
+import type { Evaluation } from "../train/evaluate.ts";
+import type { RunConfig } from "./config.ts";
+import { runFiles } from "./directory.ts";
+import type { LoadedData } from "./loadData.ts";
+import { machineFacts, sheafVersion } from "./machine.ts";
+import { scheduleOf } from "./prepare.ts";
+import type { DeviceAccount, RunOutcome, RunResult } from "./result.ts";
+import type { FinishedJob } from "./run.ts";
+
+/** What no run can know of itself. */
+export interface ReportContext {
+  readonly commandLine: string;
+  readonly commit: string | undefined;
+  readonly date: string | undefined;
+}
+
+const headNames = {
+  central: "Central control",
+  slim: "Slim control",
+  H0: "H0, sum of log-probabilities",
+  H1: "H1, recentred and rescaled",
+  H2: "H2, ridge on features",
+};
+
+function headReport(id: keyof typeof headNames, evaluation: Evaluation, parameters: number, note?: string): HeadReport {
+  return {
+    id,
+    label: headNames[id],
+    accuracy: evaluation.accuracy,
+    perClassAccuracy: evaluation.perClass,
+    confusion: evaluation.confusion,
+    parameters,
+    ...(note === undefined ? {} : { note }),
+  };
+}
+
+/** A device's day on the virtual clock: weights down, training, weights up; when all are up, the other branches down, the pass, sums up. */
+function timelines(outcome: RunOutcome, accounts: readonly DeviceAccount[]): readonly (readonly TimelineSegment[])[] {
+  const { devices } = outcome.prepared;
+  const weightBytes = devices.map(({ subModel }) => {
+    const cost = networkCost(subModel.network);
+    return 4 * (cost.parameters + cost.stateElements);
+  });
+  const firsts = devices.map(({ planned: { profile } }, i) => {
+    const account = accounts[i] as DeviceAccount;
+    const transfer = (8 * (weightBytes[i] as number)) / profile.bandwidthBitsPerSecond;
+    const trained = transfer + (account.trainOwnMacs + account.trainBackgroundMacs) / profile.macsPerSecond;
+    return { transfer, trained, up: trained + transfer };
+  });
+  const together = Math.max(...firsts.map((f) => f.up));
+  return devices.map(({ planned: { profile } }, i) => {
+    const { transfer, trained, up } = firsts[i] as (typeof firsts)[number];
+    const account = accounts[i] as DeviceAccount;
+    const seconds = (bytes: number): number => (8 * bytes) / profile.bandwidthBitsPerSecond;
+    const fetched = together + seconds(account.bytesDown - (weightBytes[i] as number));
+    const passed = fetched + account.statisticsMacs / profile.macsPerSecond;
+    return [
+      { kind: "download", startSeconds: 0, endSeconds: transfer },
+      { kind: "train", startSeconds: transfer, endSeconds: trained },
+      { kind: "upload", startSeconds: trained, endSeconds: up },
+      { kind: "download", startSeconds: together, endSeconds: fetched },
+      { kind: "statistics", startSeconds: fetched, endSeconds: passed },
+      { kind: "upload", startSeconds: passed, endSeconds: passed + seconds(account.bytesUp - (weightBytes[i] as number)) },
+    ];
+  });
+}
+
+function deviceReports(outcome: RunOutcome, result: RunResult): readonly DeviceReport[] {
+  const accounts = result.compute.byDevice;
+  const times = timelines(outcome, accounts);
+  return outcome.prepared.devices.map(({ planned, subModel, own, background, expected }, i): DeviceReport => {
+    const account = accounts[i] as DeviceAccount;
+    const cost = networkCost(subModel.network);
+    const accuracy = outcome.ownAccuracy.find((a) => a.device === planned.id);
+    const reason = outcome.rejected.get(planned.id);
+    return {
+      id: planned.id,
+      profile: planned.profile.name,
+      macsPerSecond: planned.profile.macsPerSecond,
+      memoryBytes: planned.profile.memoryBytes,
+      bandwidthBitsPerSecond: planned.profile.bandwidthBitsPerSecond,
+      taskSet: subModel.taskSet,
+      widths: typeof subModel.widths === "number" ? [subModel.widths] : Object.values(subModel.widths),
+      submodelMacs: cost.macs,
+      submodelParameters: cost.parameters,
+      ownSamples: own.length,
+      backgroundSamples: background.length,
+      epochs: planned.epochs,
+      compute: {
+        trainOwnMacs: account.trainOwnMacs,
+        trainBackgroundMacs: account.trainBackgroundMacs,
+        statisticsMacs: account.statisticsMacs,
+      },
+      fullTargetMacs: account.fullTargetMacs,
+      ratio: account.ratio,
+      ...(accuracy ? { ownClassAccuracy: accuracy.own } : {}),
+      bytesDown: account.bytesDown,
+      bytesUp: account.bytesUp,
+      memoryEstimateBytes: expected.memoryBytes,
+      memoryLimitBytes: planned.profile.memoryBytes,
+      timeline: times[i] ?? [],
+      status: reason === undefined ? "harvested" : "rejected",
+      ...(reason === undefined ? {} : { statusNote: reason }),
+    };
+  });
+}
+
+function curvesOf(results: ReadonlyMap<string, FinishedJob>): readonly CurveSeries[] {
+  return [...results]
+    .map(([id, { curve }]) => ({
+      id,
+      label: id,
+      points: curve.map(({ epoch, step, loss, accuracy, learningRate }) => ({ epoch, step, loss, accuracy, learningRate })),
+    }))
+    .sort((a, b) => (a.id < b.id ? -1 : 1));
+}
+
+function describeTraining(config: RunConfig): ReportData["training"] {
+  const { epochs, batchSize, optimizer, augmentation, labelSmoothing, emaDecay } = config.training;
+  const { type, ...optimizerSettings } = optimizer;
+  const { type: schedule, ...scheduleSettings } = scheduleOf(config);
+  const list = (settings: object): string =>
+    Object.entries(settings)
+      .map(([key, value]) => `${key} ${value}`)
+      .join(", ");
+  const extras = [labelSmoothing > 0 ? `label smoothing ${labelSmoothing}` : "", emaDecay > 0 ? `weight average ${emaDecay}` : ""].filter(
+    (text) => text !== "",
+  );
+  return {
+    epochs,
+    batch: batchSize,
+    optimizer: [`${type} (${list(optimizerSettings)})`, ...extras].join(", "),
+    schedule: `${schedule} (${list(scheduleSettings)})`,
+    augmentation: list(augmentation),
+  };
+}
+
+/** Provenance, data, target and training: what the report of a run and of a single training share. */
+export function reportBasis(
+  config: RunConfig,
+  data: LoadedData,
+  target: Network,
+  context: ReportContext,
+): Omit<ReportData, "heads" | "mainHead" | "devices" | "curves"> {
+  const machine = machineFacts();
+  const cost = networkCost(target);
+  return {
+    format: reportFormat,
+    title: `${target.name} on ${data.train.name}`,
+    command: context.commandLine,
+    seed: config.seed,
+    ...(context.date === undefined ? {} : { date: context.date }),
+    ...(context.commit === undefined ? {} : { commit: context.commit }),
+    sheafVersion,
+    machine: { cpu: machine.cpu, cores: machine.cores, node: machine.node, onnxruntime: machine.onnxruntime },
+    dataSet: {
+      name: data.train.name,
+      classes: data.train.classNames,
+      trainCount: data.train.labels.length,
+      testCount: data.test.labels.length,
+      source: data.train.provenance.source,
+      ...(data.note === undefined ? {} : { note: data.note }),
+    },
+    target: { name: target.name, width: config.target.width, macs: cost.macs, parameters: cost.parameters },
+    training: describeTraining(config),
+  };
+}
+
+/** The report of a finished run. */
+export function reportOf(outcome: RunOutcome, result: RunResult, context: ReportContext): ReportData {
+  const { config, data, prepared, heads, controls, harvested } = outcome;
+  const classCount = data.train.classNames.length;
+  const { channels, height, width } = prepared.target.input;
+  const parametersOf = (on: "features" | "logProbabilities"): number =>
+    globalCost(
+      harvested.map((h) => h.subModel),
+      on,
+      classCount,
+    ).parameters;
+  return {
+    ...reportBasis(config, data, prepared.target, context),
+    rho: config.rho,
+    heads: [
+      ...controls.map(({ id, network, evaluation }) =>
+        headReport(
+          id,
+          evaluation,
+          networkCost(network).parameters,
+          id === "slim" ? `all classes, width ${prepared.slimWidth}` : "the full target on all samples",
+        ),
+      ),
+      ...heads.map(({ type, head, evaluation }) => headReport(type, evaluation, parametersOf(head.on))),
+    ],
+    mainHead: config.head,
+    devices: deviceReports(outcome, result),
+    computeRatio: result.compute.ratio,
+    bytes: { down: result.bytes.down, up: result.bytes.up },
+    curves: curvesOf(outcome.results),
+    model: {
+      file: runFiles.model,
+      bytes: result.bytes.model,
+      sha256: outcome.modelSha256,
+      inputs: [{ name: "image", dtype: "float32", shape: ["N", channels, height, width] }],
+      outputs: [
+        { name: "logits", dtype: "float32", shape: ["N", classCount] },
+        { name: "probabilities", dtype: "float32", shape: ["N", classCount] },
+      ],
+      opset: opsetVersion,
+      parameters: parametersOf(heads.find((h) => h.type === config.head)?.head.on ?? "features"),
+    },
+  };
+}

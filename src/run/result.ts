@@ -1,0 +1,141 @@
+/** What a run comes to: the object that `sheaf run --json` prints, and all that the report is made from. */
+
+import { join } from "node:path";
+import type { Harvested } from "../harvest/harvested.ts";
+import { layOut } from "../harvest/harvested.ts";
+import type { Head, HeadType } from "../harvest/heads.ts";
+import { statisticsBytes } from "../harvest/statistics.ts";
+import { statisticsMacs } from "../harvest/statisticsPass.ts";
+import type { Network } from "../network/network.ts";
+import { networkCost } from "../network/shapes.ts";
+import type { Evaluation } from "../train/evaluate.ts";
+import type { BranchAccuracy } from "./branches.ts";
+import type { RunConfig } from "./config.ts";
+import { runFiles } from "./directory.ts";
+import type { LoadedData } from "./loadData.ts";
+import { type PreparedDevice, type PreparedRun, spread } from "./prepare.ts";
+import type { FinishedJob } from "./run.ts";
+
+/** Everything that a run has found out. */
+export interface RunOutcome {
+  readonly config: RunConfig;
+  readonly data: LoadedData;
+  readonly prepared: PreparedRun;
+  readonly results: ReadonlyMap<string, FinishedJob>;
+  readonly harvested: readonly Harvested[];
+  readonly rejected: ReadonlyMap<string, string>;
+  readonly heads: readonly {
+    readonly type: HeadType;
+    readonly head: Head;
+    readonly model: Uint8Array<ArrayBuffer>;
+    readonly evaluation: Evaluation;
+  }[];
+  readonly controls: readonly { readonly id: "central" | "slim"; readonly network: Network; readonly evaluation: Evaluation }[];
+  readonly ownAccuracy: readonly BranchAccuracy[];
+  readonly modelSha256: string;
+}
+
+/** What one device computed and moved; MACs, a training step counted as three forward passes. */
+export interface DeviceAccount {
+  readonly id: string;
+  readonly trainOwnMacs: number;
+  readonly trainBackgroundMacs: number;
+  readonly statisticsMacs: number;
+  readonly totalMacs: number;
+  /** Training the full target on the device's own samples for the same epochs. */
+  readonly fullTargetMacs: number;
+  readonly ratio: number;
+  readonly bytesDown: number;
+  readonly bytesUp: number;
+}
+
+/** The object that `sheaf run --json` ends in. Accuracies are fractions of the test samples. */
+export interface RunResult {
+  readonly format: "sheaf-run/1";
+  readonly accuracy: { readonly central?: number; readonly slim?: number; readonly H0: number; readonly H1: number; readonly H2: number };
+  readonly head: HeadType;
+  readonly compute: {
+    readonly ratio: { readonly min: number; readonly median: number; readonly max: number };
+    readonly byDevice: readonly DeviceAccount[];
+    /** All devices together. */
+    readonly fleetMacs: number;
+    /** Central training of the target on all samples for the same epochs. */
+    readonly centralMacs: number;
+  };
+  readonly bytes: { readonly down: number; readonly up: number; readonly model: number };
+  readonly ownClassAccuracy: Readonly<Record<string, number>>;
+  readonly rejected: readonly string[];
+  readonly dataSet: { readonly name: string; readonly train: number; readonly test: number };
+  readonly target: { readonly network: string; readonly width: number; readonly macs: number; readonly parameters: number };
+  readonly seed: number;
+  readonly seconds: number;
+  readonly out: string;
+  readonly model: string;
+  readonly modelSha256: string;
+  readonly report: string;
+}
+
+/** Charges a device with everything that it was made to do. */
+export function accountOf(device: PreparedDevice, prepared: PreparedRun, classCount: number): DeviceAccount {
+  const layout = layOut(prepared.devices.map((d) => d.subModel));
+  const { own, background } = device.expected.compute;
+  const branches = prepared.devices.reduce((sum, d) => sum + networkCost(d.subModel.network).macs, 0);
+  const statistics = device.own.length * (branches + statisticsMacs(layout, classCount));
+  const total = own + background + statistics;
+  // Sums of the features and of the log-probabilities go up beside the weights; the other branches' weights come down for the pass.
+  const weights = (d: PreparedDevice): number => {
+    const cost = networkCost(d.subModel.network);
+    return 4 * (cost.parameters + cost.stateElements);
+  };
+  return {
+    id: device.planned.id,
+    trainOwnMacs: own,
+    trainBackgroundMacs: background,
+    statisticsMacs: statistics,
+    totalMacs: total,
+    fullTargetMacs: device.expected.fullTargetMacs,
+    ratio: device.expected.fullTargetMacs / total,
+    bytesDown: prepared.devices.reduce((sum, d) => sum + weights(d), 0),
+    bytesUp: weights(device) + statisticsBytes(layout, classCount),
+  };
+}
+
+/** The result object of a run. */
+export function summarize(outcome: RunOutcome, out: string, seconds: number): RunResult {
+  const { config, data, prepared, heads, controls } = outcome;
+  const classCount = data.train.classNames.length;
+  const byDevice = prepared.devices.map((device) => accountOf(device, prepared, classCount));
+  const cost = networkCost(prepared.target);
+  const accuracyOf = (type: HeadType): number => heads.find((h) => h.type === type)?.evaluation.accuracy ?? 0;
+  const control = (id: "central" | "slim"): Partial<RunResult["accuracy"]> => {
+    const found = controls.find((c) => c.id === id);
+    return found ? { [id]: found.evaluation.accuracy } : {};
+  };
+  const sum = (value: (account: DeviceAccount) => number): number => byDevice.reduce((total, account) => total + value(account), 0);
+  return {
+    format: "sheaf-run/1",
+    accuracy: { ...control("central"), ...control("slim"), H0: accuracyOf("H0"), H1: accuracyOf("H1"), H2: accuracyOf("H2") },
+    head: config.head,
+    compute: {
+      ratio: spread(byDevice.map((account) => account.ratio)),
+      byDevice,
+      fleetMacs: sum((account) => account.totalMacs),
+      centralMacs: 3 * cost.macs * data.train.labels.length * config.training.epochs,
+    },
+    bytes: {
+      down: sum((a) => a.bytesDown),
+      up: sum((a) => a.bytesUp),
+      model: heads.find((h) => h.type === config.head)?.model.length ?? 0,
+    },
+    ownClassAccuracy: Object.fromEntries(outcome.ownAccuracy.map(({ device, own }) => [device, own])),
+    rejected: [...outcome.rejected.keys()],
+    dataSet: { name: data.train.name, train: data.train.labels.length, test: data.test.labels.length },
+    target: { network: prepared.target.name, width: config.target.width, macs: cost.macs, parameters: cost.parameters },
+    seed: config.seed,
+    seconds: Math.round(seconds * 10) / 10,
+    out,
+    model: join(out, runFiles.model),
+    modelSha256: outcome.modelSha256,
+    report: join(out, runFiles.report),
+  };
+}

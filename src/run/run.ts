@@ -1,0 +1,309 @@
+/** A whole run on one machine: data, plan, training side by side, harvest, statistics, heads, evaluation, model and report. */
+import { availableParallelism } from "node:os";
+import { join } from "node:path";
+import { compileInference } from "../compile/deploy.ts";
+import type { Dataset } from "../data/dataset.ts";
+import { inspectHarvest } from "../harvest/gate.ts";
+import { assembleGlobal, branchGraph } from "../harvest/globalModel.ts";
+import type { Harvested } from "../harvest/harvested.ts";
+import type { Head, HeadType } from "../harvest/heads.ts";
+import { makeHead } from "../harvest/makeHead.ts";
+import { addStatistics, type DeviceStatistics, decodeStatistics, encodeStatistics } from "../harvest/statistics.ts";
+import { compileStatistics, computeStatistics } from "../harvest/statisticsPass.ts";
+import type { Network } from "../network/network.ts";
+import { writeOnnx } from "../onnx/write.ts";
+import { openSession } from "../runtime/session.node.ts";
+import { type Evaluation, evaluateModel } from "../train/evaluate.ts";
+import type { TrainingJob, TrainingProgress } from "../train/job.ts";
+import { trainAll } from "../train/pool.node.ts";
+import { SheafError } from "../util/errors.ts";
+import { readFileChecked } from "../util/files.node.ts";
+import { sha256Hex } from "../util/hash.node.ts";
+import type { Tensor } from "../util/tensor.ts";
+import { branchAccuracies } from "./branches.ts";
+import type { RunConfig } from "./config.ts";
+import { openRunDirectory, type RunDirectory, runFiles } from "./directory.ts";
+import { type LoadedData, loadData } from "./loadData.ts";
+import { sheafVersion } from "./machine.ts";
+import { controlIds, type PreparedRun, prepareRun } from "./prepare.ts";
+import { type RunOutcome, type RunResult, summarize } from "./result.ts";
+import { buildTarget, fitOf } from "./target.ts";
+import { writeReports } from "./writeReports.ts";
+
+/** What happens in a run, as it happens. */
+export type RunEvent =
+  | {
+      readonly type: "data";
+      readonly name: string;
+      readonly train: number;
+      readonly test: number;
+      readonly source: string;
+      readonly note: string | undefined;
+    }
+  | { readonly type: "planned"; readonly prepared: PreparedRun; readonly classNames: readonly string[] }
+  | { readonly type: "resumed"; readonly finished: readonly string[] }
+  | TrainingProgress
+  | { readonly type: "trained"; readonly job: string; readonly seconds: number; readonly loss: number; readonly accuracy: number }
+  | { readonly type: "rejected"; readonly device: string; readonly reason: string }
+  | { readonly type: "statistics"; readonly device: string; readonly samples: number }
+  | { readonly type: "evaluated"; readonly id: string; readonly accuracy: number }
+  | { readonly type: "written"; readonly file: string };
+
+export interface RunOptions {
+  readonly config: RunConfig;
+  /** Run directory; must be new or empty unless `resume` is set. */
+  readonly out: string;
+  readonly resume?: boolean;
+  /** Folder with data sets. */
+  readonly dataDir?: string;
+  readonly signal?: AbortSignal;
+  /** The command line, for the report. */
+  readonly commandLine?: string;
+  readonly onEvent?: (event: RunEvent) => void;
+  /** What is said while waiting for a download. */
+  readonly say?: (text: string) => void;
+}
+
+/** What a finished training job leaves, from this run or an earlier one. */
+export interface FinishedJob {
+  readonly parameters: ReadonlyMap<string, Tensor>;
+  readonly curve: readonly {
+    readonly epoch: number;
+    readonly step: number;
+    readonly loss: number;
+    readonly accuracy: number;
+    readonly learningRate: number;
+  }[];
+  readonly seconds: number;
+}
+
+function throwIfInterrupted(signal: AbortSignal | undefined, out: string): void {
+  if (signal?.aborted)
+    throw new SheafError("interrupted", `Interrupted; everything so far is kept in ${out}: run the same command with --resume to go on.`);
+}
+
+/** Trains what is not finished yet and returns all jobs' results by id. */
+async function trainJobs(
+  jobs: readonly TrainingJob[],
+  directory: RunDirectory,
+  options: RunOptions,
+): Promise<ReadonlyMap<string, FinishedJob>> {
+  const results = new Map<string, FinishedJob>();
+  for (const job of jobs) {
+    const found = await directory.finished(job.id);
+    if (found) results.set(job.id, { parameters: found.tensors, ...(found.facts as Omit<FinishedJob, "parameters">) });
+  }
+  if (results.size > 0) options.onEvent?.({ type: "resumed", finished: [...results.keys()] });
+  const open = jobs
+    .filter((job) => !results.has(job.id))
+    .map((job) => ({
+      ...job,
+      checkpoint: {
+        path: directory.at(join(runFiles.checkpoints, `${job.id}.checkpoint`)),
+        everySeconds: options.config.checkpointSeconds,
+      },
+    }));
+  await trainAll(open, {
+    workers: options.config.workers ?? availableParallelism(),
+    ...(options.signal ? { signal: options.signal } : {}),
+    onProgress: (progress) => options.onEvent?.(progress),
+    async onResult(result) {
+      const facts = { curve: result.curve, seconds: Math.round(result.seconds * 1e3) / 1e3 };
+      await directory.finish(result.job, result.parameters, facts);
+      results.set(result.job, { parameters: result.parameters, ...facts });
+      const last = result.curve.at(-1);
+      await directory.log({ type: "trained", job: result.job, seconds: facts.seconds, loss: last?.loss, accuracy: last?.accuracy });
+      options.onEvent?.({ type: "trained", job: result.job, seconds: facts.seconds, loss: last?.loss ?? 0, accuracy: last?.accuracy ?? 0 });
+    },
+  });
+  return results;
+}
+
+/** Passes every device's result through the gate; a rejected device is left out and said. */
+async function harvestAll(
+  prepared: PreparedRun,
+  results: ReadonlyMap<string, FinishedJob>,
+  train: Dataset,
+  directory: RunDirectory,
+  options: RunOptions,
+): Promise<{ harvested: Harvested[]; rejected: ReadonlyMap<string, string> }> {
+  const harvested: Harvested[] = [];
+  const rejected = new Map<string, string>();
+  for (const { subModel, own, background } of prepared.devices) {
+    try {
+      const parameters = inspectHarvest(subModel, results.get(subModel.device)?.parameters ?? new Map());
+      const classCounts = train.classNames.map(() => 0);
+      for (const part of [own, background])
+        for (const i of part) classCounts[train.labels[i] as number] = (classCounts[train.labels[i] as number] ?? 0) + 1;
+      harvested.push({ subModel, parameters, ownSamples: own.length, backgroundSamples: background.length, classCounts });
+    } catch (error) {
+      if (!(error instanceof SheafError)) throw error;
+      rejected.set(subModel.device, error.message);
+      await directory.log({ type: "rejected", device: subModel.device, reason: error.message });
+      options.onEvent?.({ type: "rejected", device: subModel.device, reason: error.message });
+    }
+  }
+  if (harvested.length === 0) throw new SheafError("corrupt", `No device's sub-model passed the gate: ${[...rejected.values()][0]}`);
+  return { harvested, rejected };
+}
+
+/** One forward pass of all branches over each device's own samples; only sums are kept, device by device, and added. */
+async function gatherStatistics(
+  prepared: PreparedRun,
+  harvested: readonly Harvested[],
+  train: Dataset,
+  directory: RunDirectory,
+  options: RunOptions,
+): Promise<DeviceStatistics> {
+  const program = compileStatistics(harvested, train.classNames.length);
+  const session = await openSession(writeOnnx(program.graph), { name: "the statistics pass" });
+  try {
+    let total: DeviceStatistics | undefined;
+    for (const { subModel, own } of prepared.devices) {
+      const file = `${subModel.device}.statistics`;
+      throwIfInterrupted(options.signal, directory.path);
+      const path = directory.at(join(runFiles.checkpoints, `${file}.safetensors`));
+      const known = directory.resumed ? await readFileChecked(path, "statistics").catch(() => undefined) : undefined;
+      let statistics: DeviceStatistics;
+      if (known) statistics = decodeStatistics(known, path);
+      else {
+        options.onEvent?.({ type: "statistics", device: subModel.device, samples: own.length });
+        statistics = await computeStatistics(session, program, train, own, options.signal ? { signal: options.signal } : {});
+        await directory.write(join(runFiles.checkpoints, `${file}.safetensors`), encodeStatistics(statistics));
+        await directory.log({ type: "statistics", device: subModel.device, samples: own.length });
+      }
+      total = total ? addStatistics(total, statistics) : statistics;
+    }
+    return total as DeviceStatistics;
+  } finally {
+    await session.dispose();
+  }
+}
+
+async function evaluate(model: Uint8Array, id: string, test: Dataset, directory: RunDirectory, options: RunOptions): Promise<Evaluation> {
+  throwIfInterrupted(options.signal, directory.path);
+  const session = await openSession(model, { name: id });
+  try {
+    const evaluation = await evaluateModel(session, test);
+    await directory.log({ type: "evaluated", id, accuracy: evaluation.accuracy });
+    options.onEvent?.({ type: "evaluated", id, accuracy: evaluation.accuracy });
+    return evaluation;
+  } finally {
+    await session.dispose();
+  }
+}
+
+/** Every head as a model, evaluated; the configured one is what `model.onnx` will be. */
+async function evaluateHeads(
+  harvested: readonly Harvested[],
+  statistics: DeviceStatistics,
+  data: LoadedData,
+  directory: RunDirectory,
+  options: RunOptions,
+): Promise<RunOutcome["heads"]> {
+  const { classNames } = data.train;
+  const types: readonly HeadType[] = ["H0", "H1", "H2"];
+  const heads: { type: HeadType; head: Head; model: Uint8Array<ArrayBuffer>; evaluation: Evaluation }[] = [];
+  for (const type of types) {
+    const head = makeHead(type, { harvested, classCount: classNames.length, statistics });
+    const model = writeOnnx(
+      assembleGlobal(harvested, head, {
+        classNames,
+        version: sheafVersion,
+        metadata: { dataSet: data.train.name, seed: String(options.config.seed) },
+      }),
+      {
+        batchAxis: "N",
+        producerVersion: sheafVersion,
+      },
+    );
+    heads.push({ type, head, model, evaluation: await evaluate(model, type, data.test, directory, options) });
+  }
+  return heads;
+}
+
+/** A control as a deployable model, written and evaluated. */
+async function evaluateControl(
+  id: string,
+  network: Network,
+  result: FinishedJob,
+  data: LoadedData,
+  directory: RunDirectory,
+  options: RunOptions,
+): Promise<RunOutcome["controls"][number]> {
+  const graph = compileInference(network, result.parameters, {
+    classNames: data.train.classNames,
+    metadata: { control: id, sheafVersion },
+  });
+  const model = writeOnnx(graph, { batchAxis: "N", producerVersion: sheafVersion });
+  await directory.write(`${id}.onnx`, model);
+  return { id: id as "central" | "slim", network, evaluation: await evaluate(model, id, data.test, directory, options) };
+}
+
+/**
+ * Runs everything from configuration to report. Killed at any moment and run again with `resume`, it ends in the same `model.onnx`.
+ * Throws what its parts throw; `interrupted` when `signal` is aborted, with everything kept.
+ */
+export async function run(options: RunOptions): Promise<RunResult> {
+  const started = performance.now();
+  const { onEvent, signal } = options;
+  const data = await loadData(
+    options.config,
+    options.dataDir === undefined ? {} : { data: options.dataDir },
+    options.say ?? (() => {}),
+    signal,
+  );
+  const config: RunConfig = { ...options.config, data: { ...options.config.data, name: data.train.name } };
+  onEvent?.({
+    type: "data",
+    name: data.train.name,
+    train: data.train.labels.length,
+    test: data.test.labels.length,
+    source: data.train.provenance.source,
+    note: data.note,
+  });
+  const target = await buildTarget(config, fitOf(data.train));
+  const prepared = prepareRun(config, target, data.train);
+  onEvent?.({ type: "planned", prepared, classNames: data.train.classNames });
+
+  // Neither changes a result, so a run may be resumed with other values.
+  const { workers: _workers, checkpointSeconds: _checkpointSeconds, ...identity } = config;
+  await using directory = await openRunDirectory(
+    options.out,
+    { ...identity, dataSha256: data.train.provenance.sha256 },
+    options.resume ?? false,
+  );
+  await directory.log({ type: directory.resumed ? "resumed" : "started", version: sheafVersion });
+  const results = await trainJobs(prepared.jobs, directory, { ...options, config });
+  throwIfInterrupted(signal, options.out);
+  const { harvested, rejected } = await harvestAll(prepared, results, data.train, directory, options);
+  const statistics = await gatherStatistics(prepared, harvested, data.train, directory, options);
+  const heads = await evaluateHeads(harvested, statistics, data, directory, options);
+  const main = heads.find((h) => h.type === config.head) as RunOutcome["heads"][number];
+  await directory.write(runFiles.model, main.model);
+  const controls: RunOutcome["controls"][number][] = [];
+  for (const id of [controlIds.slim, controlIds.central]) {
+    const job = prepared.jobs.find((j) => j.id === id);
+    const result = results.get(id);
+    if (job && result) controls.push(await evaluateControl(id, job.network, result, data, directory, options));
+  }
+  const session = await openSession(writeOnnx(branchGraph(harvested), { batchAxis: "N" }), { name: "the branches" });
+  const ownAccuracy = await branchAccuracies(session, harvested, data.test).finally(() => session.dispose());
+  const outcome: RunOutcome = {
+    config,
+    data,
+    prepared,
+    results,
+    harvested,
+    rejected,
+    heads,
+    controls,
+    ownAccuracy,
+    modelSha256: sha256Hex(main.model),
+  };
+  const result = summarize(outcome, options.out, (performance.now() - started) / 1e3);
+  await writeReports(outcome, result, directory, options.commandLine ?? "sheaf run");
+  for (const file of [runFiles.model, runFiles.report]) onEvent?.({ type: "written", file: directory.at(file) });
+  await directory.log({ type: "finished", model: outcome.modelSha256 });
+  return result;
+}
