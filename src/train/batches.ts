@@ -1,0 +1,71 @@
+/** The batches of a job. Each depends on the job and the step alone, so that any step can be done again by itself. */
+import { fillBatch } from "../data/augment.ts";
+import { sampleSize } from "../data/dataset.ts";
+import { random, shuffle } from "../util/random.ts";
+import { stepsPerEpoch, type TrainingJob } from "./job.ts";
+
+/** Buffers that `fill` overwrites. */
+export interface Batches {
+  /** [channels, height, width, batch], raw values. */
+  readonly image: Float32Array;
+  /** [logits, batch], one-hot. */
+  readonly target: Float32Array;
+  /** Label of each sample of the batch. */
+  readonly labels: Uint16Array;
+  /** Fills the buffers with the batch of step `step`, from 0. */
+  fill(step: number): void;
+}
+
+/** Opens the batches of a job for a network of `logits` outputs. A fresh shuffle for each epoch; what is left over after its full batches is not seen in it. */
+export function openBatches(job: TrainingJob, logits: number): Batches {
+  const { id, seed, samples, dataset, settings } = job;
+  const { batchSize, augmentation } = settings;
+  const perEpoch = stepsPerEpoch(job);
+  const image = new Float32Array(sampleSize(dataset.shape) * batchSize);
+  const target = new Float32Array(logits * batchSize);
+  const labels = new Uint16Array(batchSize);
+  const indices = new Uint32Array(batchSize);
+  const order = new Uint32Array(samples.length);
+  let shuffledEpoch = -1;
+  const shuffleFor = (epoch: number): void => {
+    if (epoch === shuffledEpoch) return;
+    for (let i = 0; i < order.length; i++) order[i] = i;
+    shuffle(order, random(seed, id, "order", epoch));
+    shuffledEpoch = epoch;
+  };
+  return {
+    image,
+    target,
+    labels,
+    fill(step) {
+      const epoch = Math.floor(step / perEpoch);
+      const inEpoch = step % perEpoch;
+      shuffleFor(epoch);
+      target.fill(0);
+      for (let n = 0; n < batchSize; n++) {
+        // Fewer samples than a batch holds: they are repeated until it is full.
+        const place = order[(inEpoch * batchSize + n) % order.length] as number;
+        const label = job.labels[place] as number;
+        indices[n] = samples[place] as number;
+        labels[n] = label;
+        target[label * batchSize + n] = 1;
+      }
+      fillBatch(image, dataset, indices, augmentation, random(seed, id, "augment", epoch, inEpoch));
+    },
+  };
+}
+
+/** How many columns of `logits` [classes, batch] are largest at their label; the first of equals counts as the largest. */
+export function countCorrect(logits: ArrayLike<number>, labels: Uint16Array): number {
+  const batchSize = labels.length;
+  const classes = logits.length / batchSize;
+  let correct = 0;
+  for (let n = 0; n < batchSize; n++) {
+    let best = 0;
+    for (let c = 1; c < classes; c++) {
+      if ((logits[c * batchSize + n] as number) > (logits[best * batchSize + n] as number)) best = c;
+    }
+    if (best === labels[n]) correct++;
+  }
+  return correct;
+}

@@ -1,0 +1,33 @@
+/** SHA-256 on any platform, and the fingerprint by which a checkpoint knows its job. */
+import { canonicalJson } from "../util/json.ts";
+import { encodeSafetensors } from "../util/safetensors.ts";
+import type { TrainingJob } from "./job.ts";
+
+/** SHA-256 of bytes, in 64 lower-case hexadecimal digits. */
+export async function sha256(bytes: Uint8Array | string): Promise<string> {
+  const data = typeof bytes === "string" ? new TextEncoder().encode(bytes) : bytes;
+  const digest = await crypto.subtle.digest("SHA-256", data as Uint8Array<ArrayBuffer>);
+  return Array.from(new Uint8Array(digest), (byte) => byte.toString(16).padStart(2, "0")).join("");
+}
+
+/** Copied, because shared memory cannot be digested. */
+const rawBytes = (data: Uint32Array | Uint16Array): Uint8Array => new Uint8Array(data.slice().buffer);
+
+/**
+ * A fingerprint of everything that decides a job's result: network, data, samples, labels, settings, seed and starting parameters.
+ * Where and how often checkpoints are written does not.
+ */
+export async function fingerprintOf(job: TrainingJob): Promise<string> {
+  const { id, network, dataset, samples, labels, settings, seed, initial } = job;
+  const description = {
+    id,
+    network,
+    settings,
+    seed,
+    dataset: { name: dataset.name, shape: dataset.shape, sha256: dataset.provenance.sha256, source: dataset.provenance.source },
+    samples: await sha256(rawBytes(samples)),
+    labels: await sha256(rawBytes(labels)),
+    initial: initial && (await sha256(encodeSafetensors(initial))),
+  };
+  return sha256(canonicalJson(description));
+}

@@ -1,0 +1,129 @@
+/** What is to be trained, and what comes out of it: plain data that crosses to worker threads. */
+import type { OptimizerConfig } from "../compile/optimizers.ts";
+import { checkSchedule, type ScheduleConfig } from "../compile/schedules.ts";
+import { type Augmentation, checkAugmentation } from "../data/augment.ts";
+import type { Dataset } from "../data/dataset.ts";
+import type { Network } from "../network/network.ts";
+import { placeLayers } from "../network/shapes.ts";
+import { SheafError } from "../util/errors.ts";
+import type { Tensor } from "../util/tensor.ts";
+
+/** How a network is trained. */
+export interface TrainingSettings {
+  readonly epochs: number;
+  readonly batchSize: number;
+  readonly optimizer: OptimizerConfig;
+  readonly schedule: ScheduleConfig;
+  /** Mass spread evenly over all classes; 0 for none. */
+  readonly labelSmoothing: number;
+  /** Decay of the average of the weights that the result holds; 0 for none, then the result holds the last weights. */
+  readonly emaDecay: number;
+  readonly augmentation: Augmentation;
+}
+
+/** One network, its samples and its settings. Everything random in it comes from `seed` and `id`. */
+export interface TrainingJob {
+  /** Unique in a run; names the job in messages. */
+  readonly id: string;
+  readonly network: Network;
+  /** Pixels and labels on shared memory go to worker threads without being copied. */
+  readonly dataset: Dataset;
+  /** Places in `dataset` of the samples to train on. */
+  readonly samples: Uint32Array;
+  /** Label of each of `samples`, as a number of the network's logits. */
+  readonly labels: Uint16Array;
+  readonly settings: TrainingSettings;
+  readonly seed: number;
+  /** File for checkpoints, written at least this often. */
+  readonly checkpoint?: { readonly path: string; readonly everySeconds: number };
+  /** Parameters to start from, by name; what is not named is drawn from the seed. */
+  readonly initial?: ReadonlyMap<string, Tensor>;
+}
+
+/** How far a job has come; after every step. */
+export interface TrainingProgress {
+  readonly type: "progress";
+  readonly job: string;
+  /** The epoch under way, from 1. */
+  readonly epoch: number;
+  readonly epochs: number;
+  /** Steps done. */
+  readonly step: number;
+  readonly steps: number;
+  /** Mean loss of this epoch so far. */
+  readonly loss: number;
+  /** Share of this epoch's samples so far that were classified rightly, as augmented and before each update. */
+  readonly accuracy: number;
+  /** Of the step just done. */
+  readonly learningRate: number;
+  readonly imagesPerSecond: number;
+  readonly secondsLeft: number;
+}
+
+/** One epoch of a learning curve: means over the epoch, and the learning rate of its last step. */
+export interface CurvePoint {
+  readonly epoch: number;
+  /** Steps done at its end. */
+  readonly step: number;
+  readonly loss: number;
+  readonly accuracy: number;
+  readonly learningRate: number;
+}
+
+/** A trained network. All but `seconds` is the same whenever the job is the same. */
+export interface TrainingResult {
+  readonly job: string;
+  /** Parameters and layer states (running statistics) by name; averaged weights where the settings ask for them. */
+  readonly parameters: Map<string, Tensor>;
+  readonly curve: readonly CurvePoint[];
+  readonly samplesSeen: number;
+  readonly steps: number;
+  /** Time spent training, over all its sittings. */
+  readonly seconds: number;
+}
+
+/** Steps of one epoch: full batches only, at least one. */
+export function stepsPerEpoch(job: Pick<TrainingJob, "samples" | "settings">): number {
+  return Math.max(1, Math.floor(job.samples.length / job.settings.batchSize));
+}
+
+/** Steps of the whole job. */
+export function totalSteps(job: Pick<TrainingJob, "samples" | "settings">): number {
+  return job.settings.epochs * stepsPerEpoch(job);
+}
+
+function checkSettings({ epochs, batchSize, labelSmoothing, emaDecay, schedule }: TrainingSettings, where: string): void {
+  for (const [name, value] of Object.entries({ epochs, batchSize })) {
+    if (!Number.isInteger(value) || value < 1)
+      throw new SheafError("config", `${where}: ${name} must be a whole number of at least 1, got ${value}.`);
+  }
+  for (const [name, value] of Object.entries({ labelSmoothing, emaDecay })) {
+    if (!(value >= 0 && value < 1)) throw new SheafError("config", `${where}: ${name} must be at least 0 and less than 1, got ${value}.`);
+  }
+  checkSchedule(schedule);
+}
+
+/**
+ * Throws `config` for settings out of range, and `data` when the job has no samples, a label is not a logit of the network, or the
+ * data's images do not fit the network. Single samples are checked when they are read.
+ */
+export function checkJob({ id, network, dataset, samples, labels, settings }: TrainingJob): void {
+  const where = `Training of ${id}`;
+  checkSettings(settings, where);
+  checkAugmentation(settings.augmentation, dataset);
+  if (samples.length === 0) throw new SheafError("data", `${where}: there are no samples to train on; give it classes that the data has.`);
+  if (samples.length !== labels.length) {
+    throw new SheafError("internal", `${where}: ${samples.length} samples need as many labels, got ${labels.length}.`);
+  }
+  const logits = placeLayers(network).at(-1)?.output.channels ?? 0;
+  const wrong = labels.find((label) => label >= logits);
+  if (wrong !== undefined)
+    throw new SheafError("data", `${where}: a sample has label ${wrong}, but network "${network.name}" has ${logits} logits.`);
+  const text = (s: { channels: number; height: number; width: number }): string => `${s.channels}x${s.height}x${s.width}`;
+  if (text(network.input) !== text(dataset.shape)) {
+    throw new SheafError(
+      "data",
+      `${where}: network "${network.name}" takes ${text(network.input)} images, but ${dataset.name} has ${text(dataset.shape)}.`,
+    );
+  }
+}
