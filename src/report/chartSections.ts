@@ -164,7 +164,8 @@ function confusionSection(data: ReportData): Markup | undefined {
       "p",
       {},
       "Row: the true class; column: the class answered. Blue: right, darker for a larger share of the row. Red: wrong, on a square-root scale, so that small shares are seen.",
-      classes.length >= manyColumns && " The picture scrolls sideways where it does not fit; the most frequent confusions are listed below it.",
+      classes.length >= manyColumns &&
+        " The picture scrolls sideways where it does not fit; the most frequent confusions are listed below it.",
     ),
     matrix(classes, (options) => confusionChart(data, head, options)),
     confusionTable(head, classes),

@@ -26,7 +26,9 @@ function madeUpHead(id: HeadId, label: string, accuracy: number, classes: number
   const perClass = Math.floor(testCount / classes);
   const confusion = Array.from({ length: classes }, (_, truth) => {
     const row = new Array<number>(classes).fill(0);
-    const right = Math.min(perClass, Math.round(perClass * (accuracy + 0.24 * (Math.sin(truth * 2.3) * 0.5) + 0.05 * (random() - 0.5))));
+    const wanted = Math.round(perClass * (accuracy + 0.24 * (Math.sin(truth * 2.3) * 0.5) + 0.05 * (random() - 0.5)));
+    // With one class there is nothing to take a sample for.
+    const right = classes === 1 ? perClass : Math.min(perClass, wanted);
     row[truth] = right;
     for (let wrong = perClass - right; wrong > 0; ) {
       const predicted = Math.floor(random() ** 2 * classes + truth + 1) % classes;
@@ -203,6 +205,7 @@ export function madeUpCentralRun(): ReportData {
   return {
     ...whole,
     title: "VGG-11 on CIFAR-10, central",
+    command: "sheaf train --network vgg11 --data-set cifar10 --seed 7",
     heads: whole.heads.filter((head) => head.id === "central"),
     mainHead: "central",
     devices: [],
