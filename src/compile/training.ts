@@ -4,7 +4,7 @@ import type { Graph, Value } from "../onnx/graph.ts";
 import { rulesOf } from "../network/layers/table.ts";
 import { type FeatureShape, inputName, type Network } from "../network/network.ts";
 import type { Activation, Traced, TrainingContext } from "../network/rules.ts";
-import { type PlacedLayer, placeLayers } from "../network/shapes.ts";
+import { outputShape, type PlacedLayer, placeLayers } from "../network/shapes.ts";
 import { SheafError } from "../util/errors.ts";
 import { type DType, type FloatDType, type Shape, sizeOf, type Tensor, zeros } from "../util/tensor.ts";
 import { initialParameters } from "./initialize.ts";
@@ -48,24 +48,51 @@ export interface TrainingOptions {
   readonly exposeGradients?: boolean;
 }
 
+/** A network's output shape. Throws `network` unless it is a vector. */
+export function vectorOutput(network: Network): FeatureShape {
+  const output = outputShape(network);
+  if (pixels(output) !== 1) {
+    throw new SheafError(
+      "network",
+      `Network "${network.name}" ends in ${output.channels}x${output.height}x${output.width}; end it in a linear layer, one logit per class.`,
+    );
+  }
+  return output;
+}
+
+/** Throws `config` unless a batch size is a whole number of at least 1. */
+export function checkBatchSize(batchSize: number): void {
+  if (!Number.isInteger(batchSize) || batchSize < 1) {
+    throw new SheafError("config", `Batch size must be a whole number of at least 1, got ${batchSize}.`);
+  }
+}
+
 const pixels = (shape: FeatureShape): number => shape.height * shape.width;
 
 /** Puts raw values to (x - mean) / std; returns the activation in training layout. */
-function normalizeInput(b: GraphBuilder, dtype: FloatDType, network: Network, image: Value, batchSize: number): Activation {
+export function normalizeInput(b: GraphBuilder, dtype: FloatDType, network: Network, image: Value, batchSize: number): Activation {
   const { channels, mean, std } = network.input;
-  const scale = b.float(dtype, std.map((s) => 1 / s), [channels, 1, 1]);
-  const shift = b.float(dtype, mean.map((m, c) => -m / (std[c] as number)), [channels, 1, 1]);
+  const scale = b.float(
+    dtype,
+    std.map((s) => 1 / s),
+    [channels, 1, 1],
+  );
+  const shift = b.float(
+    dtype,
+    mean.map((m, c) => -m / (std[c] as number)),
+    [channels, 1, 1],
+  );
   const shaped = b.reshape(image, [channels, pixels(network.input), batchSize]);
   return { value: b.add(b.mul(shaped, scale), shift, "normalized"), shape: network.input };
 }
 
-interface Tape {
+export interface Tape {
   readonly activations: ReadonlyMap<string, Activation>;
   readonly steps: readonly { readonly placed: PlacedLayer; readonly traced: Traced }[];
 }
 
 /** Writes the forward pass, keeping each layer's backward pass at hand. */
-function forward(network: Network, image: Activation, contextOf: (placed: PlacedLayer) => TrainingContext, b: GraphBuilder): Tape {
+export function forward(network: Network, image: Activation, contextOf: (placed: PlacedLayer) => TrainingContext, b: GraphBuilder): Tape {
   const activations = new Map<string, Activation>([[inputName, image]]);
   const steps = placeLayers(network).map((placed) =>
     b.scope(placed.layer.name, () => {
@@ -86,7 +113,8 @@ function backward(b: GraphBuilder, tape: Tape, gradient: Value): ReadonlyMap<str
   // A layer needs its input's gradient only if a parameter lies before it.
   const trainable = new Set<string>();
   for (const { placed } of tape.steps) {
-    if (placed.parameters.some((p) => p.role === "parameter") || placed.layer.inputs.some((i) => trainable.has(i))) trainable.add(placed.layer.name);
+    if (placed.parameters.some((p) => p.role === "parameter") || placed.layer.inputs.some((i) => trainable.has(i)))
+      trainable.add(placed.layer.name);
   }
   for (const { placed, traced } of [...tape.steps].reverse()) {
     const { layer } = placed;
@@ -94,7 +122,10 @@ function backward(b: GraphBuilder, tape: Tape, gradient: Value): ReadonlyMap<str
     pending.delete(layer.name);
     if (!incoming || !trainable.has(layer.name)) continue;
     b.scope(`${layer.name}/backward`, () => {
-      const gradients = traced.backward(incoming, layer.inputs.map((i) => trainable.has(i)));
+      const gradients = traced.backward(
+        incoming,
+        layer.inputs.map((i) => trainable.has(i)),
+      );
       layer.inputs.forEach((name, i) => {
         const part = gradients.inputs[i];
         if (!part || !trainable.has(name)) return;
@@ -144,13 +175,10 @@ class Ports {
  */
 export function compileTraining(network: Network, options: TrainingOptions): TrainingProgram {
   const { batchSize, dtype = "float32", labelSmoothing = 0, emaDecay = 0 } = options;
-  if (!Number.isInteger(batchSize) || batchSize < 1) throw new SheafError("config", `Batch size must be a whole number of at least 1, got ${batchSize}.`);
+  checkBatchSize(batchSize);
+  const output = vectorOutput(network);
   const rewritten = forTraining(network);
   const placed = placeLayers(rewritten);
-  const output = (placed.at(-1) as PlacedLayer).output;
-  if (pixels(output) !== 1) {
-    throw new SheafError("network", `Network "${network.name}" ends in ${output.channels}x${output.height}x${output.width}; end it in a linear layer, one logit per class.`);
-  }
   const b = new GraphBuilder();
   const ports = new Ports(b);
   const { channels, height, width } = network.input;
@@ -179,7 +207,12 @@ export function compileTraining(network: Network, options: TrainingOptions): Tra
     uniform: noise.uniform,
   });
 
-  const tape = forward(rewritten, b.scope("input", () => normalizeInput(b, dtype, network, image, batchSize)), contextOf, b);
+  const tape = forward(
+    rewritten,
+    b.scope("input", () => normalizeInput(b, dtype, network, image, batchSize)),
+    contextOf,
+    b,
+  );
   const last = tape.activations.get(placed.at(-1)?.layer.name ?? "") as Activation;
   const logits = b.reshape(last.value, [output.channels, batchSize]);
   const { loss, gradient } = b.scope("loss", () => softmaxCrossEntropy(b, dtype, logits, target, labelSmoothing));
@@ -214,7 +247,8 @@ export function compileTraining(network: Network, options: TrainingOptions): Tra
   ports.output("loss", loss, "loss");
   ports.output("logits", logits, "logits");
   ports.finish(values);
-  if (options.exposeGradients) for (const [name, value] of gradients) ports.output(`${name}.gradient`, b.reshape(value, values.get(name)?.shape ?? []), "state");
+  if (options.exposeGradients)
+    for (const [name, value] of gradients) ports.output(`${name}.gradient`, b.reshape(value, values.get(name)?.shape ?? []), "state");
   return { network, batchSize, dtype, graph: b.build(`${network.name}-train`), inputs: ports.inputs, outputs: ports.outputs };
 }
 
@@ -245,5 +279,7 @@ function otherState(port: Port): Tensor {
 
 /** Bytes of one copy of a program's parameters and states. */
 export function stateBytes(program: TrainingProgram): number {
-  return program.inputs.filter((p) => p.role === "parameter" || p.role === "state").reduce((sum, p) => sum + sizeOf(p.shape) * (p.dtype === "float32" ? 4 : 8), 0);
+  return program.inputs
+    .filter((p) => p.role === "parameter" || p.role === "state")
+    .reduce((sum, p) => sum + sizeOf(p.shape) * (p.dtype === "float32" ? 4 : 8), 0);
 }

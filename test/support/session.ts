@@ -3,7 +3,7 @@
 import * as ort from "onnxruntime-node";
 import type { Graph } from "../../src/onnx/graph.ts";
 import { verify } from "../../src/onnx/verify.ts";
-import { writeOnnx } from "../../src/onnx/write.ts";
+import { type WriteOptions, writeOnnx } from "../../src/onnx/write.ts";
 import type { DType, Tensor } from "../../src/util/tensor.ts";
 
 export type Tensors = ReadonlyMap<string, Tensor>;
@@ -14,8 +14,8 @@ export interface GraphRunner {
 }
 
 /** Verifies the graph and opens a session of one thread. */
-export async function openGraph(graph: Graph): Promise<GraphRunner> {
-  const session = await ort.InferenceSession.create(writeOnnx(verify(graph)), {
+export async function openGraph(graph: Graph, options: WriteOptions = {}): Promise<GraphRunner> {
+  const session = await ort.InferenceSession.create(writeOnnx(verify(graph), options), {
     intraOpNumThreads: 1,
     interOpNumThreads: 1,
     logSeverityLevel: 3,
@@ -41,8 +41,8 @@ export async function openGraph(graph: Graph): Promise<GraphRunner> {
 }
 
 /** Runs a graph once. */
-export async function runGraph(graph: Graph, feeds: Tensors): Promise<Map<string, Tensor>> {
-  const runner = await openGraph(graph);
+export async function runGraph(graph: Graph, feeds: Tensors, options: WriteOptions = {}): Promise<Map<string, Tensor>> {
+  const runner = await openGraph(graph, options);
   try {
     return await runner.run(feeds);
   } finally {
