@@ -22,7 +22,7 @@ it.each([
   [byteTick(2e6), "2 MB"],
   [byteTick(0), "0 B"],
   [ratio(11.32), "11.3"],
-  [ratio(1234.5), "1,234"],
+  [ratio(1234.4), "1,234"],
   [duration(0.4), "0.40 s"],
   [duration(42.4), "42 s"],
   [duration(200), "3 min 20 s"],
