@@ -18,7 +18,7 @@ const image = imagesOf(randomDataset(7));
 
 async function run(graph: Graph, images: Tensor = image): Promise<Record<string, Tensor>> {
   await using session = await openSession(writeOnnx(graph, { batchAxis: "N" }));
-  return session.run({ image: images });
+  return await session.run({ image: images });
 }
 
 /** log softmax in float64. */

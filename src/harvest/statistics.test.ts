@@ -25,7 +25,7 @@ const everySample = Array.from({ length: 21 }, (_, i) => i);
 async function compute(samples: readonly number[], batchSize = 8, set: Dataset = dataset): Promise<DeviceStatistics> {
   const program = compileStatistics(harvested, classes, batchSize);
   await using session = await openSession(writeOnnx(program.graph));
-  return computeStatistics(session, program, set, samples);
+  return await computeStatistics(session, program, set, samples);
 }
 
 /** Greatest difference of two sets of statistics, relative to the greatest value of each part. */
