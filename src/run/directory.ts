@@ -103,35 +103,40 @@ export async function openRunDirectory(path: string, config: unknown, resume: bo
   await takeLock(path);
   if (before === undefined) await writeFileAtomic(at(runFiles.config), text);
   const events: AppendFile = await openAppend(at(runFiles.events));
-  const jobFile = (id: string): string => at(join(runFiles.checkpoints, `${id}.safetensors`));
   return {
     path,
     at,
     resumed: before !== undefined,
     write: (name, data) => writeFileAtomic(at(name), data),
     log: (event) => events.append(JSON.stringify({ at: new Date().toISOString(), ...event })),
-    async finished(id) {
-      if (!(await exists(jobFile(id)))) return undefined;
-      const { tensors, metadata } = decodeSafetensors(await readFileChecked(jobFile(id), "finished job"), jobFile(id));
-      const facts = metadata.facts ?? "null";
-      if (metadata.sha256 !== sha256Hex(encodeSafetensors(tensors, { facts }))) {
-        throw new SheafError(
-          "corrupt",
-          `${jobFile(id)} does not match its checksum; delete this file and resume, and the job is done again.`,
-        );
-      }
-      return { tensors, facts: JSON.parse(facts) };
-    },
+    finished: (id) => readFinished(path, id),
     async finish(id, tensors, facts) {
       const text = canonicalJson(facts);
       const sha256 = sha256Hex(encodeSafetensors(tensors, { facts: text }));
-      await writeFileAtomic(jobFile(id), encodeSafetensors(tensors, { facts: text, sha256 }));
+      await writeFileAtomic(jobPath(path, id), encodeSafetensors(tensors, { facts: text, sha256 }));
     },
     async [Symbol.asyncDispose]() {
       await events.close();
       await rm(at(runFiles.lock), { force: true });
     },
   };
+}
+
+const jobPath = (path: string, id: string): string => join(path, runFiles.checkpoints, `${id}.safetensors`);
+
+/** What `finish` kept of a job in the run directory `path`; undefined when it has not finished. Throws `corrupt` when the file is damaged. */
+export async function readFinished(
+  path: string,
+  id: string,
+): Promise<{ readonly tensors: ReadonlyMap<string, Tensor>; readonly facts: unknown } | undefined> {
+  const file = jobPath(path, id);
+  if (!(await exists(file))) return undefined;
+  const { tensors, metadata } = decodeSafetensors(await readFileChecked(file, "finished job"), file);
+  const facts = metadata.facts ?? "null";
+  if (metadata.sha256 !== sha256Hex(encodeSafetensors(tensors, { facts }))) {
+    throw new SheafError("corrupt", `${file} does not match its checksum; delete this file and resume, and the job is done again.`);
+  }
+  return { tensors, facts: JSON.parse(facts) };
 }
 
 /** The first key whose value differs, for an error that says where to look. */

@@ -27,6 +27,7 @@ import { type LoadedData, loadData } from "./loadData.ts";
 import { sheafVersion } from "./machine.ts";
 import { controlIds, type PreparedRun, prepareRun } from "./prepare.ts";
 import { type RunOutcome, type RunResult, summarize } from "./result.ts";
+import { classCountsOf } from "./samples.ts";
 import { buildTarget, fitOf } from "./target.ts";
 import { writeReports } from "./writeReports.ts";
 
@@ -132,9 +133,7 @@ async function harvestAll(
   for (const { subModel, own, background } of prepared.devices) {
     try {
       const parameters = inspectHarvest(subModel, results.get(subModel.device)?.parameters ?? new Map());
-      const classCounts = train.classNames.map(() => 0);
-      for (const part of [own, background])
-        for (const i of part) classCounts[train.labels[i] as number] = (classCounts[train.labels[i] as number] ?? 0) + 1;
+      const classCounts = classCountsOf(train.labels, train.classNames.length, own, background);
       harvested.push({ subModel, parameters, ownSamples: own.length, backgroundSamples: background.length, classCounts });
     } catch (error) {
       if (!(error instanceof SheafError)) throw error;

@@ -1,0 +1,60 @@
+/** `sheaf eval`: how good a model is on a data set's test samples. */
+import { join } from "node:path";
+import { loadData } from "../../run/loadData.ts";
+import { openModelFile } from "../../run/modelFile.ts";
+import { evaluateModel } from "../../train/evaluate.ts";
+import { SheafError } from "../../util/errors.ts";
+import { writeFileAtomic } from "../../util/files.node.ts";
+import { formatPercent, table } from "../../util/format.ts";
+import { canonicalJson } from "../../util/json.ts";
+import type { CommandSpec } from "../command.ts";
+
+export const evaluate: CommandSpec = {
+  name: "eval",
+  summary: "accuracy of a model on the test samples",
+  arguments: "<model>",
+  flags: ["testCount"],
+  examples: [
+    ["eval runs/vgg/model.onnx", "on the data set the model was trained for"],
+    ["eval runs/vgg --data-set cifar10 --json", "a run directory; accuracy, perClass, confusion"],
+  ],
+  async run({ arguments: [path = ""], options, terminal, config }) {
+    const model = await openModelFile(path);
+    try {
+      const settings = await config({ data: { name: model.metadata.dataSet ?? "auto" } });
+      const { test } = await loadData(settings, options, terminal.note);
+      if (test.classNames.length !== model.classNames.length || test.classNames.some((name, i) => name !== model.classNames[i])) {
+        throw new SheafError(
+          "data",
+          `${model.path} knows the classes ${model.classNames.slice(0, 4).join(", ")}, ..., but ${test.name} has ${test.classNames.slice(0, 4).join(", ")}, ...; choose the data set it was trained for with --data-set.`,
+        );
+      }
+      const { accuracy, perClass, confusion } = await evaluateModel(model.session, test);
+      const result = {
+        accuracy,
+        perClass,
+        confusion,
+        classNames: test.classNames,
+        samples: test.labels.length,
+        dataSet: test.name,
+        model: model.path,
+      };
+      if (options.out) await writeFileAtomic(join(options.out, "eval.json"), `${canonicalJson(result)}\n`);
+      terminal.printJson(result);
+      terminal.print(
+        `${model.path}: ${formatPercent(accuracy, 2)} of ${test.labels.length.toLocaleString("en")} test samples of ${test.name}\n`,
+      );
+      terminal.print(
+        table(
+          [
+            ["class", "accuracy"],
+            ...test.classNames.map((name, c) => [name, perClass[c] == null ? "-" : formatPercent(perClass[c] as number)]),
+          ],
+          { align: ["left", "right"] },
+        ),
+      );
+    } finally {
+      await model.session.dispose();
+    }
+  },
+};

@@ -1,0 +1,33 @@
+/** `sheaf export`: takes any part of a run out as a file. */
+import { Option } from "commander";
+import { exportPart } from "../../run/exportRun.ts";
+import { SheafError } from "../../util/errors.ts";
+import { writeFileAtomic } from "../../util/files.node.ts";
+import { formatBytes } from "../../util/format.ts";
+import { sha256Hex } from "../../util/hash.node.ts";
+import type { CommandSpec } from "../command.ts";
+
+export const exportModel: CommandSpec = {
+  name: "export",
+  summary: "take a head, a control or one device's sub-model out of a run",
+  arguments: "<run> <part>",
+  options: [
+    new Option("--format <format>", "file format").choices(["onnx", "safetensors"]).default("onnx"),
+    new Option("--file <path>", "file to write; PART.FORMAT in --out or the run by default"),
+  ],
+  examples: [
+    ["export runs/vgg H0", "the global model with head H0, into runs/vgg/H0.onnx"],
+    ["export runs/vgg raspberry-pi-4 --file pi.onnx", "one device's sub-model with its own classes and other"],
+    ["export runs/vgg central --format safetensors", "weights of the central control"],
+  ],
+  async run({ arguments: [path = "", part = ""], options, terminal }) {
+    const format = options.format as "onnx" | "safetensors";
+    if (!/^[A-Za-z0-9_.-]+$/.test(part))
+      throw new SheafError("usage", `"${part}" is no part of a run; name a head (H0, H1, H2), central, slim or a device.`);
+    const { bytes, classNames } = await exportPart(path, part, format, options.data, terminal.note);
+    const file = (options.file as string | undefined) ?? `${options.out ?? path}/${part}.${format}`;
+    await writeFileAtomic(file, bytes);
+    terminal.printJson({ file, bytes: bytes.length, sha256: sha256Hex(bytes), classNames });
+    terminal.print(`${file} (${formatBytes(bytes.length)}; classes ${classNames.join(", ")})`);
+  },
+};

@@ -1,0 +1,54 @@
+/** `sheaf plan`: who would train what. */
+import { join } from "node:path";
+import { describePlan } from "../../plan/describe.ts";
+import { loadData } from "../../run/loadData.ts";
+import { prepareRun, spread } from "../../run/prepare.ts";
+import { buildTarget, fitOf } from "../../run/target.ts";
+import { writeFileAtomic } from "../../util/files.node.ts";
+import { formatRatio } from "../../util/format.ts";
+import type { CommandSpec } from "../command.ts";
+
+export const plan: CommandSpec = {
+  name: "plan",
+  summary: "show who would train what, without training",
+  flags: ["trainCount", "network", "width", "epochs", "batch", "subWidth", "redundancy", "classesPerDevice", "rho"],
+  examples: [
+    ["plan --network vgg11 --rho 0.25", "the default fleet of five"],
+    ["plan --config fleet.yaml --set fleet.deadlineSeconds=600", "every device done within ten minutes"],
+    ["plan --network alexnet --set fleet.minimumRatio=11.8 --json", "at least 11.8 times less computation each"],
+  ],
+  async run({ options, terminal, config }) {
+    const settings = await config();
+    const data = await loadData(settings, options, terminal.note);
+    const target = await buildTarget(settings, fitOf(data.train));
+    const prepared = prepareRun(settings, target, data.train);
+    const { plan: planned } = prepared;
+    const result = {
+      target: planned.target,
+      dataSet: data.train.name,
+      redundancy: planned.redundancy,
+      leastDistance: planned.leastDistance,
+      excluded: planned.excluded,
+      ratio: spread(prepared.devices.map((d) => d.expected.ratio)),
+      codewords: Object.fromEntries(planned.codewords.map((devices, c) => [data.train.classNames[c] ?? String(c), devices])),
+      devices: prepared.devices.map(({ planned: d, own, background, expected }) => ({
+        id: d.id,
+        profile: d.profile,
+        taskSet: d.taskSet,
+        classes: d.taskSet.map((c) => data.train.classNames[c]),
+        widths: d.widths,
+        epochs: d.epochs,
+        batchSize: d.batchSize,
+        ownSamples: own.length,
+        backgroundSamples: background.length,
+        ...expected,
+      })),
+    };
+    if (options.out) await writeFileAtomic(join(options.out, "plan.json"), `${JSON.stringify(result, null, 2)}\n`);
+    terminal.printJson(result);
+    terminal.print(describePlan(planned, data.train.classNames));
+    terminal.print(
+      `\nTimes less computation than the full target: least ${formatRatio(result.ratio.min)}, median ${formatRatio(result.ratio.median)}, most ${formatRatio(result.ratio.max)}`,
+    );
+  },
+};

@@ -1,0 +1,154 @@
+/** `sheaf run` and `sheaf quickstart`: the whole pipeline on one machine. */
+import { existsSync } from "node:fs";
+import type { RunConfig } from "../../run/config.ts";
+import { settleDataName } from "../../run/loadData.ts";
+import type { RunResult } from "../../run/result.ts";
+import { run as runAll } from "../../run/run.ts";
+import { formatBytes, formatCount, formatDuration, formatPercent, formatRatio, table } from "../../util/format.ts";
+import type { CommandSpec, Invocation } from "../command.ts";
+import { openProgress } from "../progress.ts";
+import type { Terminal } from "../terminal.ts";
+
+/** The first free folder `runs/NAME`, `runs/NAME-2`, ... */
+export function freshFolder(name: string): string {
+  let path = `runs/${name}`;
+  for (let i = 2; existsSync(path); i++) path = `runs/${name}-${i}`;
+  return path;
+}
+
+/** The short table at the end of a run. */
+function printResult(terminal: Terminal, result: RunResult): void {
+  const { bold, green, dim } = terminal.colors;
+  const labels = {
+    central: "central (the full target, all data)",
+    slim: "slim (one sub-model width, all data)",
+    H0: "H0 sum of log-probabilities",
+    H1: "H1 recentred and rescaled",
+    H2: "H2 ridge on pooled features",
+  };
+  terminal.print(bold("\nTest accuracy"));
+  const rows = (Object.keys(labels) as (keyof typeof labels)[]).flatMap((id) => {
+    const accuracy = result.accuracy[id];
+    return accuracy === undefined ? [] : [[`  ${labels[id]}${id === result.head ? green("  ← model.onnx") : ""}`, formatPercent(accuracy)]];
+  });
+  terminal.print(table(rows, { align: ["left", "right"] }));
+  terminal.print(bold("\nComputation of each device"));
+  terminal.print(
+    table([
+      ["  device", "computed", "full target", "times less", "down", "up"],
+      ...result.compute.byDevice.map((d) => [
+        `  ${d.id}`,
+        `${formatCount(d.totalMacs)}MAC`,
+        `${formatCount(d.fullTargetMacs)}MAC`,
+        formatRatio(d.ratio),
+        formatBytes(d.bytesDown),
+        formatBytes(d.bytesUp),
+      ]),
+    ]),
+  );
+  const { min, median, max } = result.compute.ratio;
+  terminal.print(
+    dim(
+      `  least ${formatRatio(min)}, median ${formatRatio(median)}, most ${formatRatio(max)}; bytes moved: ${formatBytes(result.bytes.down)} down, ${formatBytes(result.bytes.up)} up`,
+    ),
+  );
+  terminal.print(
+    `\nModel   ${result.model} (${formatBytes(result.bytes.model)})\nReport  ${result.report}\nTook    ${formatDuration(result.seconds * 1e3)}`,
+  );
+}
+
+/** Runs with a display, and prints the result. */
+export async function runAndPrint(
+  { options, terminal, signal, commandLine }: Invocation,
+  config: RunConfig,
+  out: string,
+): Promise<RunResult> {
+  const display = openProgress(terminal);
+  try {
+    const result = await runAll({
+      config,
+      out,
+      resume: options.resume === true,
+      ...(options.data === undefined ? {} : { dataDir: options.data }),
+      signal,
+      commandLine,
+      onEvent: (event) => display.show(event),
+      say: terminal.note,
+    });
+    display.close();
+    terminal.printJson(result);
+    printResult(terminal, result);
+    return result;
+  } finally {
+    display.close();
+  }
+}
+
+export const run: CommandSpec = {
+  name: "run",
+  summary: "plan, train every device alone, harvest, glue, evaluate, report: the whole pipeline on this machine",
+  flags: [
+    "trainCount",
+    "testCount",
+    "network",
+    "width",
+    "epochs",
+    "batch",
+    "learningRate",
+    "subWidth",
+    "redundancy",
+    "classesPerDevice",
+    "rho",
+    "head",
+    "workers",
+  ],
+  examples: [
+    ["run --data-set glyphs --network tiny --epochs 3 --out runs/first", "something small"],
+    ["run --network vgg11 --sub-width 0.28 --rho 0.25 --out runs/vgg", "five devices of two classes each, the same width"],
+    ["run --config fleet.yaml --set fleet.redundancy=2 --json", "your own fleet, overlapping task sets"],
+    ["run --config fleet.yaml --out runs/vgg --resume", "go on after an interruption"],
+  ],
+  async run(invocation) {
+    const config = await invocation.config();
+    await runAndPrint(
+      invocation,
+      config,
+      invocation.options.out ?? freshFolder(`${config.target.network.replace(/[^A-Za-z0-9]+/g, "-")}-seed${config.seed}`),
+    );
+  },
+};
+
+/** Settings of the quick start: small enough for three minutes on two cores, large enough to mean something. */
+const quickstartDefaults = {
+  cifar10: {
+    target: { network: "vgg11", width: 0.5 },
+    data: { trainCount: 10_000, testCount: 2_000 },
+    training: { epochs: 5 },
+  },
+  glyphs: {
+    target: { network: "vgg11", width: 0.5 },
+    data: { trainCount: 10_000, testCount: 2_000 },
+    training: { epochs: 5 },
+  },
+};
+
+export const quickstart: CommandSpec = {
+  name: "quickstart",
+  summary: "a fleet of five unequal devices, from plan to report in under three minutes",
+  flags: ["trainCount", "testCount", "network", "width", "epochs", "workers"],
+  examples: [
+    ["quickstart", "CIFAR-10 when it is at hand, otherwise the embedded glyphs"],
+    ["quickstart --data-set glyphs --out runs/demo", "always the embedded glyphs"],
+  ],
+  async run(invocation) {
+    const first = await invocation.config();
+    const name = await settleDataName(first.data.name, invocation.options.data);
+    const defaults = quickstartDefaults[name === "cifar10" ? "cifar10" : "glyphs"];
+    const config = await invocation.config({ ...defaults, data: { ...defaults.data, name } });
+    invocation.terminal.note(
+      `Five virtual devices of different strength each train their own part of ${config.target.network} on ${name}, alone; then the parts are glued.`,
+    );
+    const result = await runAndPrint(invocation, config, invocation.options.out ?? freshFolder("quickstart"));
+    invocation.terminal.print(`\nTry it on an image of your own:\n  npm run --silent sheaf -- predict ${result.model} IMAGE.png`);
+  },
+};

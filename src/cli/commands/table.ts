@@ -1,0 +1,30 @@
+/** All commands, in the order of the help. */
+import type { CommandSpec } from "../command.ts";
+import { benchStep } from "./benchStep.ts";
+import { compile } from "./compile.ts";
+import { cost } from "./cost.ts";
+import { data } from "./data.ts";
+import { doctor } from "./doctor.ts";
+import { evaluate } from "./eval.ts";
+import { exportModel } from "./export.ts";
+import { plan } from "./plan.ts";
+import { predict } from "./predict.ts";
+import { report } from "./report.ts";
+import { quickstart, run } from "./run.ts";
+import { train } from "./train.ts";
+
+export const commands: readonly CommandSpec[] = [
+  quickstart,
+  run,
+  plan,
+  train,
+  evaluate,
+  predict,
+  exportModel,
+  report,
+  cost,
+  compile,
+  data,
+  benchStep,
+  doctor,
+];

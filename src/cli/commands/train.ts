@@ -1,0 +1,40 @@
+/** `sheaf train`: one network, all classes, all data. */
+import { trainOne } from "../../run/trainOne.ts";
+import { formatCount, formatDuration, formatPercent } from "../../util/format.ts";
+import type { CommandSpec } from "../command.ts";
+import { openProgress } from "../progress.ts";
+import { freshFolder } from "./run.ts";
+
+export const train: CommandSpec = {
+  name: "train",
+  summary: "train one network centrally: the baseline",
+  flags: ["trainCount", "testCount", "network", "width", "epochs", "batch", "learningRate"],
+  examples: [
+    ["train --network tiny --data-set glyphs --epochs 3 --out runs/tiny", "a minute"],
+    ["train --network vgg11 --width 0.5 --epochs 12 --out runs/central", "the central control of a half-width VGG-11"],
+    ["train --network vgg11 --width 0.5 --epochs 12 --out runs/central --resume", "go on after an interruption"],
+  ],
+  async run({ options, terminal, signal, commandLine, config }) {
+    const settings = await config();
+    const display = openProgress(terminal);
+    try {
+      const result = await trainOne({
+        config: settings,
+        out: options.out ?? freshFolder(`train-${settings.target.network.replace(/[^A-Za-z0-9]+/g, "-")}-seed${settings.seed}`),
+        resume: options.resume === true,
+        ...(options.data === undefined ? {} : { dataDir: options.data }),
+        signal,
+        commandLine,
+        onEvent: (event) => display.show(event),
+        say: terminal.note,
+      });
+      display.close();
+      terminal.printJson(result);
+      terminal.print(
+        `Test accuracy ${formatPercent(result.accuracy)} after ${formatCount(result.computeMacs)}MAC, ${formatDuration(result.seconds * 1e3)}; ${formatCount(result.parameters)} parameters\nModel   ${result.model}\nReport  ${result.out}/report.html`,
+      );
+    } finally {
+      display.close();
+    }
+  },
+};

@@ -1,0 +1,132 @@
+/** Shows a run as it happens: a line per job redrawn on a terminal, plain lines elsewhere, nothing with `--json`. */
+import { createLogUpdate } from "log-update";
+import { describePlan } from "../plan/describe.ts";
+import type { RunEvent } from "../run/run.ts";
+import type { TrainingProgress } from "../train/job.ts";
+import { formatCount, formatDuration, formatPercent, table } from "../util/format.ts";
+import type { Terminal } from "./terminal.ts";
+
+export interface ProgressDisplay {
+  show(event: RunEvent): void;
+  /** Leaves the last picture standing. */
+  close(): void;
+}
+
+interface JobState {
+  readonly last: TrainingProgress | undefined;
+  readonly done: { readonly seconds: number; readonly loss: number; readonly accuracy: number } | undefined;
+}
+
+const barWidth = 16;
+const bar = (share: number): string => {
+  const full = Math.round(Math.min(1, Math.max(0, share)) * barWidth);
+  return `${"━".repeat(full)}${"─".repeat(barWidth - full)}`;
+};
+
+function cells(id: string, { last, done }: JobState): readonly string[] {
+  if (done)
+    return [
+      id,
+      bar(1),
+      "done",
+      `loss ${done.loss.toFixed(3)}`,
+      `accuracy ${formatPercent(done.accuracy)}`,
+      "",
+      formatDuration(done.seconds * 1e3),
+    ];
+  if (!last) return [id, bar(0), "waiting"];
+  return [
+    id,
+    bar(last.step / last.steps),
+    `epoch ${last.epoch}/${last.epochs}`,
+    `loss ${last.loss.toFixed(3)}`,
+    `accuracy ${formatPercent(last.accuracy)}`,
+    `${formatCount(last.imagesPerSecond)} img/s`,
+    `${formatDuration(last.secondsLeft * 1e3)} left`,
+  ];
+}
+
+/** A plain line for each job and epoch, for logs. */
+function plainLine(progress: TrainingProgress): string {
+  return `${cells(progress.job, { last: progress, done: undefined })
+    .filter((_, i) => i !== 1)
+    .join("  ")}`;
+}
+
+/** The display that fits the terminal. */
+export function openProgress(terminal: Terminal): ProgressDisplay {
+  const live = terminal.live ? createLogUpdate(process.stderr) : undefined;
+  const jobs = new Map<string, JobState>();
+  const said = new Map<string, number>();
+  const draw = (): void => {
+    if (live && jobs.size > 0)
+      live(
+        table(
+          [...jobs].map(([id, state]) => cells(id, state)),
+          { align: ["left", "left", "left", "right", "right", "right", "right"] },
+        ),
+      );
+  };
+  /** A line above the picture. */
+  const say = (text: string): void => {
+    live?.clear();
+    terminal.note(text);
+    draw();
+  };
+  const started = new Set<string>();
+  return {
+    show(event) {
+      switch (event.type) {
+        case "data":
+          say(
+            `Data: ${event.name}, ${event.train.toLocaleString("en")} training and ${event.test.toLocaleString("en")} test samples${event.note ? ` (${event.note})` : ""}`,
+          );
+          return;
+        case "planned":
+          say(`\n${describePlan(event.prepared.plan, event.classNames)}\n`);
+          for (const job of event.prepared.jobs) jobs.set(job.id, { last: undefined, done: undefined });
+          draw();
+          return;
+        case "resumed":
+          say(`Resumed: ${event.finished.join(", ")} had finished`);
+          for (const id of event.finished) jobs.delete(id);
+          draw();
+          return;
+        case "progress": {
+          jobs.set(event.job, { last: event, done: undefined });
+          if (live) draw();
+          else if (said.get(event.job) !== event.epoch) {
+            said.set(event.job, event.epoch);
+            terminal.note(plainLine(event));
+          }
+          return;
+        }
+        case "trained":
+          jobs.set(event.job, { last: undefined, done: event });
+          if (live) draw();
+          else
+            terminal.note(
+              `${event.job}  trained in ${formatDuration(event.seconds * 1e3)}  loss ${event.loss.toFixed(3)}  accuracy ${formatPercent(event.accuracy)}`,
+            );
+          return;
+        case "rejected":
+          say(`Rejected: ${event.reason}`);
+          return;
+        case "statistics":
+          if (!started.has("statistics")) {
+            started.add("statistics");
+            live?.done();
+            jobs.clear();
+            terminal.note("Statistics pass: each device runs all branches over its own samples once and uploads sums");
+          }
+          return;
+        case "evaluated":
+          terminal.note(`${event.id.padEnd(8)} test accuracy ${formatPercent(event.accuracy)}`);
+          return;
+        case "written":
+          return;
+      }
+    },
+    close: () => live?.done(),
+  };
+}

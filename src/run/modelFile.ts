@@ -1,0 +1,46 @@
+/** A deployed model file of Sheaf: opened, with what its metadata says. */
+import { existsSync, statSync } from "node:fs";
+import { join } from "node:path";
+import type { SampleShape } from "../data/dataset.ts";
+import { readOnnx } from "../onnx/read.ts";
+import { openSession } from "../runtime/session.node.ts";
+import type { Session } from "../runtime/session.ts";
+import { SheafError } from "../util/errors.ts";
+import { readFileChecked } from "../util/files.node.ts";
+import { runFiles } from "./directory.ts";
+
+export interface ModelFile {
+  readonly path: string;
+  readonly bytes: number;
+  readonly shape: SampleShape;
+  readonly classNames: readonly string[];
+  readonly metadata: Readonly<Record<string, string>>;
+  readonly session: Session;
+}
+
+/**
+ * Opens a model by path, or the model of a run directory. The caller disposes of the session.
+ * Throws `data` when there is no such file, `corrupt` when it is no model of Sheaf.
+ */
+export async function openModelFile(path: string): Promise<ModelFile> {
+  const file = existsSync(path) && statSync(path).isDirectory() ? join(path, runFiles.model) : path;
+  const bytes = await readFileChecked(file, "model");
+  const graph = readOnnx(bytes, { what: file });
+  const image = graph.inputs.find((v) => v.name === "image");
+  const names = graph.metadata.classNames;
+  if (image?.shape.length !== 4 || names === undefined || !graph.outputs.some((v) => v.name === "probabilities")) {
+    throw new SheafError(
+      "corrupt",
+      `${file} is not a deployed model of Sheaf: expected an input "image" [N, C, H, W], an output "probabilities" and class names in its metadata; give a model.onnx that sheaf run or train wrote.`,
+    );
+  }
+  const [, channels = 0, height = 0, width = 0] = image.shape;
+  return {
+    path: file,
+    bytes: bytes.length,
+    shape: { channels, height, width },
+    classNames: JSON.parse(names) as string[],
+    metadata: graph.metadata,
+    session: await openSession(bytes, { name: file }),
+  };
+}

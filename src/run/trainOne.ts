@@ -1,0 +1,166 @@
+/** Trains one network with all classes: the central baseline. */
+import { join } from "node:path";
+import { compileInference } from "../compile/deploy.ts";
+import { networkCost } from "../network/shapes.ts";
+import { opsetVersion } from "../onnx/graph.ts";
+import { writeOnnx } from "../onnx/write.ts";
+import type { ReportData } from "../report/reportData.ts";
+import { openSession } from "../runtime/session.node.ts";
+import { evaluateModel } from "../train/evaluate.ts";
+import { trainAll } from "../train/pool.node.ts";
+import { sha256Hex } from "../util/hash.node.ts";
+import { encodeSafetensors } from "../util/safetensors.ts";
+import type { RunConfig } from "./config.ts";
+import { openRunDirectory, runFiles } from "./directory.ts";
+import { loadData } from "./loadData.ts";
+import { commitOf, sheafVersion } from "./machine.ts";
+import { controlJob, trainingSettings } from "./prepare.ts";
+import { reportBasis } from "./reportOf.ts";
+import type { FinishedJob, RunOptions } from "./run.ts";
+import { buildTarget, fitOf } from "./target.ts";
+import { writeManifest, writeReportFiles } from "./writeReports.ts";
+
+/** The object that `sheaf train --json` prints. */
+export interface TrainResult {
+  readonly format: "sheaf-train-result/1";
+  readonly accuracy: number;
+  readonly perClass: readonly (number | null)[];
+  readonly confusion: readonly (readonly number[])[];
+  readonly loss: number;
+  readonly trainingAccuracy: number;
+  readonly macs: number;
+  readonly parameters: number;
+  /** All multiply-adds of the training; a step counts as three forward passes. */
+  readonly computeMacs: number;
+  readonly seconds: number;
+  readonly seed: number;
+  readonly out: string;
+  readonly model: string;
+  readonly modelSha256: string;
+}
+
+/** Trains the configured network on all samples; same directory layout, resumption and determinism as `run`. */
+export async function trainOne(options: RunOptions): Promise<TrainResult> {
+  const started = performance.now();
+  const { onEvent, signal } = options;
+  const data = await loadData(
+    options.config,
+    options.dataDir === undefined ? {} : { data: options.dataDir },
+    options.say ?? (() => {}),
+    signal,
+  );
+  const { train, test, note } = data;
+  const config: RunConfig = { ...options.config, data: { ...options.config.data, name: train.name } };
+  onEvent?.({
+    type: "data",
+    name: train.name,
+    train: train.labels.length,
+    test: test.labels.length,
+    source: train.provenance.source,
+    note,
+  });
+  const network = await buildTarget(config, fitOf(train));
+  const { seed, data: dataConfig, target } = config;
+  const identity = {
+    kind: "train",
+    seed,
+    data: dataConfig,
+    target,
+    training: trainingSettings(config),
+    dataSha256: train.provenance.sha256,
+  };
+  await using directory = await openRunDirectory(options.out, identity, options.resume ?? false);
+  const id = "central";
+  const job = controlJob(config, train, id, network);
+  const found = await directory.finished(id);
+  let finished: FinishedJob | undefined = found && { parameters: found.tensors, ...(found.facts as Omit<FinishedJob, "parameters">) };
+  if (!finished) {
+    const [result] = await trainAll(
+      [
+        {
+          ...job,
+          checkpoint: { path: directory.at(join(runFiles.checkpoints, `${id}.checkpoint`)), everySeconds: config.checkpointSeconds },
+        },
+      ],
+      {
+        workers: 1,
+        ...(signal ? { signal } : {}),
+        onProgress: (progress) => onEvent?.(progress),
+      },
+    );
+    if (!result) throw new Error("training gave no result");
+    finished = { parameters: result.parameters, curve: result.curve, seconds: result.seconds };
+    await directory.finish(id, result.parameters, { curve: result.curve, seconds: result.seconds });
+  }
+  const last = finished.curve.at(-1);
+  onEvent?.({ type: "trained", job: id, seconds: finished.seconds, loss: last?.loss ?? 0, accuracy: last?.accuracy ?? 0 });
+  const graph = compileInference(network, finished.parameters, {
+    classNames: train.classNames,
+    metadata: { sheafVersion, dataSet: train.name },
+  });
+  const model = writeOnnx(graph, { batchAxis: "N", producerVersion: sheafVersion });
+  await directory.write(runFiles.model, model);
+  await directory.write("parameters.safetensors", encodeSafetensors(finished.parameters));
+  const session = await openSession(model, { name: runFiles.model });
+  const evaluation = await evaluateModel(session, test).finally(() => session.dispose());
+  onEvent?.({ type: "evaluated", id, accuracy: evaluation.accuracy });
+  const cost = networkCost(network);
+  const commandLine = options.commandLine ?? "sheaf train";
+  const commit = await commitOf();
+  const { channels, height, width } = network.input;
+  const classes = train.classNames.length;
+  const sha256 = sha256Hex(model);
+  const report: ReportData = {
+    ...reportBasis(config, data, network, { commandLine, commit, date: new Date().toISOString().slice(0, 10) }),
+    heads: [
+      {
+        id,
+        label: "Central training",
+        accuracy: evaluation.accuracy,
+        perClassAccuracy: evaluation.perClass,
+        confusion: evaluation.confusion,
+        parameters: cost.parameters,
+      },
+    ],
+    mainHead: id,
+    devices: [],
+    curves: [{ id, label: id, points: finished.curve }],
+    model: {
+      file: runFiles.model,
+      bytes: model.length,
+      sha256,
+      inputs: [{ name: "image", dtype: "float32", shape: ["N", channels, height, width] }],
+      outputs: ["logits", "probabilities"].map((name) => ({ name, dtype: "float32", shape: ["N", classes] })),
+      opset: opsetVersion,
+      parameters: cost.parameters,
+    },
+  };
+  await writeReportFiles(report, directory);
+  const result: TrainResult = {
+    format: "sheaf-train-result/1",
+    accuracy: evaluation.accuracy,
+    perClass: evaluation.perClass,
+    confusion: evaluation.confusion,
+    loss: last?.loss ?? 0,
+    trainingAccuracy: last?.accuracy ?? 0,
+    macs: cost.macs,
+    parameters: cost.parameters,
+    computeMacs: 3 * cost.macs * train.labels.length * config.training.epochs,
+    seconds: Math.round((performance.now() - started) / 100) / 10,
+    seed,
+    out: options.out,
+    model: directory.at(runFiles.model),
+    modelSha256: sha256,
+  };
+  await directory.write(runFiles.result, `${JSON.stringify(result, null, 2)}\n`);
+  await writeManifest(directory, { seed, commandLine, commit }, [
+    runFiles.config,
+    runFiles.model,
+    runFiles.metrics,
+    runFiles.reportData,
+    runFiles.report,
+    runFiles.card,
+    runFiles.result,
+  ]);
+  return result;
+}
