@@ -1,5 +1,5 @@
 /** The door `sheaf/data/node`: everything of `sheaf/data`, and loading sets and images from files. */
-export * from "./data.ts";
+
 export { readCifarFolder } from "./data/cifar.node.ts";
 export type { DownloadOptions, DownloadProgress } from "./data/download.node.ts";
 export { downloadArchive } from "./data/download.node.ts";
@@ -8,3 +8,4 @@ export { cacheFolder, findDataset } from "./data/find.node.ts";
 export { contactSheet, encodePng, readImage, writePng } from "./data/images.node.ts";
 export type { LoadOptions } from "./data/load.node.ts";
 export { loadDataset } from "./data/load.node.ts";
+export * from "./data.ts";

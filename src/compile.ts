@@ -1,0 +1,14 @@
+/** The door `sheaf/compile`: training steps and deployable models as ONNX graphs. */
+export { compileInference, deployNetwork, type InferenceOptions } from "./compile/deploy.ts";
+export { initialParameters } from "./compile/initialize.ts";
+export { chain, type OptimizerConfig, type OptimizerPiece, optimizer, optimizers } from "./compile/optimizers.ts";
+export { learningRateAt, type ScheduleConfig, schedules } from "./compile/schedules.ts";
+export {
+  compileTraining,
+  initialState,
+  type Port,
+  type PortRole,
+  stateBytes,
+  type TrainingOptions,
+  type TrainingProgram,
+} from "./compile/training.ts";
