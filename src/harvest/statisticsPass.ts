@@ -1,6 +1,6 @@
 /** The statistics pass: every branch over a device's own samples once, forward only, summed inside the graph in float64. */
-import type { Dataset } from "../data/dataset.ts";
-import { sampleSize } from "../data/dataset.ts";
+import { fillBatchNchw } from "../data/augment.ts";
+import { type Dataset, sampleSize } from "../data/dataset.ts";
 import { GraphBuilder } from "../onnx/builder.ts";
 import type { Graph, Value } from "../onnx/graph.ts";
 import type { Session } from "../runtime/session.ts";
@@ -75,10 +75,10 @@ export async function computeStatistics(
     if (options.signal?.aborted)
       throw new SheafError("interrupted", `The statistics pass was stopped after ${start} of ${samples.length} samples; run it again.`);
     const count = Math.min(batchSize, samples.length - start);
+    const batch = Array.from({ length: count }, (_, row) => samples[start + row] as number);
     image.data.fill(0);
     target.data.fill(0);
-    for (let row = 0; row < count; row++) {
-      const sample = samples[start + row] as number;
+    batch.forEach((sample, row) => {
       const label = dataset.labels[sample];
       if (label === undefined || label >= classCount) {
         throw new SheafError(
@@ -86,10 +86,10 @@ export async function computeStatistics(
           `Sample ${sample} of ${dataset.name} has label ${label}; the statistics pass needs labels 0 to ${classCount - 1}.`,
         );
       }
-      image.data.set(dataset.pixels.subarray(sample * size, (sample + 1) * size), row * size);
       target.data[row * classCount + label] = 1;
       result.counts[label] = (result.counts[label] as number) + 1;
-    }
+    });
+    fillBatchNchw(image.data.subarray(0, count * size), dataset, batch);
     accumulate(result, await session.run({ image, target }, sums));
     options.onProgress?.(start + count, samples.length);
   }
