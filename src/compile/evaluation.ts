@@ -10,6 +10,7 @@ import type { Graph, Value } from "../onnx/graph.ts";
 import { SheafError } from "../util/errors.ts";
 import type { DType, FloatDType, Shape } from "../util/tensor.ts";
 import { checkBatchSize, forward, normalizeInput, type Port, type PortRole, vectorOutput } from "./training.ts";
+import { singleUnit } from "./units.ts";
 
 /** A compiled forward pass. One run of `graph` gives the logits of one batch. */
 export interface EvaluationProgram {
@@ -63,7 +64,7 @@ export function compileEvaluation(network: Network, options: EvaluationOptions):
     uniform: () => refuse(`drew random numbers in layer "${layer.name}"`),
   });
   const normalized = b.scope("normalize", () => normalizeInput(b, dtype, network, image, batchSize));
-  const tape = forward(network, normalized, contextOf, b);
+  const tape = forward(placeLayers(network).map(singleUnit), normalized, contextOf, b);
   const last = tape.activations.get(network.layers.at(-1)?.name ?? "") as Activation;
   const logits = b.output("logits", b.reshape(last.value, [output.channels, batchSize]));
   return {

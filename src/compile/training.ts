@@ -1,10 +1,10 @@
 /** Compiles one step of training into one ONNX graph: forward, loss, backward, optimizer, all of standard operators. */
-import { GraphBuilder } from "../onnx/builder.ts";
-import type { Graph, Value } from "../onnx/graph.ts";
-import { rulesOf } from "../network/layers/table.ts";
+
 import { type FeatureShape, inputName, type Network } from "../network/network.ts";
 import type { Activation, Traced, TrainingContext } from "../network/rules.ts";
 import { outputShape, type PlacedLayer, placeLayers } from "../network/shapes.ts";
+import { GraphBuilder } from "../onnx/builder.ts";
+import type { Graph, Value } from "../onnx/graph.ts";
 import { SheafError } from "../util/errors.ts";
 import { type DType, type FloatDType, type Shape, sizeOf, type Tensor, zeros } from "../util/tensor.ts";
 import { initialParameters } from "./initialize.ts";
@@ -12,6 +12,7 @@ import { softmaxCrossEntropy } from "./loss.ts";
 import { type OptimizerConfig, optimizer, type Update } from "./optimizers.ts";
 import { forTraining } from "./rewrite.ts";
 import { uniformNumbers } from "./uniform.ts";
+import { type ContextOf, type Unit, unitsOf } from "./units.ts";
 
 /** What an input or output of a program is for. */
 export type PortRole = "image" | "target" | "learningRate" | "parameter" | "state" | "loss" | "logits";
@@ -88,18 +89,20 @@ export function normalizeInput(b: GraphBuilder, dtype: FloatDType, network: Netw
 
 export interface Tape {
   readonly activations: ReadonlyMap<string, Activation>;
-  readonly steps: readonly { readonly placed: PlacedLayer; readonly traced: Traced }[];
+  readonly steps: readonly { readonly unit: Unit; readonly traced: Traced }[];
 }
 
-/** Writes the forward pass, keeping each layer's backward pass at hand. */
-export function forward(network: Network, image: Activation, contextOf: (placed: PlacedLayer) => TrainingContext, b: GraphBuilder): Tape {
+/** Writes the forward pass, keeping each unit's backward pass at hand. */
+export function forward(units: readonly Unit[], image: Activation, contextOf: ContextOf, b: GraphBuilder): Tape {
   const activations = new Map<string, Activation>([[inputName, image]]);
-  const steps = placeLayers(network).map((placed) =>
-    b.scope(placed.layer.name, () => {
-      const inputs = placed.layer.inputs.map((name) => activations.get(name) as Activation);
-      const traced = rulesOf(placed.layer).train(contextOf(placed), placed.layer, inputs, placed.output);
-      activations.set(placed.layer.name, traced.output);
-      return { placed, traced };
+  const steps = units.map((unit) =>
+    b.scope(unit.name, () => {
+      const traced = unit.train(
+        contextOf,
+        unit.inputs.map((name) => activations.get(name) as Activation),
+      );
+      activations.set(unit.name, traced.output);
+      return { unit, traced };
     }),
   );
   return { activations, steps };
@@ -107,35 +110,33 @@ export function forward(network: Network, image: Activation, contextOf: (placed:
 
 /** Walks the tape backwards, adding up gradients where an activation is read more than once. */
 function backward(b: GraphBuilder, tape: Tape, gradient: Value): ReadonlyMap<string, Value> {
-  const last = tape.steps.at(-1)?.placed.layer.name ?? "";
-  const pending = new Map<string, Value>([[last, gradient]]);
-  const parameters = new Map<string, Value>();
-  // A layer needs its input's gradient only if a parameter lies before it.
+  const pending = new Map<string, Value>([[tape.steps.at(-1)?.unit.name ?? "", gradient]]);
+  const found = new Map<string, Value>();
+  // A unit needs its input's gradient only if a parameter lies before it.
   const trainable = new Set<string>();
-  for (const { placed } of tape.steps) {
-    if (placed.parameters.some((p) => p.role === "parameter") || placed.layer.inputs.some((i) => trainable.has(i)))
-      trainable.add(placed.layer.name);
+  for (const { unit } of tape.steps) {
+    const own = unit.layers.some((placed) => placed.parameters.some((p) => p.role === "parameter"));
+    if (own || unit.inputs.some((i) => trainable.has(i))) trainable.add(unit.name);
   }
-  for (const { placed, traced } of [...tape.steps].reverse()) {
-    const { layer } = placed;
-    const incoming = pending.get(layer.name);
-    pending.delete(layer.name);
-    if (!incoming || !trainable.has(layer.name)) continue;
-    b.scope(`${layer.name}/backward`, () => {
-      const gradients = traced.backward(
+  for (const { unit, traced } of [...tape.steps].reverse()) {
+    const incoming = pending.get(unit.name);
+    pending.delete(unit.name);
+    if (!incoming || !trainable.has(unit.name)) continue;
+    b.scope(`${unit.name}/backward`, () => {
+      const { inputs, parameters } = traced.backward(
         incoming,
-        layer.inputs.map((i) => trainable.has(i)),
+        unit.inputs.map((i) => trainable.has(i)),
       );
-      layer.inputs.forEach((name, i) => {
-        const part = gradients.inputs[i];
+      unit.inputs.forEach((name, i) => {
+        const part = inputs[i];
         if (!part || !trainable.has(name)) return;
         const sum = pending.get(name);
         pending.set(name, sum ? b.add(sum, part) : part);
       });
-      for (const [name, value] of Object.entries(gradients.parameters)) parameters.set(`${layer.name}.${name}`, value);
+      for (const [name, value] of Object.entries(parameters)) found.set(name, value);
     });
   }
-  return parameters;
+  return found;
 }
 
 /** Collects the program's ports while the graph is written. */
@@ -208,7 +209,7 @@ export function compileTraining(network: Network, options: TrainingOptions): Tra
   });
 
   const tape = forward(
-    rewritten,
+    unitsOf(placed, batchSize),
     b.scope("input", () => normalizeInput(b, dtype, network, image, batchSize)),
     contextOf,
     b,

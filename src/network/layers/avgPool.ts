@@ -1,10 +1,10 @@
 /** Mean of each window, by an index table. */
 import type { Value } from "../../onnx/graph.ts";
 import { floats } from "../../util/tensor.ts";
+import { gatherColumns } from "../convolve.ts";
 import type { FeatureShape, Layer } from "../network.ts";
 import type { Activation, LayerRules, TrainingContext } from "../rules.ts";
-import { gatherTable, scatterTable, windowOutput } from "../windows.ts";
-import { gatherColumns } from "./conv2d.ts";
+import { gatherTable, poolOutput, scatterTable } from "../windows.ts";
 
 /** 1 / number of values in each window, as [1, output pixels, 1]. */
 function weights(context: TrainingContext, layer: Layer<"avgPool">, table: Int32Array, outPixels: number, inPixels: number): Value {
@@ -21,7 +21,7 @@ export const avgPool: LayerRules<"avgPool"> = {
   arity: [1, 1],
   outputShape(layer, [x]) {
     const input = x as FeatureShape;
-    const [height, width] = windowOutput(layer, { ...layer, dilation: [1, 1] }, input);
+    const [height, width] = poolOutput(layer, input);
     return { channels: input.channels, height, width };
   },
   parameters: () => [],

@@ -1,10 +1,10 @@
 /** Largest value of each window. Windows that tile in halves go by slices; all others by an index table. */
 import type { Value } from "../../onnx/graph.ts";
 import { floats } from "../../util/tensor.ts";
+import { gatherColumns } from "../convolve.ts";
 import type { FeatureShape, Layer } from "../network.ts";
 import type { Activation, LayerRules, Traced, TrainingContext } from "../rules.ts";
-import { gatherTable, scatterTable, tilesExactly, windowOutput } from "../windows.ts";
-import { gatherColumns } from "./conv2d.ts";
+import { gatherTable, poolOutput, scatterTable, tilesExactly } from "../windows.ts";
 
 type MaxPool = Layer<"maxPool">;
 const lowest = -3.4028234663852886e38;
@@ -46,9 +46,14 @@ function trainWindows(context: TrainingContext, layer: MaxPool, { value, shape }
   const inPixels = shape.height * shape.width;
   const outPixels = output.height * output.width;
   const table = gatherTable({ ...layer, dilation: [1, 1] }, shape, [output.height, output.width], inPixels);
-  const pixel = (): Value => b.constant(floats(context.dtype, [shape.channels, 1, batch], new Float32Array(shape.channels * batch).fill(lowest)), "lowestPixel");
+  const pixel = (): Value =>
+    b.constant(floats(context.dtype, [shape.channels, 1, batch], new Float32Array(shape.channels * batch).fill(lowest)), "lowestPixel");
   const padded = table.includes(inPixels) ? b.concat([value, pixel()], 1, "padded") : value;
-  const windows = b.reshape(b.gather(padded, b.indices(table, [table.length], "windowTable"), 1, "windows"), [shape.channels, k, outPixels * batch]);
+  const windows = b.reshape(b.gather(padded, b.indices(table, [table.length], "windowTable"), 1, "windows"), [
+    shape.channels,
+    k,
+    outPixels * batch,
+  ]);
   const largest = b.op("ReduceMax", [windows, b.ints([1])], { keepdims: 1 });
   return {
     output: { value: b.reshape(largest, [output.channels, outPixels, batch]), shape: output },
@@ -68,7 +73,7 @@ export const maxPool: LayerRules<"maxPool"> = {
   arity: [1, 1],
   outputShape(layer, [x]) {
     const input = x as FeatureShape;
-    const [height, width] = windowOutput(layer, { ...layer, dilation: [1, 1] }, input);
+    const [height, width] = poolOutput(layer, input);
     return { channels: input.channels, height, width };
   },
   parameters: () => [],
