@@ -28,13 +28,22 @@ export function placeLayers(network: Network): readonly PlacedLayer[] {
       `Network "${network.name}": the input has ${channels} channels but ${mean.length} means and ${std.length} standard deviations; give one of each per channel.`,
     );
   }
+  if (std.some((s) => !(s > 0))) {
+    throw new SheafError("network", `Network "${network.name}": standard deviations of the input must be positive, got ${std.join(", ")}.`);
+  }
   if (network.layers.length === 0) throw new SheafError("network", `Network "${network.name}" has no layers; give at least one.`);
   return network.layers.map((layer) => {
     if (!Object.hasOwn(layerRules, layer.type)) {
-      throw new SheafError("network", `Layer "${layer.name}" has unknown type "${layer.type}"; known types are ${Object.keys(layerRules).join(", ")}.`);
+      throw new SheafError(
+        "network",
+        `Layer "${layer.name}" has unknown type "${layer.type}"; known types are ${Object.keys(layerRules).join(", ")}.`,
+      );
     }
     if (!/^[A-Za-z0-9_-]+$/.test(layer.name) || shapes.has(layer.name)) {
-      throw new SheafError("network", `Layer name "${layer.name}" is ${shapes.has(layer.name) ? "used twice" : "not made of letters, digits, _ and -"}; rename the layer.`);
+      throw new SheafError(
+        "network",
+        `Layer name "${layer.name}" is ${shapes.has(layer.name) ? "used twice" : "not made of letters, digits, _ and -"}; rename the layer.`,
+      );
     }
     const rules = rulesOf(layer);
     const [least, most] = rules.arity;
@@ -44,7 +53,10 @@ export function placeLayers(network: Network): readonly PlacedLayer[] {
     const inputs = layer.inputs.map((name) => {
       const shape = shapes.get(name);
       if (!shape) {
-        throw new SheafError("network", `Layer "${layer.name}" reads "${name}", which no earlier layer is called; known so far: ${[...shapes.keys()].join(", ")}.`);
+        throw new SheafError(
+          "network",
+          `Layer "${layer.name}" reads "${name}", which no earlier layer is called; known so far: ${[...shapes.keys()].join(", ")}.`,
+        );
       }
       return shape;
     });
@@ -71,7 +83,8 @@ export interface Cost {
 /** Cost of one placed layer. */
 export function layerCost(placed: PlacedLayer): Cost {
   const rules = rulesOf(placed.layer);
-  const count = (role: ParameterSpec["role"]): number => placed.parameters.filter((p) => p.role === role).reduce((sum, p) => sum + sizeOf(p.shape), 0);
+  const count = (role: ParameterSpec["role"]): number =>
+    placed.parameters.filter((p) => p.role === role).reduce((sum, p) => sum + sizeOf(p.shape), 0);
   const activationBytes = 4 * elements(placed.output);
   return {
     macs: rules.macs(placed.layer, placed.inputs, placed.output),

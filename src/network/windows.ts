@@ -19,7 +19,10 @@ export function windowOutput(layer: { readonly name: string }, window: Window, i
     ["dilation", window.dilation, 1],
   ] as const) {
     if (pair.some((n) => !Number.isInteger(n) || n < least)) {
-      throw new SheafError("network", `Layer "${layer.name}": ${name} must be whole numbers of at least ${least}, got [${pair.join(", ")}].`);
+      throw new SheafError(
+        "network",
+        `Layer "${layer.name}": ${name} must be whole numbers of at least ${least}, got [${pair.join(", ")}].`,
+      );
     }
   }
   const extents = ([input.height, input.width] as const).map((extent, i) =>
@@ -33,6 +36,25 @@ export function windowOutput(layer: { readonly name: string }, window: Window, i
     );
   }
   return [height, width];
+}
+
+/** Output extents of a pool. Throws `network` also where a window would lie in the padding alone and so have no value to give. */
+export function poolOutput(layer: { readonly name: string } & Omit<Window, "dilation">, input: FeatureShape): Pair {
+  const output = windowOutput(layer, { ...layer, dilation: [1, 1] }, input);
+  if (layer.padding.some((p, i) => p >= (layer.kernel[i] as number))) {
+    throw new SheafError(
+      "network",
+      `Layer "${layer.name}": padding ${layer.padding.join("x")} must be less than the ${layer.kernel.join("x")} window, or some windows would hold no value; use less padding.`,
+    );
+  }
+  return output;
+}
+
+/** Throws `network` unless a number of groups is a whole number of at least 1. */
+export function checkGroups(layer: { readonly name: string; readonly groups: number }): void {
+  if (!Number.isInteger(layer.groups) || layer.groups < 1) {
+    throw new SheafError("network", `Layer "${layer.name}": groups must be a whole number of at least 1, got ${layer.groups}.`);
+  }
 }
 
 /**

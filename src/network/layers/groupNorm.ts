@@ -3,10 +3,12 @@ import type { Value } from "../../onnx/graph.ts";
 import { SheafError } from "../../util/errors.ts";
 import { floats } from "../../util/tensor.ts";
 import type { Activation, LayerRules } from "../rules.ts";
+import { checkGroups } from "../windows.ts";
 
 export const groupNorm: LayerRules<"groupNorm"> = {
   arity: [1, 1],
   outputShape(layer, [x]) {
+    checkGroups(layer);
     if (x && x.channels % layer.groups !== 0) {
       throw new SheafError("network", `Layer "${layer.name}": ${layer.groups} groups do not divide its ${x.channels} channels.`);
     }
