@@ -30,7 +30,10 @@ export function initialParameters(network: Network, seed: number, dtype: FloatDT
     for (const spec of parameters) {
       const name = `${layer.name}.${spec.name}`;
       const value = zeros(dtype, spec.shape);
-      const draw = (draws[spec.initializer.type] as (i: Initializer, s: Random) => () => number)(spec.initializer, random(seed, "parameter", name));
+      const draw = (draws[spec.initializer.type] as (i: Initializer, s: Random) => () => number)(
+        spec.initializer,
+        random(seed, "parameter", name),
+      );
       for (let i = 0; i < value.data.length; i++) value.data[i] = draw();
       result.set(name, value);
     }

@@ -118,8 +118,10 @@ const clipped = (norm: number | undefined): readonly OptimizerPiece[] => (norm ?
 export const optimizers: { readonly [T in OptimizerType]: (options: OptimizerOptions[T]) => OptimizerPiece } = {
   sgd: ({ momentum, nesterov, weightDecay, clipNorm }) =>
     chain(...clipped(clipNorm), addDecayedWeights(weightDecay), ...(momentum > 0 ? [trace(momentum, nesterov)] : []), scaleByLearningRate),
-  adam: ({ weightDecay, clipNorm, ...adam }) => chain(...clipped(clipNorm), addDecayedWeights(weightDecay), scaleByAdam(adam), scaleByLearningRate),
-  adamw: ({ weightDecay, clipNorm, ...adam }) => chain(...clipped(clipNorm), scaleByAdam(adam), addDecayedWeights(weightDecay), scaleByLearningRate),
+  adam: ({ weightDecay, clipNorm, ...adam }) =>
+    chain(...clipped(clipNorm), addDecayedWeights(weightDecay), scaleByAdam(adam), scaleByLearningRate),
+  adamw: ({ weightDecay, clipNorm, ...adam }) =>
+    chain(...clipped(clipNorm), scaleByAdam(adam), addDecayedWeights(weightDecay), scaleByLearningRate),
 };
 
 /** The chain of a configuration. */

@@ -25,7 +25,13 @@ export function uniformNumbers(b: GraphBuilder, dtype: FloatDType, declare: (nam
       counter ??= declare(counterName);
       calls++;
       const size = sizeOf(shape);
-      const places = b.constant(integers([size], Array.from({ length: size }, (_, i) => i + 1)), "places");
+      const places = b.constant(
+        integers(
+          [size],
+          Array.from({ length: size }, (_, i) => i + 1),
+        ),
+        "places",
+      );
       const keys = [48271 * calls + 11, 69621 * calls + 977, 16807 * calls + 3571, 39373 * calls + 104729];
       const step = b.op("Mod", [b.mul(b.add(counter, int(calls)), int(1_103_515_245 % modulus)), int(modulus)]);
       let hash = b.add(b.mul(places, int(7919)), step);

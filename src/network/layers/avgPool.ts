@@ -4,7 +4,7 @@ import { floats } from "../../util/tensor.ts";
 import { gatherColumns } from "../convolve.ts";
 import type { FeatureShape, Layer } from "../network.ts";
 import type { Activation, LayerRules, TrainingContext } from "../rules.ts";
-import { gatherTable, poolOutput, poolOutput, scatterTable } from "../windows.ts";
+import { gatherTable, poolOutput, scatterTable } from "../windows.ts";
 
 /** 1 / number of values in each window, as [1, output pixels, 1]. */
 function weights(context: TrainingContext, layer: Layer<"avgPool">, table: Int32Array, outPixels: number, inPixels: number): Value {

@@ -21,7 +21,13 @@ export const concat: LayerRules<"concat"> = {
     const b = context.builder;
     const channels = inputs.map((x) => (x as Activation).shape.channels);
     return {
-      output: { value: b.concat(inputs.map((x) => (x as Activation).value), 0), shape: output },
+      output: {
+        value: b.concat(
+          inputs.map((x) => (x as Activation).value),
+          0,
+        ),
+        shape: output,
+      },
       backward: (gradient) => ({
         inputs: b.multi("Split", [gradient, b.ints(channels)], { axis: 0 }, channels.length),
         parameters: {},

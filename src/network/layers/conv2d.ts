@@ -19,7 +19,6 @@ export const conv2d: LayerRules<"conv2d"> = {
       throw new SheafError("network", `Layer "${layer.name}": outChannels must be a whole number of at least 1, got ${layer.outChannels}.`);
     }
     checkGroups(layer);
-    checkGroups(layer);
     if (channels % layer.groups !== 0 || layer.outChannels % layer.groups !== 0) {
       throw new SheafError(
         "network",

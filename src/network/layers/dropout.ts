@@ -7,7 +7,10 @@ export const dropout: LayerRules<"dropout"> = {
   arity: [1, 1],
   outputShape(layer, [x]) {
     if (!(layer.probability >= 0 && layer.probability < 1)) {
-      throw new SheafError("network", `Layer "${layer.name}": dropout probability must be at least 0 and under 1, got ${layer.probability}.`);
+      throw new SheafError(
+        "network",
+        `Layer "${layer.name}": dropout probability must be at least 0 and under 1, got ${layer.probability}.`,
+      );
     }
     return x ?? { channels: 0, height: 0, width: 0 };
   },

@@ -16,5 +16,6 @@ export const flatten: LayerRules<"flatten"> = {
       backward: (gradient) => ({ inputs: [context.builder.reshape(gradient, value.shape)], parameters: {} }),
     };
   },
-  deploy: (context, layer, [x]) => ((x as Value).shape.length === 2 ? (x as Value) : context.builder.op("Flatten", [x as Value], { axis: 1 }, layer.name)),
+  deploy: (context, layer, [x]) =>
+    (x as Value).shape.length === 2 ? (x as Value) : context.builder.op("Flatten", [x as Value], { axis: 1 }, layer.name),
 };

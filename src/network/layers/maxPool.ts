@@ -4,7 +4,7 @@ import { floats } from "../../util/tensor.ts";
 import { gatherColumns } from "../convolve.ts";
 import type { FeatureShape, Layer } from "../network.ts";
 import type { Activation, LayerRules, Traced, TrainingContext } from "../rules.ts";
-import { gatherTable, poolOutput, poolOutput, scatterTable, tilesExactly } from "../windows.ts";
+import { gatherTable, poolOutput, scatterTable, tilesExactly } from "../windows.ts";
 
 type MaxPool = Layer<"maxPool">;
 const lowest = -3.4028234663852886e38;
