@@ -1,0 +1,19 @@
+/** Public door of `plan/`: device profiles, costs on a device, task sets as a code, and the planner. */
+export { type CatalogName, catalog, catalogNames, type SpeedBasis, speedBasis, sustainedMacs } from "./plan/catalog.ts";
+export {
+  type BranchCost,
+  branchCost,
+  type ComputeBreakdown,
+  type Expected,
+  expectedCost,
+  type FleetCost,
+  fleetCost,
+  forwardsPerTrainingStep,
+  parameterCopies,
+  runtimeBaseBytes,
+  type Workload,
+} from "./plan/cost.ts";
+export { describePlan } from "./plan/describe.ts";
+export { type DeviceProfile, type ProfileConfig, profileSchema, resolveProfile } from "./plan/device.ts";
+export { type FleetDevice, narrowestWidth, type Plan, type PlannedDevice, type PlanRequest, planFleet } from "./plan/plan.ts";
+export { assignTaskSets, type TaskSetRequest, type TaskSets } from "./plan/taskSets.ts";

@@ -1,0 +1,72 @@
+/** How many classes each device takes where the user does not say: more for stronger devices, within what each can carry. */
+import { type BranchCost, expectedCost, fleetCost } from "./cost.ts";
+import type { DeviceProfile } from "./device.ts";
+import { shareOut } from "./shareOut.ts";
+import { type Limits, type Shortfall, shortfall } from "./widths.ts";
+
+/** Least and most classes that a device can take. */
+export interface Reach {
+  readonly least: number;
+  readonly most: number;
+}
+
+export interface ReachRequest {
+  readonly classCount: number;
+  readonly totalSamples: number;
+  readonly rho: number;
+  readonly epochs: number;
+  readonly batchSize: number;
+  readonly targetMacs: number;
+  /** Devices among which the samples of a class are split. */
+  readonly owners: number;
+  /** Devices whose branches run in the statistics pass. */
+  readonly branches: number;
+  readonly statisticsPass: boolean;
+  readonly limits: Limits;
+  readonly narrowest: number;
+  readonly costOf: (width: number, logits: number) => BranchCost;
+}
+
+/**
+ * With how many classes a device keeps its limits at the narrowest width, everybody else being that narrow and classes having the mean number of samples;
+ * or what it lacks with a single class. A first judgement: the sizing of the whole fleet confirms or corrects it.
+ */
+export function reachOf(profile: DeviceProfile, request: ReachRequest): Reach | Shortfall {
+  const { classCount, totalSamples, rho, owners, narrowest, costOf, limits } = request;
+  let reach: Reach | undefined;
+  let first: Shortfall | undefined;
+  for (let classes = 1; classes <= classCount; classes++) {
+    const branch = costOf(narrowest, classes + 1);
+    const held = (classes / classCount) * totalSamples;
+    const workload = { ...request, ownSamples: held / owners, backgroundSamples: rho * (totalSamples - held) };
+    const fleet = request.statisticsPass ? fleetCost(Array<BranchCost>(request.branches).fill(branch)) : undefined;
+    const at = `at the narrowest width ${narrowest} with ${classes} ${classes === 1 ? "class" : "classes"}`;
+    const missing = shortfall(expectedCost(branch, workload, profile, fleet), profile, limits, at);
+    if (!missing) reach = { least: reach?.least ?? classes, most: classes };
+    else first ??= missing;
+  }
+  return reach ?? (first as Shortfall);
+}
+
+/**
+ * Classes by device, within their reach: at least `classCount * redundancy` in all where that is possible. Shares follow the square root of the speeds,
+ * as a device four times as fast spends its strength on twice the classes and twice the work for each. While they overlap, no device owns more than half
+ * of the classes if it can be avoided: a device that owns nearly all of them tells few apart.
+ */
+export function classShares(
+  profiles: readonly DeviceProfile[],
+  reach: readonly Reach[],
+  classCount: number,
+  redundancy: number,
+  disjoint: boolean,
+): readonly number[] {
+  const total = classCount * redundancy;
+  const weights = profiles.map(({ macsPerSecond }) => Math.sqrt(macsPerSecond));
+  const least = reach.map((r) => r.least);
+  const most = reach.map((r) => r.most);
+  if (!disjoint) {
+    const half = reach.map((r) => Math.max(r.least, Math.min(r.most, Math.ceil(classCount / 2))));
+    if (half.reduce((sum, n) => sum + n, 0) >= total) return shareOut(total, weights, least, half);
+  }
+  return shareOut(total, weights, least, most);
+}

@@ -1,0 +1,179 @@
+/** What a sub-model costs the device that trains it: time, memory, energy, traffic, and how much computation it was spared. Pure sums over the cost tables. */
+import type { Network } from "../network/network.ts";
+import { networkCost, placeLayers } from "../network/shapes.ts";
+import type { DeviceProfile } from "./device.ts";
+
+/** A training step counts as three forward passes: forward, gradient of the activations, gradient of the parameters. */
+export const forwardsPerTrainingStep = 3;
+
+/**
+ * Float32 copies of every parameter while a compiled step runs. The step reads and writes different buffers, which are then swapped:
+ * weights twice, momentum twice, moving average of the weights twice, and the gradient once.
+ */
+export const parameterCopies = 7;
+/** Layer states (running statistics): the current and the next. */
+export const stateCopies = 2;
+
+/**
+ * Bytes that a process needs beside what it trains: Node with onnxruntime-node loaded measures 56 MB resident on x64 Linux; the rest is for
+ * the compiled graph, ONNX Runtime's arena beyond the tensors, and the buffers of a checkpoint. An estimate, on the safe side.
+ */
+export const runtimeBaseBytes = 150e6;
+
+const floatBytes = 4;
+const doubleBytes = 8;
+
+/** MACs that a device spends on everything Sheaf makes it do. */
+export interface ComputeBreakdown {
+  /** Training on samples of its own classes. */
+  readonly own: number;
+  /** Training on background samples. */
+  readonly background: number;
+  /** The forward pass of all branches over its own samples, and the sums of products of their features. */
+  readonly statistics: number;
+  /** Passes against the other branches' frozen outputs. */
+  readonly settle: number;
+  readonly total: number;
+}
+
+/** What a plan expects of one device. */
+export interface Expected {
+  readonly seconds: number;
+  readonly memoryBytes: number;
+  /** Undefined where the profile states no watts. */
+  readonly energyJoules: number | undefined;
+  readonly bytesDown: number;
+  readonly bytesUp: number;
+  readonly compute: ComputeBreakdown;
+  /** MACs of training the full target on the device's own samples and epochs. */
+  readonly fullTargetMacs: number;
+  /** `fullTargetMacs / compute.total`: how many times less the device computes. */
+  readonly ratio: number;
+}
+
+/** What counts of a network when it is a branch of the global model. */
+export interface BranchCost {
+  /** One sample's forward pass. */
+  readonly macs: number;
+  readonly parameters: number;
+  /** Weights and states as float32: what is downloaded and uploaded. */
+  readonly weightBytes: number;
+  readonly stateElements: number;
+  readonly activationBytes: number;
+  /** Per sample. */
+  readonly trainingBytes: number;
+  /** Values that the last layer reads; the branch's share of the global features. */
+  readonly features: number;
+  /** Logits; the branch's share of the global log-probabilities. */
+  readonly logits: number;
+  /** Values of one input sample. */
+  readonly inputElements: number;
+}
+
+/** Costs of a network as a branch. */
+export function branchCost(network: Network): BranchCost {
+  const { macs, parameters, stateElements, activationBytes, trainingBytes } = networkCost(network);
+  const last = placeLayers(network).at(-1);
+  const features = last?.inputs[0];
+  const { channels, height, width } = network.input;
+  return {
+    macs,
+    parameters,
+    weightBytes: floatBytes * (parameters + stateElements),
+    stateElements,
+    activationBytes,
+    trainingBytes,
+    features: features ? features.channels * features.height * features.width : 0,
+    logits: last?.output.channels ?? 0,
+    inputElements: channels * height * width,
+  };
+}
+
+/** All branches together, as the statistics pass sees them. */
+export interface FleetCost {
+  readonly macs: number;
+  readonly weightBytes: number;
+  readonly features: number;
+  readonly logits: number;
+  /** Of the branch that needs most; branches run one after another. */
+  readonly activationBytes: number;
+}
+
+/** Sum over branches. */
+export function fleetCost(branches: readonly BranchCost[]): FleetCost {
+  const sum = (value: (branch: BranchCost) => number): number => branches.reduce((total, branch) => total + value(branch), 0);
+  return {
+    macs: sum((b) => b.macs),
+    weightBytes: sum((b) => b.weightBytes),
+    features: sum((b) => b.features),
+    logits: sum((b) => b.logits),
+    activationBytes: branches.reduce((most, b) => Math.max(most, b.activationBytes), 0),
+  };
+}
+
+/** What a device works on. */
+export interface Workload {
+  readonly ownSamples: number;
+  readonly backgroundSamples: number;
+  readonly epochs: number;
+  readonly batchSize: number;
+  /** MACs of one sample's forward pass of the full target. */
+  readonly targetMacs: number;
+  readonly classCount: number;
+}
+
+/** What the statistics pass sums up, for the features and for the log-probabilities: their products with each other, and their sums by class. */
+function statisticsSums(
+  { features, logits }: FleetCost,
+  classCount: number,
+): { readonly macs: number; readonly bytesUp: number; readonly bytesHeld: number } {
+  let macs = 0;
+  let sent = classCount;
+  for (const width of [features, logits]) {
+    macs += width * (width + classCount);
+    // The matrix of products is symmetric: one triangle travels.
+    sent += (width * (width + 1)) / 2 + width * classCount;
+  }
+  return { macs, bytesUp: doubleBytes * sent, bytesHeld: doubleBytes * (macs + classCount) };
+}
+
+/**
+ * What training `branch` on `workload` costs a device, the statistics pass over `fleet` (this branch included) charged to it; undefined leaves the pass out.
+ * Memory is the larger of the two phases' peaks. Samples are held as bytes (raw pixels). Data are the device's own: they cost no traffic.
+ * Sent up: weights, and the pass's sums in float64. A device with fewer samples than a batch repeats some to fill it, which is charged too.
+ */
+export function expectedCost(branch: BranchCost, workload: Workload, profile: DeviceProfile, fleet: FleetCost | undefined): Expected {
+  const { ownSamples, backgroundSamples, epochs, batchSize, targetMacs, classCount } = workload;
+  const samples = ownSamples + backgroundSamples;
+  const repeated = samples > 0 ? Math.max(1, batchSize / samples) : 1;
+  const perSample = forwardsPerTrainingStep * branch.macs * epochs * repeated;
+  const own = perSample * ownSamples;
+  const background = perSample * backgroundSamples;
+  const sums = fleet && statisticsSums(fleet, classCount);
+  const statistics = fleet && sums ? ownSamples * (fleet.macs + sums.macs) : 0;
+  const total = own + background + statistics;
+
+  const dataBytes = samples * branch.inputElements;
+  const trainingPeak =
+    floatBytes * (parameterCopies * branch.parameters + stateCopies * branch.stateElements) +
+    batchSize * (branch.trainingBytes + floatBytes * branch.inputElements);
+  const statisticsPeak =
+    fleet && sums
+      ? fleet.weightBytes + batchSize * (fleet.activationBytes + floatBytes * (branch.inputElements + fleet.features)) + sums.bytesHeld
+      : 0;
+
+  const bytesDown = fleet ? fleet.weightBytes : branch.weightBytes;
+  const bytesUp = branch.weightBytes + (sums?.bytesUp ?? 0);
+  const seconds = total / profile.macsPerSecond + (8 * (bytesDown + bytesUp)) / profile.bandwidthBitsPerSecond;
+  const fullTargetMacs = forwardsPerTrainingStep * targetMacs * ownSamples * epochs;
+  return {
+    seconds,
+    memoryBytes: runtimeBaseBytes + dataBytes + Math.max(trainingPeak, statisticsPeak),
+    energyJoules: profile.watts === undefined ? undefined : profile.watts * seconds,
+    bytesDown,
+    bytesUp,
+    compute: { own, background, statistics, settle: 0, total },
+    fullTargetMacs,
+    ratio: fullTargetMacs / total,
+  };
+}

@@ -1,0 +1,48 @@
+/** A plan as text for people. */
+import { networkCost } from "../network/shapes.ts";
+import { formatBytes, formatCount, formatDuration, formatRatio, table } from "../util/format.ts";
+import type { Plan } from "./plan.ts";
+
+const nameOf = (classNames: readonly string[], classId: number): string => classNames[classId] ?? String(classId);
+
+/** Names up to a number; how many more there are. */
+function some(classNames: readonly string[], classes: readonly number[], most: number): string {
+  const shown = classes.slice(0, most).map((classId) => nameOf(classNames, classId));
+  return classes.length > most ? `${shown.join(", ")} and ${classes.length - most} more` : shown.join(", ");
+}
+
+const uniform = (widths: number | object): string => (typeof widths === "number" ? widths.toFixed(2) : "by layer");
+
+/**
+ * A line per device, and below it what the code is worth, who was left out and which preferences were not met.
+ * @example console.log(describePlan(planFleet(request), dataset.classNames))
+ */
+export function describePlan(plan: Plan, classNames: readonly string[]): string {
+  const rows = plan.devices.map(({ id, profile, taskSet, widths, network, expected }) => {
+    const { macs, parameters } = networkCost(network);
+    return [
+      id,
+      profile.name,
+      some(classNames, taskSet, 6),
+      uniform(widths),
+      formatCount(macs),
+      formatCount(parameters),
+      formatDuration(1000 * expected.seconds),
+      formatBytes(expected.memoryBytes),
+      formatRatio(expected.ratio),
+    ];
+  });
+  const heading = ["device", "profile", "classes", "width", "MACs", "parameters", "time", "memory", "saved"];
+  const align = (["left", "left", "left"] as const).concat(Array(6).fill("right"));
+  const owners = plan.codewords.map((codeword) => codeword.length);
+  const [fewest, most] = [Math.min(...owners), Math.max(...owners)];
+  const each = fewest === most ? `${fewest}` : `${fewest} to ${most}`;
+  const lines = [
+    table([heading, ...rows], { align }),
+    "",
+    `Every class has ${each} ${most === 1 ? "owner" : "owners"}; any two classes differ in at least ${plan.leastDistance} of ${plan.devices.length} devices.`,
+  ];
+  for (const { reason } of plan.excluded) lines.push(`Left out: ${reason}`);
+  for (const { id, classes } of plan.unmetPreferences) lines.push(`Not met: "${id}" would also like ${some(classNames, classes, 5)}.`);
+  return lines.join("\n");
+}
