@@ -3,7 +3,6 @@ import { SheafError } from "../util/errors.ts";
 
 /** Settings of every schedule, as they stand in a configuration. Fractions are of all steps. */
 export interface ScheduleOptions {
-  /** The same rate in every step. */
   /** The peak throughout, but for a linear warm-up over the fraction `warmup` of all steps (0 by default). */
   readonly constant: { readonly learningRate: number; readonly warmup?: number };
   /**
