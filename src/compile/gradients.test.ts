@@ -161,6 +161,28 @@ describe("pools", () => {
   });
   test("pools one after another, with relus around them", () =>
     checkGradients(sandwich([relu("r1"), maxPool("p1", [2, 2]), maxPool("p2", [2, 2]), relu("r2")], 4, 8, 8), { batchSize: 2 }));
+  for (const [name, pool] of Object.entries({
+    "2x2": maxPool("p", [2, 2]),
+    "3x3 stride 2 padding 1": maxPool("p", [3, 3], [2, 2], [1, 1]),
+    average: avgPool("p", [2, 2]),
+  })) {
+    const normalized = (bias: boolean): readonly Draft[] => [conv("c", 5, { bias }), batchNorm("bn")];
+    test.each([1, 4])(`conv, batchNorm, relu, ${name} pool, batch %i`, (batchSize) =>
+      checkGradients(sandwich([...normalized(false), relu("r"), pool], 3, 8, 6), { batchSize }),
+    );
+    test(`conv with bias, batchNorm, ${name} pool, relu`, () =>
+      checkGradients(sandwich([...normalized(true), pool, relu("r")], 3, 7, 5), { batchSize: 3 }));
+    test(`conv that another layer reads too, batchNorm, ${name} pool`, () =>
+      checkGradients(
+        sandwich(
+          [...normalized(false), pool, flatten("f1"), { ...flatten("f2"), inputs: ["c"] }, concat("cat", "f1", "f2"), linear("wide", 6)],
+          3,
+          8,
+          6,
+        ),
+        { batchSize: 3 },
+      ));
+  }
   test("a relu that a pool and another layer read", () =>
     checkGradients(sandwich([relu("r"), maxPool("p", [3, 3], [1, 1], [1, 1]), add("sum", "p", "r")], 3, 6, 5), { batchSize: 3 }));
 

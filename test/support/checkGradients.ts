@@ -24,21 +24,23 @@ export interface GradientCheckOptions {
 const values = (t: Tensor | undefined): Float64Array => t?.data as Float64Array;
 const dot = (a: Float64Array, b: Float64Array): number => a.reduce((sum, x, i) => sum + x * (b[i] as number), 0);
 
-/** Moves every parameter off its initial value, since zeros and ones hide mistakes. */
+/** Moves every parameter off its initial value, since zeros and ones hide mistakes; scales of normalizations get either sign. */
 function shaken(program: TrainingProgram, seed: number): Map<string, Tensor> {
   const source = random(seed, "shake");
   const state = initialState(program, seed);
-  for (const { name, role } of program.inputs) {
+  for (const { name, role, shape } of program.inputs) {
     const value = state.get(name);
-    if (role === "parameter" && value)
-      state.set(
-        name,
-        tensor(
-          "float64",
-          value.shape,
-          values(value).map((x) => x + 0.2 * source.normal()),
-        ),
-      );
+    if (role !== "parameter" || !value) continue;
+    const isScale = name.endsWith(".weight") && shape.length === 1;
+    const sign = (): number => (isScale && source.uniform() < 0.5 ? -1 : 1);
+    state.set(
+      name,
+      tensor(
+        "float64",
+        shape,
+        values(value).map((x) => sign() * (x + 0.2 * source.normal())),
+      ),
+    );
   }
   return state;
 }
