@@ -2,14 +2,15 @@
  * An embedded set of 32x32 RGB images of ten symbols, drawn by code: any number of samples, no file, no network.
  * Colour, brightness, size, place and orientation say nothing about the class; only the shape does.
  */
-import { random } from "../util/random.ts";
+
 import type { Random } from "../util/random.ts";
+import { random } from "../util/random.ts";
 import type { SampleShape } from "./dataset.ts";
 import { sampleSize, sharedBytes, sharedLabels } from "./dataset.ts";
-import { createCanvas, paintBackground, paintGrain, paintPath } from "./glyphCanvas.ts";
 import type { Canvas, Color, Point } from "./glyphCanvas.ts";
-import { symbolNames, symbols } from "./glyphSymbols.ts";
+import { createCanvas, paintBackground, paintGrain, paintPath } from "./glyphCanvas.ts";
 import type { Path } from "./glyphSymbols.ts";
+import { symbolNames, symbols } from "./glyphSymbols.ts";
 
 /** Class names in label order. */
 export const glyphClassNames: readonly string[] = symbolNames;
@@ -51,12 +52,13 @@ const near = (color: Color, spread: number, source: Random): Color => [
 
 /** Places a symbol's points on the image: wobble, then rotation, stretch, shear, size and shift, all drawn from `source`. */
 function distort(path: Path, source: Random): Point[] {
-  const radius = between(source, 8.5, 13);
-  const angle = between(source, 0, 2 * Math.PI);
+  const radius = between(source, 10, 13);
+  // Up to 40 degrees either way: a turned square is still a square, and a narrow network still learns it in a few passes.
+  const angle = between(source, -0.7, 0.7);
   const stretch = Math.exp(between(source, -0.2, 0.2));
   const shear = between(source, -0.22, 0.22);
-  const centerX = side / 2 + between(source, -1, 1) * Math.max(1.5, 14.5 - radius);
-  const centerY = side / 2 + between(source, -1, 1) * Math.max(1.5, 14.5 - radius);
+  const centerX = side / 2 + between(source, -1, 1) * Math.max(1.5, 14 - radius);
+  const centerY = side / 2 + between(source, -1, 1) * Math.max(1.5, 14 - radius);
   // A smooth displacement field: one sine wave for each coordinate, along a random direction.
   const waves = [0, 1].map(() => ({
     amplitude: between(source, 0.02, 0.085),
@@ -108,7 +110,7 @@ function bar(source: Random): Point[] {
 }
 
 function paintClutter(canvas: Canvas, source: Random): void {
-  for (let i = source.below(4); i > 0; i--) {
+  for (let i = source.below(3); i > 0; i--) {
     paintPath(canvas, scrap(source), { closed: false, strokeWidth: between(source, 0.8, 1.8), stroke: anyColor(source) });
   }
   for (let i = source.below(5); i > 0; i--) {
@@ -157,7 +159,7 @@ export function drawGlyph(into: Uint8Array, seed: number, split: GlyphSplit, ind
   for (let i = source.below(3); i > 0; i--) {
     paintPath(canvas, bar(source), { closed: false, strokeWidth: between(source, 0.7, 1.5), stroke: anyColor(source) });
   }
-  paintGrain(canvas, into, between(source, 4, 26), source);
+  paintGrain(canvas, into, between(source, 4, 20), source);
   return label;
 }
 
