@@ -5,9 +5,9 @@ import type { Network } from "../network/network.ts";
 import { GraphBuilder } from "../onnx/builder.ts";
 import { writeOnnx } from "../onnx/write.ts";
 import { random } from "../util/random.ts";
-import { floats, tensor, zeros } from "../util/tensor.ts";
+import { floats, type Tensor, tensor, zeros } from "../util/tensor.ts";
 import { openSession as openNative } from "./session.node.ts";
-import type { OpenSession, Provider } from "./session.ts";
+import type { OpenSession, Provider, Session } from "./session.ts";
 import { openSession as openWeb } from "./session.web.ts";
 import { openStepper } from "./stepper.ts";
 
@@ -179,6 +179,27 @@ testSession("native", openNative);
 testSession("WebAssembly", openWeb);
 
 describe("openStepper", () => {
+  it("uses the same two buffers for each parameter, never one for reading and writing at once", async () => {
+    await using session = await openNative(model);
+    const buffers = new Map<string, Set<unknown>>();
+    const watched: Session = {
+      ...session,
+      run(feeds, into = {}) {
+        for (const { name, replaces } of program.outputs) {
+          if (replaces === undefined) continue;
+          const [read, written] = [(feeds as Record<string, Tensor>)[replaces]?.data, into[name]?.data];
+          expect(read, name).not.toBe(written);
+          buffers.set(name, new Set([...(buffers.get(name) ?? []), read, written]));
+        }
+        return session.run(feeds, into);
+      },
+    };
+    const stepper = openStepper(program, watched, initialState(program, 0));
+    for (let step = 0; step < 5; step++) await stepper.step(batch(step).image, batch(step).target, 0.1);
+    expect(buffers.size).toBeGreaterThan(10);
+    for (const [name, used] of buffers) expect(used.size, name).toBe(2);
+  });
+
   it("refuses a state of another network, and a batch of another size", async () => {
     await using session = await openNative(model);
     const state = initialState(program, 0);

@@ -2,6 +2,7 @@ import fc from "fast-check";
 import { beforeAll, describe, expect, it } from "vitest";
 import { bitsOf, toyDataset, toyJob } from "../../test/fixtures/toyJob.ts";
 import { openSession } from "../runtime/session.node.ts";
+import { openSession as openWebSession } from "../runtime/session.web.ts";
 import { floats, type Tensor } from "../util/tensor.ts";
 import { type CheckpointStore, memoryCheckpoints } from "./checkpoint.ts";
 import { stepsPerEpoch, type TrainingJob, type TrainingProgress, type TrainingResult, totalSteps } from "./job.ts";
@@ -104,6 +105,23 @@ describe("train", () => {
     expect(kept?.step).toBeGreaterThan(0);
     for (const { data } of kept?.state.values() ?? [])
       expect([...(data as Float32Array)].every((v) => Number.isFinite(Number(v)))).toBe(true);
+  });
+
+  it("never keeps weights that are not finite, even while the loss is", async () => {
+    const checkpoints = memoryCheckpoints();
+    const job = toyJob(
+      { checkpoint: { path: "unused", everySeconds: 0 } },
+      { schedule: { type: "constant", learningRate: 3e38 }, optimizer: { type: "sgd", momentum: 0, nesterov: false, weightDecay: 1000 } },
+    );
+    await expect(run(job, { checkpoints })).rejects.toThrow(/^Training of toy: "conv1.weight" became NaN or infinite at step 1 of 21/);
+    expect(await checkpoints.load()).toBeUndefined();
+  });
+
+  it("trains on the WebAssembly runtime of browsers too, close to native", async () => {
+    const open = (model: Uint8Array): ReturnType<typeof openSession> => openWebSession(model);
+    const [first, second] = [await run(toyJob(), { openSession: open }), await run(toyJob(), { openSession: open })];
+    expect(bitsOf(second.result)).toEqual(bitsOf(first.result));
+    expect(first.steps[4]?.loss).toBeCloseTo(reference.steps[4]?.loss ?? Number.NaN, 3);
   });
 
   it("frees its session when the caller stops early", async () => {
