@@ -135,7 +135,7 @@ export interface InferenceOptions {
  */
 export function compileInference(network: Network, parameters: ReadonlyMap<string, Tensor>, options: InferenceOptions): Graph {
   const { channels, height, width } = network.input;
-  const b = new GraphBuilder();
+  const b = new GraphBuilder(["logits", "probabilities"]);
   const image = b.input("image", "float32", [1, channels, height, width]);
   const logits = asRows(b, deployNetwork(b, network, image, parameters).output);
   if (logits.shape[1] !== options.classNames.length) {

@@ -124,6 +124,15 @@ const networks: Readonly<Record<string, Network>> = {
     linear("last", classes),
   ]),
   "batchNorm after a global average": net([conv("a", 4), globalAvgPool("gap"), batchNorm("bn"), linear("last", classes)]),
+  "layers called like inputs and outputs": net([
+    conv("probabilities", 4),
+    relu("image"),
+    globalAvgPool("loss"),
+    dropout("random", 0.2),
+    linear("target", 4),
+    batchNorm("optimizer"),
+    linear("logits", classes),
+  ]),
   "a convolution as the last layer": net([
     conv("a", 4, { stride: [2, 2] }),
     relu("r"),

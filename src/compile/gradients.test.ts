@@ -1,6 +1,6 @@
 /** Every layer type's backward pass against central differences. */
 import fc from "fast-check";
-import { describe, expect, test } from "vitest";
+import { describe, expect, test, vi } from "vitest";
 import { randomBatch } from "../../test/support/batches.ts";
 import { checkGradients } from "../../test/support/checkGradients.ts";
 import {
@@ -23,6 +23,7 @@ import {
 import { runGraph } from "../../test/support/session.ts";
 import { layerRules } from "../network/layers/table.ts";
 import type { LayerAttributes, LayerType, Network, Pair } from "../network/network.ts";
+import type { Activation } from "../network/rules.ts";
 import { compileTraining, initialState } from "./training.ts";
 
 const sgd = { type: "sgd", momentum: 0, nesterov: false, weightDecay: 0 } as const;
@@ -284,6 +285,18 @@ describe("the rest", () => {
     checkGradients(networkOf(inputOf(2, 3, 3), [conv("c", 4), relu("r"), conv("last", 3, { kernel: [3, 3], padding: [0, 0] })]), {
       batchSize: 2,
     }));
+});
+
+test("a backward pass that is wrong is found", async () => {
+  const spy = vi.spyOn(layerRules.relu, "train").mockImplementation(({ builder }, _layer, [x], output) => ({
+    output: { value: builder.op("Relu", [(x as Activation).value]), shape: output },
+    backward: (gradient) => ({ inputs: [gradient], parameters: {} }),
+  }));
+  try {
+    await expect(checkGradients(sandwich([relu("r")]), { batchSize: 2 })).rejects.toThrow("first.weight along direction 0");
+  } finally {
+    spy.mockRestore();
+  }
 });
 
 test("the checks above name every layer type", () => {

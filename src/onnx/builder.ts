@@ -15,7 +15,13 @@ export class GraphBuilder {
   readonly #shared = new Map<string, Value>();
   /** Old names of values that became outputs, with the names they have now. */
   readonly #renamed = new Map<string, string>();
+  readonly #kept: ReadonlySet<string>;
   #scope = "";
+
+  /** `keptNames` are given to no inner value, so that outputs can have them whatever the layers are called. */
+  constructor(keptNames: readonly string[] = []) {
+    this.#kept = new Set(keptNames);
+  }
 
   /** Runs `body` with names prefixed by `name/`. */
   scope<T>(name: string, body: () => T): T {
@@ -30,7 +36,7 @@ export class GraphBuilder {
 
   #define(hint: string, dtype: DType, shape: Shape): Value {
     let name = hint;
-    for (let i = 2; this.#values.has(name) || this.#renamed.has(name); i++) name = `${hint}_${i}`;
+    for (let i = 2; this.#values.has(name) || this.#renamed.has(name) || this.#kept.has(name); i++) name = `${hint}_${i}`;
     const value: Value = { name, dtype, shape };
     this.#values.set(name, value);
     return value;
