@@ -114,15 +114,16 @@ async function masks(probability: number, counters: readonly number[]): Promise<
   };
   const { output } = layerRules.dropout.train(context, layer, [{ value: x as Value, shape }], shape);
   b.output("y", output.value);
-  const graph = b.build("dropout");
+  const runner = await openGraph(b.build("dropout"));
   const result: Float64Array[] = [];
   for (const counter of counters) {
     const feeds = new Map<string, Tensor>([
       ["x", floats("float64", [8, 64, 8], new Float64Array(4096).fill(1))],
       ["random.counter", integers([1], [counter])],
     ]);
-    result.push((await runGraph(graph, feeds)).get("y")?.data as Float64Array);
+    result.push((await runner.run(feeds)).get("y")?.data as Float64Array);
   }
+  await runner.close();
   return result;
 }
 
