@@ -55,7 +55,10 @@ export interface RunConfig {
     /** No sub-model is wider than this. */
     readonly maxWidth: number;
     readonly deadlineSeconds?: number | undefined;
-    /** Every device computes at least this many times less than training the target on its own samples would take. */
+    /**
+     * Every device computes at least this many times less than training the target on its own samples would take. Left out,
+     * and no width given, the planner aims at 11.8 and goes as high as it can.
+     */
     readonly minimumRatio?: number | undefined;
   };
   readonly partition:

@@ -144,26 +144,46 @@ export function planOf(config: RunConfig, target: Network, train: Dataset, local
     Object.entries({
       classesPerDevice: fleet.classesPerDevice,
       deadlineSeconds: fleet.deadlineSeconds,
-      minimumRatio: fleet.minimumRatio,
       width: fleet.width,
     }).filter(([, value]) => value !== undefined),
   );
-  return planFleet({
-    target,
-    classCount: train.classNames.length,
-    classCounts: samplesByClass(train.labels, train.classNames.length).map((group) => group.length),
-    devices,
-    redundancy: fleet.redundancy,
-    disjoint: fleet.disjoint,
-    maxWidth: fleet.maxWidth,
-    rho,
-    epochs: training.epochs,
-    batchSize: training.batchSize,
-    statisticsPass: true,
-    overlap: partition.type === "byClass" ? partition.overlap : "split",
-    seed,
-    ...given,
-  });
+  const plan = (minimumRatio: number | undefined): Plan =>
+    planFleet({
+      target,
+      classCount: train.classNames.length,
+      classCounts: samplesByClass(train.labels, train.classNames.length).map((group) => group.length),
+      devices,
+      redundancy: fleet.redundancy,
+      disjoint: fleet.disjoint,
+      maxWidth: fleet.maxWidth,
+      rho,
+      epochs: training.epochs,
+      batchSize: training.batchSize,
+      statisticsPass: true,
+      overlap: partition.type === "byClass" ? partition.overlap : "split",
+      seed,
+      ...given,
+      ...(minimumRatio === undefined ? {} : { minimumRatio }),
+    });
+  if (fleet.minimumRatio !== undefined || fleet.width !== undefined) return plan(fleet.minimumRatio);
+  return planTowards(plan);
+}
+
+/** Ratios aimed at where none is configured: the promise, and what comes nearest to it where training is too short for it. */
+const ratioGoals = [11.8, 8, 4, 2];
+
+/** The plan of the highest goal that costs no device its place. */
+function planTowards(plan: (minimumRatio: number | undefined) => Plan): Plan {
+  const unbound = plan(undefined);
+  for (const goal of ratioGoals) {
+    try {
+      const aimed = plan(goal);
+      if (aimed.devices.length >= unbound.devices.length) return aimed;
+    } catch (error) {
+      if (!(error instanceof SheafError && error.code === "plan")) throw error;
+    }
+  }
+  return unbound;
 }
 
 function median(values: readonly number[]): number {

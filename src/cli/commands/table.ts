@@ -1,6 +1,5 @@
 /** All commands, in the order of the help. */
 import type { CommandSpec } from "../command.ts";
-import { benchStep } from "./benchStep.ts";
 import { compile } from "./compile.ts";
 import { cost } from "./cost.ts";
 import { data } from "./data.ts";
@@ -25,6 +24,5 @@ export const commands: readonly CommandSpec[] = [
   cost,
   compile,
   data,
-  benchStep,
   doctor,
 ];
