@@ -84,7 +84,7 @@ function inputGradientByColumns(
 
 /**
  * Input gradient by scattering: dColumns = W^T dY, then each input pixel collects the places that read it.
- * Best at larger strides, where few places read a pixel.
+ * Best at larger strides and in tiny images, where few places read a pixel.
  */
 function inputGradientByScatter(
   context: TrainingContext,
@@ -100,8 +100,14 @@ function inputGradientByScatter(
   const inputPixels = pixels(input);
   const outPerGroup = layer.outChannels / layer.groups;
   const inPer = input.channels / layer.groups;
-  const shaped = b.transpose(b.reshape(weight, [layer.groups, outPerGroup, inPer * k]), [0, 2, 1]);
-  const columns = b.matMul(shaped, b.reshape(gradient, [layer.groups, outPerGroup, outPixels * batch]), "gradientColumns");
+  const columns =
+    layer.groups === 1
+      ? b.op("Gemm", [weight, b.reshape(gradient, [layer.outChannels, outPixels * batch])], { transA: 1 }, "gradientColumns")
+      : b.matMul(
+          b.transpose(b.reshape(weight, [layer.groups, outPerGroup, inPer * k]), [0, 2, 1]),
+          b.reshape(gradient, [layer.groups, outPerGroup, outPixels * batch]),
+          "gradientColumns",
+        );
   // Only the places that some window really reads; the rest of a pixel's list points at the zero pixel.
   const readers: number[][] = Array.from({ length: inputPixels }, () => []);
   for (let place = 0; place < k; place++) {
@@ -172,21 +178,21 @@ const fullPadding = (layer: Conv): readonly [number, number] => [
   layer.dilation[1] * (layer.kernel[1] - 1) - layer.padding[1],
 ];
 
-/**
- * Images of up to this many pixels keep their columns from the forward to the backward pass: gathering them costs little beside the
- * products with the many weights that such late layers have. Measured; see bench/NOTES.md.
- */
-const columnPixels = { forward: 4, backward: 4 };
+// What is fastest where, measured; see bench/NOTES.md. Late layers have tiny images and many weights: gathering columns costs little
+// beside the products, and rearranging the weights costs much. With few channels a `Conv` leaves most of its product's tile empty.
+const isTiny = (shape: FeatureShape): boolean => pixels(shape) <= 4;
+const isSmall = (shape: FeatureShape): boolean => pixels(shape) <= 16 && shape.channels <= 32;
 
 // Runtimes have `Conv` in float32 only; along the width a stride would also skip samples.
 const directForward = (context: TrainingContext, layer: Conv, output: FeatureShape): boolean =>
-  context.dtype === "float32" && !isPointwise(layer) && layer.stride[1] === 1 && pixels(output) > columnPixels.forward;
-const directBackward = (context: TrainingContext, layer: Conv, input: FeatureShape): boolean =>
-  context.dtype === "float32" &&
-  !isPointwise(layer) &&
-  layer.stride.every((s) => s === 1) &&
-  fullPadding(layer).every((p) => p >= 0) &&
-  pixels(input) > columnPixels.backward;
+  context.dtype === "float32" && !isPointwise(layer) && layer.stride[1] === 1 && !isTiny(output);
+
+type InputGradient = "direct" | "columns" | "scatter";
+function inputGradientOf(context: TrainingContext, layer: Conv, input: FeatureShape): InputGradient {
+  if (isPointwise(layer)) return "columns";
+  if (layer.stride.some((s) => s > 1) || isTiny(input) || isSmall(input)) return "scatter";
+  return context.dtype === "float32" && fullPadding(layer).every((p) => p >= 0) ? "direct" : "columns";
+}
 
 /** Weights [outChannels, inChannels / groups, kernel height, kernel width], of either direction. */
 export interface Weights {
@@ -223,10 +229,11 @@ export function convolve(context: TrainingContext, layer: Conv, weights: Weights
     weightGradient: (gradient) =>
       b.reshape(weightGradient(context, layer.groups, gradient, kept ?? columns(), inner), weights.forward.shape),
     inputGradient(gradient) {
-      if (directBackward(context, layer, shape)) return inputGradientDirect(context, layer, weights.backward, gradient, shape, output);
+      const way = inputGradientOf(context, layer, shape);
+      if (way === "direct") return inputGradientDirect(context, layer, weights.backward, gradient, shape, output);
       const inverse = scatterTable(table, k, inPixels, outPixels, outPixels);
-      const dense = layer.stride.every((s) => s === 1);
-      return (dense ? inputGradientByColumns : inputGradientByScatter)(context, layer, matrix(weights.backward), gradient, inverse, shape);
+      const write = way === "columns" ? inputGradientByColumns : inputGradientByScatter;
+      return write(context, layer, matrix(weights.backward), gradient, inverse, shape);
     },
   };
 }
