@@ -60,13 +60,16 @@ export class GraphBuilder {
     if (this.#values.has(name)) throw new SheafError("internal", `Graph output "${name}" collides with another value.`);
     const out: Value = { name, dtype: value.dtype, shape: value.shape };
     this.#values.set(name, out);
-    // An Identity keeps inputs and shared values intact; the runtime removes it where it can write in place.
+    // A node's output becomes the graph's by taking its name, in every node that reads it too; a copy is needed only of a graph input
+    // and of what is an output already.
     const source = this.#nameOf(value);
     const producer = this.#nodes.findIndex((n) => n.outputs.includes(source));
-    const consumed = this.#nodes.some((n) => n.inputs.includes(source)) || this.#outputs.some((o) => o.name === source);
     const node = this.#nodes[producer];
-    if (node && !consumed) {
-      this.#nodes[producer] = { ...node, outputs: node.outputs.map((o) => (o === source ? name : o)) };
+    if (node && !this.#outputs.some((o) => o.name === source)) {
+      const renamed = (names: readonly string[]): readonly string[] => names.map((n) => (n === source ? name : n));
+      this.#nodes.forEach((n, i) => {
+        if (i === producer || n.inputs.includes(source)) this.#nodes[i] = { ...n, inputs: renamed(n.inputs), outputs: renamed(n.outputs) };
+      });
       this.#values.delete(source);
       this.#renamed.set(source, name);
     } else {
