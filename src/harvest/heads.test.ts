@@ -2,7 +2,7 @@ import fc from "fast-check";
 import { describe, expect, it } from "vitest";
 import { random } from "../util/random.ts";
 import { solvePositiveDefinite } from "./cholesky.ts";
-import { layOut } from "./harvested.ts";
+import { columnOf, layOut } from "./harvested.ts";
 import type { Head } from "./heads.ts";
 import { branchScales, freeHead, logPriors, rescaledHead, weighted } from "./logProbabilityHeads.ts";
 import { makeHead } from "./makeHead.ts";
@@ -253,32 +253,30 @@ describe("H1", () => {
       classes,
     );
 
-  it("finds the least squares scales: no other non-negative scales do better", () => {
+  it("fits each branch by least squares: no other factor leaves less error", () => {
     const data = judgements(200, false);
-    const shift = logPriors(harvested);
-    const scales = branchScales(branches, shift, statisticsFor(data));
+    const scales = branchScales(branches, statisticsFor(data));
     expect(scales.reduce((a, b) => a + b, 0) / scales.length).toBeCloseTo(1, 12);
-    const error = (factors: readonly number[]): number => {
-      const head = weighted(branches, width, classes, shift, Float64Array.from(factors));
-      // The best common factor for these relative scales, then the error left.
-      let [cross, squares, truth] = [0, 0, 0];
-      data.rows.forEach((row, n) => {
-        const logits = apply(head, row);
-        const mean = logits.reduce((a, b) => a + b, 0) / classes;
-        logits.forEach((v, c) => {
-          const y = (data.labels[n] === c ? 1 : 0) - 1 / classes;
-          cross += (v - mean) * y;
-          squares += (v - mean) ** 2;
-          truth += y * y;
-        });
+    // The straight way: scores and labels, centred over samples and over classes, value by value.
+    const centre = (rows: readonly (readonly number[])[]): number[] => {
+      const means = classNames.map((_, c) => rows.reduce((sum, row) => sum + row[c]!, 0) / rows.length);
+      return rows.flatMap((row) => {
+        const off = row.map((v, c) => v - means[c]!);
+        return off.map((v) => v - off.reduce((a, b) => a + b, 0) / classes);
       });
-      return truth - cross ** 2 / squares;
     };
-    const best = error([...scales]);
-    for (let d = 0; d < scales.length; d++) {
-      for (const change of [0.9, 1.1])
-        expect(error(scales.map((s, i) => (i === d ? s * change : s)) as unknown as number[])).toBeGreaterThan(best);
-    }
+    const truth = centre(data.labels.map((label) => classNames.map((_, c) => (c === label ? 1 : 0))));
+    const slopes = branches.map((branch) => {
+      const scores = centre(data.rows.map((row) => classNames.map((_, c) => row[columnOf(branch, c)]!)));
+      const error = (slope: number): number => scores.reduce((sum, v, i) => sum + (slope * v - truth[i]!) ** 2, 0);
+      const slope = scores.reduce((sum, v, i) => sum + v * truth[i]!, 0) / scores.reduce((sum, v) => sum + v * v, 0);
+      for (const change of [0.99, 1.01]) expect(error(slope * change)).toBeGreaterThan(error(slope));
+      return slope;
+    });
+    const mean = slopes.reduce((a, b) => a + b, 0) / slopes.length;
+    slopes.forEach((slope, d) => {
+      expect(scales[d]).toBeCloseTo(slope / mean, 10);
+    });
   });
 
   it("turns a branch that knows nothing and shouts down, and gains by it", () => {

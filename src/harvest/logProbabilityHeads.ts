@@ -55,65 +55,41 @@ export function logPriors(harvested: readonly Harvested[]): Float64Array {
 }
 
 /**
- * Least squares for one non-negative factor per branch: minimizes over all samples in the sums
- * sum |sum_d a_d (z_d - mean of z_d over classes) - (onehot - 1 / classes)|^2, where z_d(c) is branch d's recentred log-probability for class c.
- * Centring over classes is what the softmax does not see. Returned with mean 1, since a common factor changes no decision;
- * all ones where the sums tell nothing.
+ * One factor per branch, from summed statistics: the slope of the least squares line from the branch's scores to the truth, over all samples
+ * and classes, sum cov(z_c, y_c) / sum var(z_c), where y_c is 1 for samples of class c, z_c is the branch's log-probability for class c, and
+ * both are centred over classes, which is what a softmax does not see. A branch whose scores vary with nothing gets 0, never less.
+ * Returned with mean 1, since a common factor changes no decision; all ones where the sums tell nothing.
+ *
+ * Slopes are fitted branch by branch. One joint fit of all factors, and 1 / standard deviation, were tried on trained branches (narrow VGG-11s
+ * on CIFAR-10): the joint fit all but switched one of five good overlapping branches off and lost two points to H0; the others stay within
+ * about a point of H0, below it more often than above.
  */
-export function branchScales(branches: readonly BranchPlace[], shift: Float64Array, statistics: DeviceStatistics): Float64Array {
+export function branchScales(branches: readonly BranchPlace[], statistics: DeviceStatistics): Float64Array {
   const { classCount: classes, counts, logProbabilities } = statistics;
   const { gram, sums, width } = logProbabilities;
   const samples = counts.reduce((a, b) => a + b, 0);
-  const sumOf = (l: number): number => sums.subarray(l * classes, (l + 1) * classes).reduce((a, b) => a + b, 0);
-  const totals = Float64Array.from({ length: width }, (_, l) => sumOf(l));
-  /** Sum over samples of z_l * z_m, for columns l and m. */
-  const product = (l: number, m: number): number => {
-    const [rl, rm] = [shift[l] as number, shift[m] as number];
-    return (gram[l * width + m] as number) - rm * (totals[l] as number) - rl * (totals[m] as number) + samples * rl * rm;
-  };
-  const columns = branches.map((branch) => classIds(classes).map((c) => columnOf(branch, c)));
-  const normal = columns.map((own) =>
-    columns.map((other) => {
-      let [matched, all] = [0, 0];
-      own.forEach((l, c) => {
-        matched += product(l, other[c] as number);
-        for (const m of other) all += product(l, m);
-      });
-      return matched - all / classes;
-    }),
+  if (samples === 0) return new Float64Array(branches.length).fill(1);
+  const mean = Float64Array.from(
+    { length: width },
+    (_, l) => sums.subarray(l * classes, (l + 1) * classes).reduce((a, b) => a + b, 0) / samples,
   );
-  const target = columns.map((own) => {
-    let [matched, all] = [0, 0];
-    own.forEach((l, c) => {
-      matched += (sums[l * classes + c] as number) - (shift[l] as number) * (counts[c] as number);
-      all += (totals[l] as number) - (shift[l] as number) * samples;
+  const covariance = (l: number, m: number): number =>
+    (gram[l * width + m] as number) / samples - (mean[l] as number) * (mean[m] as number);
+  const withLabel = (l: number, c: number): number =>
+    (sums[l * classes + c] as number) / samples - ((mean[l] as number) * (counts[c] as number)) / samples;
+  const slopes = branches.map((branch) => {
+    const columns = classIds(classes).map((c) => columnOf(branch, c));
+    let [shared, varied] = [0, 0];
+    columns.forEach((l, c) => {
+      shared += withLabel(l, c);
+      varied += covariance(l, l);
+      // Centring over classes takes the mean over classes from both; the labels' covariances with any one column sum to 0.
+      for (const m of columns) varied -= covariance(l, m) / classes;
     });
-    return matched - all / classes;
+    return varied > 0 ? Math.max(0, shared / varied) : 0;
   });
-  return unitMean(nonNegativeLeastSquares(normal, target));
-}
-
-function unitMean(scales: Float64Array): Float64Array {
-  const mean = scales.reduce((a, b) => a + b, 0) / scales.length;
-  return mean > 0 ? scales.map((a) => a / mean) : scales.map(() => 1);
-}
-
-/** Minimizes a'Ha / 2 - g'a over a >= 0 by cyclic coordinate descent, which converges for any positive semidefinite H. */
-function nonNegativeLeastSquares(normal: readonly (readonly number[])[], target: readonly number[]): Float64Array {
-  const scales = new Float64Array(target.length);
-  for (let sweep = 0; sweep < 1000; sweep++) {
-    let change = 0;
-    normal.forEach((row, d) => {
-      const diagonal = row[d] as number;
-      if (!(diagonal > 0)) return;
-      const rest = row.reduce((s, h, e) => (e === d ? s : s + h * (scales[e] as number)), 0);
-      const next = Math.max(0, ((target[d] as number) - rest) / diagonal);
-      change = Math.max(change, Math.abs(next - (scales[d] as number)));
-      scales[d] = next;
-    });
-    if (change <= 1e-12 * Math.max(...scales)) break;
-  }
-  return scales;
+  const average = slopes.reduce((a, b) => a + b, 0) / slopes.length;
+  return Float64Array.from(slopes, (slope) => (average > 0 ? slope / average : 1));
 }
 
 /**
@@ -132,7 +108,7 @@ export function rescaledHead(harvested: readonly Harvested[], classCount: number
     );
   }
   const shift = logPriors(harvested);
-  return weighted(layout.branches, layout.logProbabilities, classCount, shift, branchScales(layout.branches, shift, statistics));
+  return weighted(layout.branches, layout.logProbabilities, classCount, shift, branchScales(layout.branches, statistics));
 }
 
 /** The head whose logit of class c is the sum over branches of scale * (log p - shift); its biases are centred, so that equal ones vanish. */
