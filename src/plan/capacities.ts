@@ -32,13 +32,15 @@ export interface ReachRequest {
  * or what it lacks with a single class. A first judgement: the sizing of the whole fleet confirms or corrects it.
  */
 export function reachOf(profile: DeviceProfile, request: ReachRequest): Reach | Shortfall {
-  const { classCount, totalSamples, rho, owners, narrowest, costOf, limits } = request;
+  const { classCount, totalSamples, rho, owners, narrowest, costOf, limits, epochs, batchSize, targetMacs } = request;
   let reach: Reach | undefined;
   let first: Shortfall | undefined;
   for (let classes = 1; classes <= classCount; classes++) {
     const branch = costOf(narrowest, classes + 1);
     const held = (classes / classCount) * totalSamples;
-    const workload = { ...request, ownSamples: held / owners, backgroundSamples: rho * (totalSamples - held) };
+    const ownSamples = held / owners;
+    const backgroundSamples = rho * (totalSamples - held);
+    const workload = { ownSamples, backgroundSamples, epochs, batchSize, targetMacs, classCount };
     const fleet = request.statisticsPass ? fleetCost(Array<BranchCost>(request.branches).fill(branch)) : undefined;
     const at = `at the narrowest width ${narrowest} with ${classes} ${classes === 1 ? "class" : "classes"}`;
     const missing = shortfall(expectedCost(branch, workload, profile, fleet), profile, limits, at);

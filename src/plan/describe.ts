@@ -37,11 +37,11 @@ export function describePlan(plan: Plan, classNames: readonly string[]): string 
   const owners = plan.codewords.map((codeword) => codeword.length);
   const [fewest, most] = [Math.min(...owners), Math.max(...owners)];
   const each = fewest === most ? `${fewest}` : `${fewest} to ${most}`;
-  const lines = [
-    table([heading, ...rows], { align }),
-    "",
-    `Every class has ${each} ${most === 1 ? "owner" : "owners"}; any two classes differ in at least ${plan.leastDistance} of ${plan.devices.length} devices.`,
-  ];
+  const apart =
+    plan.leastDistance > 0
+      ? `any two classes differ in at least ${plan.leastDistance} of ${plan.devices.length} devices.`
+      : "some classes have the same owners.";
+  const lines = [table([heading, ...rows], { align }), "", `Every class has ${each} ${most === 1 ? "owner" : "owners"}; ${apart}`];
   for (const { reason } of plan.excluded) lines.push(`Left out: ${reason}`);
   for (const { id, classes } of plan.unmetPreferences) lines.push(`Not met: "${id}" would also like ${some(classNames, classes, 5)}.`);
   return lines.join("\n");

@@ -5,11 +5,11 @@ import type { Network } from "../network/network.ts";
 import { networkCost, outputShape } from "../network/shapes.ts";
 import { SheafError } from "../util/errors.ts";
 import { classShares, type Reach, reachOf } from "./capacities.ts";
-import type { Expected, Workload } from "./cost.ts";
+import type { BranchCost, Expected, Workload } from "./cost.ts";
 import type { DeviceProfile } from "./device.ts";
 import { countSamples } from "./samples.ts";
 import { assignTaskSets, type TaskSets } from "./taskSets.ts";
-import { branchCosts, sizeWidths } from "./widths.ts";
+import { branchCosts, type Limits, sizeWidths } from "./widths.ts";
 
 /** Widths that the planner considers are hundredths from here on. Below, the first layers of usual networks have hardly a filter left. */
 export const narrowestWidth = 0.05;
@@ -86,92 +86,128 @@ export interface Plan {
  */
 export function planFleet(request: PlanRequest): Plan {
   checkRequest(request);
-  const { classCount, redundancy, disjoint = false, width, maxWidth = 1 } = request;
-  const { classesPerDevice, deadlineSeconds, minimumRatio, overlap = "share", statisticsPass = true } = request;
-  const grid = width === undefined ? widthGrid(maxWidth) : [width];
-  const limits = { deadlineSeconds, minimumRatio };
-  const costOf = branchCosts(request.target);
-  const targetMacs = networkCost(request.target).macs;
-  const totalSamples = request.classCounts.reduce((sum, count) => sum + count, 0);
-
+  const setting = settingOf(request);
   const excluded: { id: string; reason: string }[] = [];
-  let fleet = [...request.devices];
-  /** Upper bounds on the numbers of classes that sizing has taught. */
   const learnt = new Map<string, number>();
-  const exclude = (device: FleetDevice, reason: string): void => {
-    excluded.push({ id: device.id, reason: `Device "${device.id}" ${reason}.` });
-    fleet = fleet.filter(({ id }) => id !== device.id);
-  };
-
+  // Every turn leaves out a device or takes a class from one, so the turns come to an end.
   for (;;) {
-    if (disjoint && fleet.length > classCount) {
-      const slowest = fleet.reduce((a, b) => (b.profile.macsPerSecond <= a.profile.macsPerSecond ? b : a));
-      exclude(slowest, `is the slowest of ${fleet.length}, of which ${classCount} classes in disjoint groups can employ ${classCount}`);
-      continue;
-    }
-    const reach = new Map<string, Reach>();
-    if (classesPerDevice === undefined) {
-      const owners = overlap === "split" ? redundancy : 1;
-      const judged = fleet.map(({ profile }) =>
-        reachOf(profile, {
-          ...request,
-          targetMacs,
-          totalSamples,
-          owners,
-          branches: fleet.length,
-          statisticsPass,
-          limits,
-          narrowest: grid[0]!,
-          costOf,
-        }),
-      );
-      const unfit = fleet.filter((device, i) => {
-        const found = judged[i]!;
-        if ("reason" in found) exclude(device, found.reason);
-        else
-          reach.set(device.id, {
-            least: found.least,
-            most: Math.max(found.least, Math.min(found.most, learnt.get(device.id) ?? classCount)),
-          });
-        return "reason" in found;
-      });
-      // Fewer devices: fewer branches to run, and other devices may reach further.
-      if (unfit.length > 0 && fleet.length > 0) continue;
-    }
-    const profiles = fleet.map(({ profile }) => profile);
-    const capacities =
-      classesPerDevice !== undefined
-        ? profiles.map(() => classesPerDevice)
-        : classShares(
-            profiles,
-            fleet.map(({ id }) => reach.get(id)!),
-            classCount,
-            redundancy,
-            disjoint,
-          );
-    const assigned = assign(request, fleet, capacities, excluded);
-    const samples = countSamples(assigned.taskSets, request.classCounts, overlap, request.rho);
-    const empty = samples.findIndex(({ own }) => own === 0);
-    if (empty >= 0) {
-      exclude(fleet[empty]!, `would get no sample of its classes ${assigned.taskSets[empty]!.join(", ")}`);
-      continue;
-    }
-    const workloads = samples.map(
-      ({ own, background }): Workload => ({ ...request, ownSamples: own, backgroundSamples: background, targetMacs }),
-    );
-    const devices = fleet.map(({ profile }, i) => ({ profile, classes: assigned.taskSets[i]!.length, workload: workloads[i]! }));
-    const sized = sizeWidths({ grid, devices, costOf, limits, statisticsPass });
-    if (sized.type === "sized") return finish(request, fleet, assigned, workloads, sized.widths, sized.expected, excluded);
-    const before = fleet;
-    for (const [i, { limit, reason }] of sized.shortfalls) {
-      const device = before[i]!;
-      const classes = devices[i]!.classes;
-      const least = reach.get(device.id)?.least ?? classes;
-      // Fewer classes cost less time and memory, but save a smaller share.
-      if (limit !== "ratio" && classes > least) learnt.set(device.id, classes - 1);
-      else exclude(device, reason);
+    const fleet = request.devices.filter(({ id }) => excluded.every((e) => e.id !== id));
+    const turn = attempt(setting, fleet, learnt, excluded);
+    switch (turn.type) {
+      case "planned":
+        return turn.plan;
+      case "exclude":
+        excluded.push({ id: turn.device.id, reason: `Device "${turn.device.id}" ${turn.reason}.` });
+        break;
+      case "fewerClasses":
+        for (const [id, classes] of turn.most) learnt.set(id, classes);
     }
   }
+}
+
+/** A request with its defaults and what follows from it once and for all. */
+interface Setting {
+  readonly request: PlanRequest;
+  readonly disjoint: boolean;
+  readonly overlap: "share" | "split";
+  readonly statisticsPass: boolean;
+  readonly grid: readonly number[];
+  readonly limits: Limits;
+  readonly targetMacs: number;
+  readonly costOf: (width: number, logits: number) => BranchCost;
+}
+
+function settingOf(request: PlanRequest): Setting {
+  const { disjoint = false, overlap = "share", statisticsPass = true, width, maxWidth = 1, deadlineSeconds, minimumRatio } = request;
+  return {
+    request,
+    disjoint,
+    overlap,
+    statisticsPass,
+    grid: width === undefined ? widthGrid(maxWidth) : [width],
+    limits: { deadlineSeconds, minimumRatio },
+    targetMacs: networkCost(request.target).macs,
+    costOf: branchCosts(request.target),
+  };
+}
+
+type Turn =
+  | { readonly type: "planned"; readonly plan: Plan }
+  | { readonly type: "exclude"; readonly device: FleetDevice; readonly reason: string }
+  /** The most classes that these devices should take, by id. */
+  | { readonly type: "fewerClasses"; readonly most: ReadonlyMap<string, number> };
+
+/** Plans for exactly these devices, or says what has to change first. `learnt`: bounds on numbers of classes from earlier turns. */
+function attempt(setting: Setting, fleet: readonly FleetDevice[], learnt: ReadonlyMap<string, number>, excluded: Plan["excluded"]): Turn {
+  const { request, disjoint, overlap, statisticsPass, grid, limits, targetMacs, costOf } = setting;
+  const { classCount, classCounts, rho, epochs, batchSize, classesPerDevice } = request;
+  if (disjoint && fleet.length > classCount) {
+    const device = slowest(fleet, (d) => d);
+    const reason = `is the slowest of ${fleet.length}, and ${classCount} classes in disjoint groups employ at most ${classCount}`;
+    return { type: "exclude", device, reason };
+  }
+  const reach =
+    classesPerDevice === undefined
+      ? reachOfAll(setting, fleet, learnt)
+      : fleet.map(() => ({ least: classesPerDevice, most: classesPerDevice }));
+  if ("type" in reach) return reach;
+  const profiles = fleet.map(({ profile }) => profile);
+  const capacities =
+    classesPerDevice === undefined ? classShares(profiles, reach, classCount, request.redundancy, disjoint) : reach.map((r) => r.most);
+  const assigned = assign(request, fleet, capacities, excluded);
+  const samples = countSamples(assigned.taskSets, classCounts, overlap, rho);
+  const empty = samples.findIndex(({ own }) => own === 0);
+  if (empty >= 0) {
+    const reason = `would get no sample of its classes ${assigned.taskSets[empty]!.join(", ")}`;
+    return { type: "exclude", device: fleet[empty]!, reason };
+  }
+  const devices = samples.map(({ own, background }, i) => ({
+    profile: profiles[i]!,
+    classes: assigned.taskSets[i]!.length,
+    workload: { ownSamples: own, backgroundSamples: background, epochs, batchSize, targetMacs, classCount },
+  }));
+  const sized = sizeWidths({ grid, devices, costOf, limits, statisticsPass });
+  if (sized.type === "sized") {
+    const workloads = devices.map(({ workload }) => workload);
+    return { type: "planned", plan: finish(request, fleet, assigned, workloads, sized.widths, sized.expected, excluded) };
+  }
+  // Fewer classes cost less time and memory, but save a smaller share. Where nobody can do with fewer, the slowest has to go.
+  const short = [...sized.shortfalls].map(([i, missing]) => ({
+    device: fleet[i]!,
+    spare: devices[i]!.classes - reach[i]!.least,
+    i,
+    ...missing,
+  }));
+  const reducible = short.filter(({ limit, spare }) => limit !== "ratio" && spare > 0);
+  if (reducible.length > 0)
+    return { type: "fewerClasses", most: new Map(reducible.map(({ device, i }) => [device.id, devices[i]!.classes - 1])) };
+  const { device, reason } = slowest(short, (s) => s.device);
+  return { type: "exclude", device, reason };
+}
+
+/** How many classes each device can take; or the slowest of those that cannot take one: with fewer branches in the statistics pass the others may do. */
+function reachOfAll(
+  { request, disjoint, overlap, statisticsPass, grid, limits, targetMacs, costOf }: Setting,
+  fleet: readonly FleetDevice[],
+  learnt: ReadonlyMap<string, number>,
+): readonly Reach[] | Extract<Turn, { type: "exclude" }> {
+  const { classCount, classCounts, rho, epochs, batchSize, redundancy } = request;
+  const common = { classCount, rho, epochs, batchSize, targetMacs, statisticsPass, limits, costOf, narrowest: grid[0]! };
+  const owners = overlap === "split" && !disjoint ? redundancy : 1;
+  const totalSamples = classCounts.reduce((sum, count) => sum + count, 0);
+  const reaches: Reach[] = [];
+  const unfit: { device: FleetDevice; reason: string }[] = [];
+  for (const device of fleet) {
+    const found = reachOf(device.profile, { ...common, owners, totalSamples, branches: fleet.length });
+    if ("reason" in found) unfit.push({ device, reason: found.reason });
+    else reaches.push({ least: found.least, most: Math.max(found.least, Math.min(found.most, learnt.get(device.id) ?? classCount)) });
+  }
+  return unfit.length > 0 ? { type: "exclude", ...slowest(unfit, (u) => u.device) } : reaches;
+}
+
+/** The last of those with the least speed. */
+function slowest<T>(items: readonly T[], deviceOf: (item: T) => FleetDevice): T {
+  return items.reduce((a, b) => (deviceOf(b).profile.macsPerSecond <= deviceOf(a).profile.macsPerSecond ? b : a));
 }
 
 /** Hundredths from the narrowest width to the widest, both included. */

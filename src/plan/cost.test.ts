@@ -1,0 +1,99 @@
+import { describe, expect, it } from "vitest";
+import type { Network } from "../network/network.ts";
+import { networkCost } from "../network/shapes.ts";
+import { branchCost, expectedCost, fleetCost, runtimeBaseBytes, type Workload } from "./cost.ts";
+import type { DeviceProfile } from "./device.ts";
+
+/** 1x4x4 in; 2 filters of 3x3 without bias (18 weights, 4 * 4 * 2 * 9 = 288 MACs), then a linear layer 2 -> 3 (9 parameters, 6 MACs). */
+const network: Network = {
+  name: "small",
+  input: { channels: 1, height: 4, width: 4, mean: [0], std: [1] },
+  layers: [
+    {
+      type: "conv2d",
+      name: "conv",
+      inputs: ["input"],
+      outChannels: 2,
+      kernel: [3, 3],
+      stride: [1, 1],
+      padding: [1, 1],
+      dilation: [1, 1],
+      groups: 1,
+      bias: false,
+    },
+    { type: "globalAvgPool", name: "pool", inputs: ["conv"] },
+    { type: "linear", name: "classifier", inputs: ["pool"], outFeatures: 3, bias: true },
+  ],
+};
+
+const workload: Workload = { ownSamples: 10, backgroundSamples: 5, epochs: 2, batchSize: 5, targetMacs: 1000, classCount: 4 };
+const profile: DeviceProfile = { name: "slow", macsPerSecond: 1000, memoryBytes: 1e9, bandwidthBitsPerSecond: 800, watts: 2 };
+
+describe("branchCost", () => {
+  it("counts by hand", () => {
+    expect(branchCost(network)).toMatchObject({
+      macs: 294,
+      parameters: 27,
+      weightBytes: 108,
+      stateElements: 0,
+      features: 2,
+      logits: 3,
+      inputElements: 16,
+      // Outputs of 32, 2 and 3 floats.
+      activationBytes: 148,
+      trainingBytes: networkCost(network).trainingBytes,
+    });
+  });
+});
+
+describe("expectedCost", () => {
+  const branch = branchCost(network);
+
+  it("charges training alone where there is no statistics pass", () => {
+    const expected = expectedCost(branch, workload, profile, undefined);
+    // 3 forwards x 294 MACs x 2 epochs = 1764 a sample.
+    expect(expected.compute).toEqual({ own: 17_640, background: 8_820, statistics: 0, settle: 0, total: 26_460 });
+    expect(expected.fullTargetMacs).toBe(60_000);
+    expect(expected.ratio).toBeCloseTo(60_000 / 26_460, 12);
+    expect([expected.bytesDown, expected.bytesUp]).toEqual([108, 108]);
+    // 26.46 s of computation, 216 bytes at 100 bytes a second.
+    expect(expected.seconds).toBeCloseTo(28.62, 10);
+    expect(expected.energyJoules).toBeCloseTo(57.24, 10);
+    // Pixels of 15 samples; seven copies of 27 parameters; a batch of 5 with its pixels as floats.
+    expect(expected.memoryBytes).toBe(runtimeBaseBytes + 15 * 16 + 4 * 7 * 27 + 5 * (branch.trainingBytes + 64));
+  });
+
+  it("charges the statistics pass over all branches", () => {
+    const fleet = fleetCost([branch, branch]);
+    expect(fleet).toEqual({ macs: 588, weightBytes: 216, features: 4, logits: 6, activationBytes: 148 });
+    const expected = expectedCost(branch, workload, profile, fleet);
+    // A sample: both branches 588, products and class sums 4 * (4 + 4) + 6 * (6 + 4) = 92.
+    expect(expected.compute).toEqual({ own: 17_640, background: 8_820, statistics: 6_800, settle: 0, total: 33_260 });
+    expect(expected.ratio).toBeCloseTo(60_000 / 33_260, 12);
+    expect(expected.bytesDown).toBe(216);
+    // Triangles of 4x4 and 6x6, sums of 4x4 and 6x4, counts of 4: 10 + 21 + 16 + 24 + 4 float64.
+    expect(expected.bytesUp).toBe(108 + 8 * 75);
+    expect(expected.seconds).toBeCloseTo(33.26 + 9.24, 10);
+  });
+
+  it("takes memory for the statistics pass where that is the larger", () => {
+    const fleet = fleetCost(Array(100).fill(branch));
+    // 200 features, 300 log-probabilities.
+    const held = 8 * (200 * 204 + 300 * 304 + 4);
+    const expected = expectedCost(branch, workload, profile, fleet);
+    expect(expected.memoryBytes).toBe(runtimeBaseBytes + 15 * 16 + 10_800 + 5 * (148 + 4 * (16 + 200)) + held);
+  });
+
+  it("charges the repetitions of a device with less than a batch", () => {
+    const expected = expectedCost(branch, { ...workload, ownSamples: 2, backgroundSamples: 1, batchSize: 6 }, profile, undefined);
+    // 3 samples fill a batch of 6: twice the work.
+    expect(expected.compute.own).toBe(2 * 2 * 1764);
+    expect(expected.compute.background).toBe(2 * 1764);
+    expect(expected.fullTargetMacs).toBe(12_000);
+  });
+
+  it("knows no energy without watts", () => {
+    const { watts: _, ...unmetered } = profile;
+    expect(expectedCost(branch, workload, unmetered, undefined).energyJoules).toBeUndefined();
+  });
+});
