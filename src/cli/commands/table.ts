@@ -1,5 +1,6 @@
 /** All commands, in the order of the help. */
 import type { CommandSpec } from "../command.ts";
+import { benchStepCommand } from "./benchStep.ts";
 import { compile } from "./compile.ts";
 import { cost } from "./cost.ts";
 import { data } from "./data.ts";
@@ -23,6 +24,7 @@ export const commands: readonly CommandSpec[] = [
   report,
   cost,
   compile,
+  benchStepCommand,
   data,
   doctor,
 ];
