@@ -1,13 +1,16 @@
 /** Shows a run as it happens: a line per job redrawn on a terminal, plain lines elsewhere, nothing with `--json`. */
 import { createLogUpdate } from "log-update";
 import { describePlan } from "../plan/describe.ts";
+import type { OnDownload } from "../run/loadData.ts";
 import type { RunEvent } from "../run/run.ts";
 import type { TrainingProgress } from "../train/job.ts";
-import { formatCount, formatDuration, formatPercent, table } from "../util/format.ts";
+import { formatBytes, formatCount, formatDuration, formatPercent, table } from "../util/format.ts";
 import type { Terminal } from "./terminal.ts";
 
 export interface ProgressDisplay {
   show(event: RunEvent): void;
+  /** A bar while a data set is downloaded. */
+  readonly download: OnDownload;
   /** Leaves the last picture standing. */
   close(): void;
 }
@@ -74,7 +77,22 @@ export function openProgress(terminal: Terminal): ProgressDisplay {
     draw();
   };
   const started = new Set<string>();
+  let tenths = -1;
+  const download: OnDownload = (name, { receivedBytes, totalBytes = 0 }) => {
+    const share = totalBytes > 0 ? receivedBytes / totalBytes : 0;
+    const size = totalBytes > 0 ? `${formatBytes(receivedBytes)} of ${formatBytes(totalBytes)}` : formatBytes(receivedBytes);
+    if (live) {
+      live(`downloading ${name}  ${bar(share)}  ${size}`);
+      if (share >= 1) live.done();
+      return;
+    }
+    const now = totalBytes > 0 ? Math.floor(10 * share) : Math.floor(receivedBytes / 20e6);
+    if (now === tenths) return;
+    tenths = now;
+    terminal.note(`downloading ${name}: ${size}`);
+  };
   return {
+    download,
     show(event) {
       switch (event.type) {
         case "data":

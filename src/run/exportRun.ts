@@ -15,7 +15,7 @@ import { encodeSafetensors } from "../util/safetensors.ts";
 import type { Tensor } from "../util/tensor.ts";
 import { parseConfig, type RunConfig } from "./config.ts";
 import { readFinished, runFiles } from "./directory.ts";
-import { loadData } from "./loadData.ts";
+import { loadData, type OnDownload } from "./loadData.ts";
 import { sheafVersion } from "./machine.ts";
 import { type PreparedRun, prepareRun } from "./prepare.ts";
 import { classCountsOf } from "./samples.ts";
@@ -83,10 +83,10 @@ export async function exportPart(
   part: ExportPart,
   format: "onnx" | "safetensors",
   dataDir: string | undefined,
-  say: (text: string) => void,
+  onDownload?: OnDownload,
 ): Promise<Exported> {
   const config = await configOf(path);
-  const { train } = await loadData(config, dataDir === undefined ? {} : { data: dataDir }, say);
+  const { train } = await loadData(config, dataDir === undefined ? {} : { data: dataDir }, onDownload);
   const target = await buildTarget(config, fitOf(train));
   const prepared = prepareRun(config, target, train);
   const metadata = { dataSet: train.name, seed: String(config.seed) };

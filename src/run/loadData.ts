@@ -1,10 +1,13 @@
 /** The data set of a configuration: `auto` settled, looked up, downloaded when absent, cut to the asked size. */
 import { type DatasetName, datasetCatalog } from "../data/catalog.ts";
 import type { DatasetSplits } from "../data/dataset.ts";
+import type { DownloadProgress } from "../data/download.node.ts";
 import { findDataset } from "../data/find.node.ts";
 import { loadDataset } from "../data/load.node.ts";
-import { formatBytes } from "../util/format.ts";
 import type { RunConfig } from "./config.ts";
+
+/** Told of the bytes of a data set's archive as they arrive. */
+export type OnDownload = (name: string, progress: DownloadProgress) => void;
 
 export interface LoadedData extends DatasetSplits {
   /** What a reader of figures measured on it must know. */
@@ -36,11 +39,10 @@ function noteOf(name: string, splits: DatasetSplits): string | undefined {
 export async function loadData(
   config: RunConfig,
   options: { readonly data?: string },
-  say: (text: string) => void,
+  onDownload: OnDownload = () => {},
   signal?: AbortSignal,
 ): Promise<LoadedData> {
   const name = await settleDataName(config.data.name, options.data);
-  let said = -1;
   const splits = await loadDataset(name, {
     dir: options.data,
     // The set itself does not change with the seed of the run, so that runs with different seeds are tested on the same samples.
@@ -48,13 +50,7 @@ export async function loadData(
     trainCount: config.data.trainCount,
     testCount: config.data.testCount,
     signal,
-    onProgress: (progress) => {
-      const total = progress.totalBytes ?? 0;
-      const tenth = total > 0 ? Math.floor((10 * progress.receivedBytes) / total) : Math.floor(progress.receivedBytes / 20e6);
-      if (tenth === said) return;
-      said = tenth;
-      say(`downloading ${name}: ${formatBytes(progress.receivedBytes)}${total > 0 ? ` of ${formatBytes(total)}` : ""}`);
-    },
+    onProgress: (progress) => onDownload(name, progress),
   });
   return { ...splits, note: noteOf(name, splits) };
 }

@@ -44,7 +44,10 @@ export interface DeviceAccount {
   readonly totalMacs: number;
   /** Training the full target on the device's own samples for the same epochs. */
   readonly fullTargetMacs: number;
+  /** `fullTargetMacs` over `totalMacs`: the headline ratio. */
   readonly ratio: number;
+  /** The same with the full target trained on the background samples too: beside the headline, never instead of it. */
+  readonly ratioOnSameSamples: number;
   readonly bytesDown: number;
   readonly bytesUp: number;
 }
@@ -95,6 +98,7 @@ export function accountOf(device: PreparedDevice, prepared: PreparedRun, classCo
     totalMacs: total,
     fullTargetMacs: device.expected.fullTargetMacs,
     ratio: device.expected.fullTargetMacs / total,
+    ratioOnSameSamples: (device.expected.fullTargetMacs * (1 + device.background.length / device.own.length)) / total,
     bytesDown: prepared.devices.reduce((sum, d) => sum + weights(d), 0),
     bytesUp: weights(device) + statisticsBytes(layout, classCount),
   };

@@ -23,7 +23,7 @@ import type { Tensor } from "../util/tensor.ts";
 import { branchAccuracies } from "./branches.ts";
 import type { RunConfig } from "./config.ts";
 import { openRunDirectory, type RunDirectory, runFiles } from "./directory.ts";
-import { type LoadedData, loadData } from "./loadData.ts";
+import { type LoadedData, loadData, type OnDownload } from "./loadData.ts";
 import { sheafVersion } from "./machine.ts";
 import { controlIds, type PreparedRun, prepareRun } from "./prepare.ts";
 import { type RunOutcome, type RunResult, summarize } from "./result.ts";
@@ -61,8 +61,7 @@ export interface RunOptions {
   /** The command line, for the report. */
   readonly commandLine?: string;
   readonly onEvent?: (event: RunEvent) => void;
-  /** What is said while waiting for a download. */
-  readonly say?: (text: string) => void;
+  readonly onDownload?: OnDownload;
 }
 
 /** What a finished training job leaves, from this run or an earlier one. */
@@ -246,12 +245,7 @@ async function evaluateControl(
 export async function run(options: RunOptions): Promise<RunResult> {
   const started = performance.now();
   const { onEvent, signal } = options;
-  const data = await loadData(
-    options.config,
-    options.dataDir === undefined ? {} : { data: options.dataDir },
-    options.say ?? (() => {}),
-    signal,
-  );
+  const data = await loadData(options.config, options.dataDir === undefined ? {} : { data: options.dataDir }, options.onDownload, signal);
   const config: RunConfig = { ...options.config, data: { ...options.config.data, name: data.train.name } };
   onEvent?.({
     type: "data",

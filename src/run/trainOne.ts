@@ -43,12 +43,7 @@ export interface TrainResult {
 export async function trainOne(options: RunOptions): Promise<TrainResult> {
   const started = performance.now();
   const { onEvent, signal } = options;
-  const data = await loadData(
-    options.config,
-    options.dataDir === undefined ? {} : { data: options.dataDir },
-    options.say ?? (() => {}),
-    signal,
-  );
+  const data = await loadData(options.config, options.dataDir === undefined ? {} : { data: options.dataDir }, options.onDownload, signal);
   const { train, test, note } = data;
   const config: RunConfig = { ...options.config, data: { ...options.config.data, name: train.name } };
   onEvent?.({

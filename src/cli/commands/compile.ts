@@ -5,6 +5,7 @@ import { buildTarget, catalogFit, fitOf, peakLearningRate } from "../../run/targ
 import { SheafError } from "../../util/errors.ts";
 import { formatBytes } from "../../util/format.ts";
 import type { CommandSpec } from "../command.ts";
+import { openProgress } from "../progress.ts";
 
 export const compile: CommandSpec = {
   name: "compile",
@@ -17,7 +18,10 @@ export const compile: CommandSpec = {
   async run({ options, terminal, config }) {
     if (options.out === undefined) throw new SheafError("usage", "sheaf compile needs --out DIR, the folder to write train.onnx into.");
     const settings = await config();
-    const fit = settings.data.name === "auto" ? catalogFit("auto") : fitOf((await loadData(settings, options, terminal.note)).train);
+    const fit =
+      settings.data.name === "auto"
+        ? catalogFit("auto")
+        : fitOf((await loadData(settings, options, openProgress(terminal).download)).train);
     const network = await buildTarget(settings, fit);
     const { batchSize, optimizer, labelSmoothing, emaDecay } = settings.training;
     const files = await writeCompiled(

@@ -7,6 +7,7 @@ import { contactSheet, writePng } from "../../data/images.node.ts";
 import { loadData } from "../../run/loadData.ts";
 import { table } from "../../util/format.ts";
 import type { CommandSpec } from "../command.ts";
+import { openProgress } from "../progress.ts";
 
 export const data: CommandSpec = {
   name: "data",
@@ -32,7 +33,11 @@ export const data: CommandSpec = {
       return;
     }
     const settings = await config({ data: { name } });
-    const { train, test, note } = await loadData({ ...settings, data: { ...settings.data, name } }, options, terminal.note);
+    const { train, test, note } = await loadData(
+      { ...settings, data: { ...settings.data, name } },
+      options,
+      openProgress(terminal).download,
+    );
     const counts = (labels: Uint16Array): number[] => samplesByClass(labels, train.classNames.length).map((group) => group.length);
     const [trainCounts, testCounts] = [counts(train.labels), counts(test.labels)];
     let picture: string | undefined;

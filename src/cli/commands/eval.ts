@@ -8,6 +8,7 @@ import { writeFileAtomic } from "../../util/files.node.ts";
 import { formatPercent, table } from "../../util/format.ts";
 import { canonicalJson } from "../../util/json.ts";
 import type { CommandSpec } from "../command.ts";
+import { openProgress } from "../progress.ts";
 
 export const evaluate: CommandSpec = {
   name: "eval",
@@ -22,7 +23,7 @@ export const evaluate: CommandSpec = {
     const model = await openModelFile(path);
     try {
       const settings = await config({ data: { name: model.metadata.dataSet ?? "auto" } });
-      const { test } = await loadData(settings, options, terminal.note);
+      const { test } = await loadData(settings, options, openProgress(terminal).download);
       if (test.classNames.length !== model.classNames.length || test.classNames.some((name, i) => name !== model.classNames[i])) {
         throw new SheafError(
           "data",

@@ -7,6 +7,7 @@ import { buildTarget, fitOf } from "../../run/target.ts";
 import { writeFileAtomic } from "../../util/files.node.ts";
 import { formatRatio } from "../../util/format.ts";
 import type { CommandSpec } from "../command.ts";
+import { openProgress } from "../progress.ts";
 
 export const plan: CommandSpec = {
   name: "plan",
@@ -19,7 +20,7 @@ export const plan: CommandSpec = {
   ],
   async run({ options, terminal, config }) {
     const settings = await config();
-    const data = await loadData(settings, options, terminal.note);
+    const data = await loadData(settings, options, openProgress(terminal).download);
     const target = await buildTarget(settings, fitOf(data.train));
     const prepared = prepareRun(settings, target, data.train);
     const { plan: planned } = prepared;

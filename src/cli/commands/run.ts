@@ -73,7 +73,7 @@ export async function runAndPrint(
       signal,
       commandLine,
       onEvent: (event) => display.show(event),
-      say: terminal.note,
+      onDownload: display.download,
     });
     display.close();
     terminal.printJson(result);

@@ -26,7 +26,7 @@ export const train: CommandSpec = {
         signal,
         commandLine,
         onEvent: (event) => display.show(event),
-        say: terminal.note,
+        onDownload: display.download,
       });
       display.close();
       terminal.printJson(result);
