@@ -13,6 +13,7 @@ export interface SpeedBasis {
   /**
    * Training gathers, multiplies matrices, normalizes and pools; only the product runs near the peak, and narrow sub-models keep it short of that.
    * 0.25 is what out-of-order cores of that kind sustain; less for in-order cores, throttled phones and many cores on one memory.
+   * Sub-models of a tenth of the width run at about a third of that speed, which this one figure does not say.
    */
   readonly efficiency: number;
 }

@@ -16,7 +16,8 @@ export const stateCopies = 2;
 
 /**
  * Bytes that a process needs beside what it trains: Node with onnxruntime-node loaded measures 56 MB resident on x64 Linux; the rest is for
- * the compiled graph, ONNX Runtime's arena beyond the tensors, and the buffers of a checkpoint. An estimate, on the safe side.
+ * the compiled graph, ONNX Runtime's arena beyond the tensors, and the buffers of a checkpoint. With it the estimate for VGG-11, batch 64,
+ * lies within about a tenth of what a training process was seen to hold (173 MB at width 0.1, about 280 MB at 0.28).
  */
 export const runtimeBaseBytes = 150e6;
 
