@@ -280,7 +280,7 @@ function timelineSection(data: ReportData): Markup | undefined {
     el(
       "p",
       {},
-      "Training is real; its duration is what the plan's device profile (MACs per second, bandwidth) says it takes, not what this machine took. No device waits for another.",
+      "Training is real; its duration is what the plan's device profile (MACs per second, bandwidth) says it takes, not what this machine took. No device waits for another to train; the statistics pass begins when all sub-models are there.",
     ),
     responsive((options) => timelineChart(data, options)),
     dataTable(
