@@ -38,7 +38,7 @@ export interface RunConfig {
       readonly type: "constant" | "cosine" | "oneCycle";
       /** Highest learning rate; the network's own default when left out. */
       readonly learningRate?: number | undefined;
-      /** Share of all steps in which the rate rises to its peak. */
+      /** Share of all steps in which the rate rises to its peak; a constant schedule has none. */
       readonly warmup: number;
     };
     readonly labelSmoothing: number;
@@ -114,7 +114,7 @@ const trainingSchema = z.strictObject({
       type: z.enum(["constant", "cosine", "oneCycle"]).default("cosine"),
       /** Highest learning rate; the network's own default when left out. */
       learningRate: positive.optional(),
-      /** Share of all steps in which the rate rises to its peak. */
+      /** Share of all steps in which the rate rises to its peak; a constant schedule has none. */
       warmup: share.default(0.1),
     })
     .prefault({}),

@@ -40,7 +40,14 @@ export const controlIds = { central: "central", slim: "slim" } as const;
 export function scheduleOf(config: RunConfig): ScheduleConfig {
   const { type, warmup } = config.training.schedule;
   const learningRate = peakLearningRate(config);
-  return type === "constant" ? { type, learningRate } : { type, learningRate, warmup };
+  switch (type) {
+    case "constant":
+      return { type, learningRate };
+    case "cosine":
+      return { type, learningRate, warmup };
+    case "oneCycle":
+      return { type, learningRate, rise: warmup };
+  }
 }
 
 /** Training settings of a configuration, for devices and controls alike. */
