@@ -1,12 +1,10 @@
 /** Takes models out of a finished run: any head, a control, or one device's own sub-model. */
 import { join } from "node:path";
 import { compileInference } from "../compile/deploy.ts";
-import { inspectHarvest } from "../harvest/gate.ts";
 import { assembleGlobal } from "../harvest/globalModel.ts";
-import type { Harvested } from "../harvest/harvested.ts";
 import type { HeadType } from "../harvest/heads.ts";
 import { makeHead } from "../harvest/makeHead.ts";
-import { addStatistics, type DeviceStatistics, decodeStatistics } from "../harvest/statistics.ts";
+import { addStatistics, type DeviceStatistics } from "../harvest/statistics.ts";
 import type { Network } from "../network/network.ts";
 import { writeOnnx } from "../onnx/write.ts";
 import { SheafError } from "../util/errors.ts";
@@ -15,10 +13,10 @@ import { encodeSafetensors } from "../util/safetensors.ts";
 import type { Tensor } from "../util/tensor.ts";
 import { parseConfig, type RunConfig } from "./config.ts";
 import { readFinished, runFiles } from "./directory.ts";
+import { passGate, readStatistics } from "./harvest.ts";
 import { loadData, type OnDownload } from "./loadData.ts";
 import { sheafVersion } from "./machine.ts";
 import { type PreparedRun, prepareRun } from "./prepare.ts";
-import { classCountsOf } from "./samples.ts";
 import { buildTarget, fitOf } from "./target.ts";
 
 /** What can be taken out: a head of the global model, a control, or a device's sub-model by its id. */
@@ -31,7 +29,16 @@ export interface Exported {
 
 async function configOf(path: string): Promise<RunConfig> {
   const file = join(path, runFiles.config);
-  const value = JSON.parse(new TextDecoder().decode(await readFileChecked(file, "run's configuration"))) as Record<string, unknown>;
+  const text = new TextDecoder().decode(await readFileChecked(file, "run's configuration"));
+  let value: Readonly<Record<string, unknown>>;
+  try {
+    value = JSON.parse(text) as typeof value;
+  } catch (cause) {
+    throw new SheafError("corrupt", `${file} is not JSON; the run's configuration cannot be known without it.`, { cause });
+  }
+  if (value.kind === "train") {
+    throw new SheafError("usage", `${path} holds a single training, which has no parts; its model is ${join(path, runFiles.model)}.`);
+  }
   const { dataSha256: _, ...config } = value;
   return parseConfig(config, file);
 }
@@ -50,23 +57,16 @@ async function globalOf(
   labels: Uint16Array,
   metadata: Readonly<Record<string, string>>,
 ): Promise<Uint8Array<ArrayBuffer>> {
-  const harvested: Harvested[] = [];
+  const parameters = new Map<string, ReadonlyMap<string, Tensor>>();
   let statistics: DeviceStatistics | undefined;
-  for (const { subModel, own, background } of prepared.devices) {
-    const parameters = inspectHarvest(subModel, await parametersOf(path, subModel.device));
-    harvested.push({
-      subModel,
-      parameters,
-      ownSamples: own.length,
-      backgroundSamples: background.length,
-      classCounts: classCountsOf(labels, classNames.length, own, background),
-    });
-    const file = join(path, runFiles.checkpoints, `${subModel.device}.statistics.safetensors`);
-    if (type !== "H0") {
-      const sums = decodeStatistics(await readFileChecked(file, "statistics"), file);
-      statistics = statistics ? addStatistics(statistics, sums) : sums;
-    }
+  for (const { subModel } of prepared.devices) {
+    parameters.set(subModel.device, await parametersOf(path, subModel.device));
+    if (type === "H0") continue;
+    const sums = await readStatistics(path, subModel.device);
+    if (!sums) throw new SheafError("data", `${path} has no statistics of ${subModel.device} yet; resume the run, or export H0.`);
+    statistics = statistics ? addStatistics(statistics, sums) : sums;
   }
+  const { harvested } = passGate(prepared, (id) => parameters.get(id) ?? new Map(), labels, classNames.length);
   const head = makeHead(type, { harvested, classCount: classNames.length, ...(statistics ? { statistics } : {}) });
   return writeOnnx(assembleGlobal(harvested, head, { classNames, version: sheafVersion, metadata }), {
     batchAxis: "N",
