@@ -3,8 +3,9 @@ import { join } from "node:path";
 import { type DatasetInfo, datasetCatalog, datasetNames } from "../../data/catalog.ts";
 import { samplesByClass } from "../../data/dataset.ts";
 import { findDataset } from "../../data/find.node.ts";
-import { contactSheet, writePng } from "../../data/images.node.ts";
+import { contactSheet, encodePng } from "../../data/images.node.ts";
 import { loadData } from "../../run/loadData.ts";
+import { writeFileAtomic } from "../../util/files.node.ts";
 import { table } from "../../util/format.ts";
 import type { CommandSpec } from "../command.ts";
 import { openProgress } from "../progress.ts";
@@ -46,7 +47,7 @@ export const data: CommandSpec = {
       const byClass = samplesByClass(train.labels, train.classNames.length);
       const rows = byClass.slice(0, 20).flatMap((group) => group.slice(0, 12));
       const sheet = contactSheet(train, rows, 12);
-      await writePng(picture, sheet.pixels, sheet.shape);
+      await writeFileAtomic(picture, await encodePng(sheet.pixels, sheet.shape));
     }
     terminal.printJson({
       name: train.name,
