@@ -2,7 +2,7 @@
  * A run directory: what lies in it and how it is opened. Everything in it is written atomically or appended durably, so that a
  * run killed at any moment leaves a directory that `--resume` can go on from.
  */
-import { mkdir, readdir, readFile, rm, stat } from "node:fs/promises";
+import { mkdir, readdir, readFile, rm, stat, writeFile } from "node:fs/promises";
 import { hostname } from "node:os";
 import { join } from "node:path";
 import { SheafError } from "../util/errors.ts";
@@ -58,18 +58,55 @@ function isAlive(pid: number): boolean {
   }
 }
 
-/** Takes the directory for this process. Throws `config` while another living process has it. */
+/**
+ * Takes the directory for this process. Throws `config` while another living process has it; what a dead one left is taken over.
+ */
 async function takeLock(path: string): Promise<void> {
   const file = join(path, runFiles.lock);
-  const holder = await readFile(file, "utf8").then(
-    (text) => text.trim().split(" "),
-    () => undefined,
-  );
-  const [pid, host] = holder ?? [];
-  if (pid !== undefined && host === hostname() && Number(pid) !== process.pid && isAlive(Number(pid))) {
-    throw new SheafError("config", `${path} is in use by another run (process ${pid}); wait for it, stop it, or choose another --out.`);
+  for (;;) {
+    try {
+      await writeFile(file, `${process.pid} ${hostname()}\n`, { flag: "wx" });
+      return;
+    } catch (error) {
+      if ((error as NodeJS.ErrnoException).code !== "EEXIST") throw storageError(error, file);
+    }
+    const [pid, host] = (await readFile(file, "utf8").catch(() => "")).trim().split(" ");
+    if (pid && host === hostname() && Number(pid) !== process.pid && isAlive(Number(pid))) {
+      throw new SheafError(
+        "config",
+        `${path} is in use by another run (process ${pid}); wait for it, stop it, or choose another --out (if that process is no run of Sheaf, delete ${file}).`,
+      );
+    }
+    await rm(file, { force: true });
   }
-  await writeFileAtomic(file, `${process.pid} ${hostname()}\n`);
+}
+
+const isTemporary = (name: string): boolean => /^\..+\.tmp$/.test(name);
+
+/** Removes what writers that were killed left half-written. Only the holder of the lock may. */
+async function removeTemporaries(...folders: readonly string[]): Promise<void> {
+  for (const folder of folders) {
+    for (const name of (await readdir(folder)).filter(isTemporary)) await rm(join(folder, name), { force: true });
+  }
+}
+
+/**
+ * Checks, before any work is done, that `path` can become or is a run directory.
+ * Throws `config` when it holds something else, or a run and `resume` is not set; `storage` when it cannot be read.
+ */
+export async function checkRunFolder(path: string, resume: boolean): Promise<void> {
+  const entries: readonly string[] = await readdir(path).catch((error: NodeJS.ErrnoException) => {
+    if (error.code === "ENOENT") return [];
+    throw storageError(error, path);
+  });
+  if (entries.includes(runFiles.config)) {
+    if (resume) return;
+    throw new SheafError("config", `${path} holds a run already; add --resume to go on with it, or choose another --out.`);
+  }
+  // A run killed in its first moments leaves these alone.
+  if (entries.some((name) => name !== runFiles.lock && name !== runFiles.checkpoints && !isTemporary(name))) {
+    throw new SheafError("config", `${path} is not empty and holds no run of Sheaf; choose another --out or empty it.`);
+  }
 }
 
 /**
@@ -80,17 +117,8 @@ async function takeLock(path: string): Promise<void> {
 export async function openRunDirectory(path: string, config: unknown, resume: boolean): Promise<RunDirectory> {
   const at = (name: string): string => join(path, name);
   const text = `${JSON.stringify(JSON.parse(canonicalJson(config)), null, 2)}\n`;
-  const entries = await readdir(path).catch((error: NodeJS.ErrnoException) => {
-    if (error.code === "ENOENT") return [];
-    throw storageError(error, path);
-  });
+  await checkRunFolder(path, resume);
   const before = (await exists(at(runFiles.config))) ? await readFile(at(runFiles.config), "utf8") : undefined;
-  if (before === undefined && entries.some((name) => name !== runFiles.lock)) {
-    throw new SheafError("config", `${path} is not empty and holds no run of Sheaf; choose another --out or empty it.`);
-  }
-  if (before !== undefined && !resume) {
-    throw new SheafError("config", `${path} holds a run already; add --resume to go on with it, or choose another --out.`);
-  }
   if (before !== undefined && before !== text) {
     throw new SheafError(
       "config",
@@ -101,6 +129,7 @@ export async function openRunDirectory(path: string, config: unknown, resume: bo
     throw storageError(error, path);
   });
   await takeLock(path);
+  await removeTemporaries(path, at(runFiles.checkpoints));
   if (before === undefined) await writeFileAtomic(at(runFiles.config), text);
   const events: AppendFile = await openAppend(at(runFiles.events));
   return {
