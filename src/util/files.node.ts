@@ -6,6 +6,7 @@ import { SheafError } from "./errors.ts";
 
 const storageCauses: Readonly<Record<string, string>> = {
   ENOSPC: "the disk is full; free some space or choose another folder",
+  EFBIG: "the file would be larger than is allowed; raise the limit (ulimit -f) or choose another file system",
   EDQUOT: "the disk quota is used up; free some space or choose another folder",
   EACCES: "permission is denied; change the permissions or choose another folder",
   EPERM: "the operation is not permitted; change the permissions or choose another folder",
