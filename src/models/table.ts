@@ -9,20 +9,35 @@ import { vgg } from "./vgg.ts";
 
 export interface ModelEntry {
   readonly title: string;
-  /** Peak learning rate of SGD with momentum 0.9 and batches of 64 that trains it well when nothing else is asked for. */
-  readonly learningRate: number;
+  /**
+   * Peak learning rates for SGD with momentum 0.9 and batches of 64 when nothing else is asked for: of the network at half to
+   * full width, and of its narrow sub-models, which bear a higher rate.
+   */
+  readonly learningRate: { readonly wide: number; readonly narrow: number };
   build(input: NetworkInput, classes: number): Network;
 }
 
 export type ModelName = "alexnet" | "vgg11" | "vgg13" | "vgg16" | "resnet18" | "tiny";
 
 export const models: { readonly [M in ModelName]: ModelEntry } = {
-  alexnet: { title: "AlexNet, CIFAR form", learningRate: 0.02, build: alexnet },
-  vgg11: { title: "VGG-11 with batch norm, CIFAR form", learningRate: 0.1, build: (input, classes) => vgg("vgg11", input, classes) },
-  vgg13: { title: "VGG-13 with batch norm, CIFAR form", learningRate: 0.1, build: (input, classes) => vgg("vgg13", input, classes) },
-  vgg16: { title: "VGG-16 with batch norm, CIFAR form", learningRate: 0.1, build: (input, classes) => vgg("vgg16", input, classes) },
-  resnet18: { title: "ResNet-18, CIFAR form", learningRate: 0.1, build: resnet18 },
-  tiny: { title: "Two convolutions, for tests", learningRate: 0.1, build: tiny },
+  alexnet: { title: "AlexNet, CIFAR form", learningRate: { wide: 0.02, narrow: 0.05 }, build: alexnet },
+  vgg11: {
+    title: "VGG-11 with batch norm, CIFAR form",
+    learningRate: { wide: 0.05, narrow: 0.1 },
+    build: (input, classes) => vgg("vgg11", input, classes),
+  },
+  vgg13: {
+    title: "VGG-13 with batch norm, CIFAR form",
+    learningRate: { wide: 0.05, narrow: 0.1 },
+    build: (input, classes) => vgg("vgg13", input, classes),
+  },
+  vgg16: {
+    title: "VGG-16 with batch norm, CIFAR form",
+    learningRate: { wide: 0.05, narrow: 0.1 },
+    build: (input, classes) => vgg("vgg16", input, classes),
+  },
+  resnet18: { title: "ResNet-18, CIFAR form", learningRate: { wide: 0.05, narrow: 0.1 }, build: resnet18 },
+  tiny: { title: "Two convolutions, for tests", learningRate: { wide: 0.1, narrow: 0.1 }, build: tiny },
 };
 
 /**

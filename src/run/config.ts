@@ -54,6 +54,8 @@ export interface RunConfig {
     readonly width?: number | undefined;
     /** No sub-model is wider than this. */
     readonly maxWidth: number;
+    /** Highest learning rate of sub-models and the slim control, instead of the target's. */
+    readonly learningRate?: number | undefined;
     readonly deadlineSeconds?: number | undefined;
     /**
      * Every device computes at least this many times less than training the target on its own samples would take. Left out,
@@ -179,6 +181,7 @@ const configSchema = z.strictObject({
       width: positive.optional(),
       /** No sub-model is wider than this. */
       maxWidth: positive.default(1),
+      learningRate: positive.optional(),
       deadlineSeconds: positive.optional(),
       /** Every device computes at least this many times less than training the target on its own samples would take. */
       minimumRatio: positive.optional(),
@@ -193,6 +196,11 @@ const configSchema = z.strictObject({
   workers: count.optional(),
   checkpointSeconds: positive.default(30),
 });
+
+/** JSON Schema of a configuration as written, every key with its default, for editors and documentation. */
+export function configJsonSchema(): Readonly<Record<string, unknown>> {
+  return z.toJSONSchema(configSchema, { io: "input" }) as Readonly<Record<string, unknown>>;
+}
 
 /**
  * Checks a configuration and fills in the defaults.

@@ -11,7 +11,7 @@ import { type Plan, type PlannedDevice, planFleet } from "../plan/plan.ts";
 import type { TrainingJob, TrainingSettings } from "../train/job.ts";
 import { SheafError } from "../util/errors.ts";
 import type { DeviceConfig, RunConfig } from "./config.ts";
-import { peakLearningRate } from "./target.ts";
+import { peakLearningRate, type WidthKind } from "./target.ts";
 
 /** A device with its samples. */
 export interface PreparedDevice {
@@ -37,9 +37,9 @@ export interface PreparedRun {
 export const controlIds = { central: "central", slim: "slim" } as const;
 
 /** The schedule of a configuration, with the network's own learning rate where none is configured. */
-export function scheduleOf(config: RunConfig): ScheduleConfig {
+export function scheduleOf(config: RunConfig, kind: WidthKind): ScheduleConfig {
   const { type, warmup } = config.training.schedule;
-  const learningRate = peakLearningRate(config);
+  const learningRate = peakLearningRate(config, kind);
   switch (type) {
     case "constant":
       return { type, learningRate };
@@ -50,10 +50,10 @@ export function scheduleOf(config: RunConfig): ScheduleConfig {
   }
 }
 
-/** Training settings of a configuration, for devices and controls alike. */
-export function trainingSettings(config: RunConfig): TrainingSettings {
+/** Training settings of a configuration: of the target, or of sub-models and the slim control. */
+export function trainingSettings(config: RunConfig, kind: WidthKind): TrainingSettings {
   const { epochs, batchSize, optimizer, labelSmoothing, emaDecay, augmentation } = config.training;
-  return { epochs, batchSize, optimizer, schedule: scheduleOf(config), labelSmoothing, emaDecay, augmentation };
+  return { epochs, batchSize, optimizer, schedule: scheduleOf(config, kind), labelSmoothing, emaDecay, augmentation };
 }
 
 /** A class by name or number. Throws `config` naming the classes there are. */
@@ -212,20 +212,20 @@ function deviceJob(
     dataset: train,
     samples,
     labels,
-    settings: trainingSettings(config),
+    settings: trainingSettings(config, "narrow"),
     seed: config.seed,
   };
 }
 
 /** Job of a control: all samples, all classes. */
-export function controlJob(config: RunConfig, train: Dataset, id: string, network: Network): TrainingJob {
+export function controlJob(config: RunConfig, train: Dataset, id: string, network: Network, kind: WidthKind): TrainingJob {
   return {
     id,
     network,
     dataset: train,
     samples: Uint32Array.from(train.labels.keys()),
     labels: train.labels,
-    settings: trainingSettings(config),
+    settings: trainingSettings(config, kind),
     seed: config.seed,
   };
 }
@@ -286,8 +286,8 @@ export function prepareRun(config: RunConfig, target: Network, train: Dataset): 
   const widths = plan.devices.map((d) => d.widths).filter((w) => typeof w === "number");
   const slimWidth = median(widths);
   const jobs = devices.map((device) => deviceJob(config, train, device));
-  if (config.controls.slim) jobs.push(controlJob(config, train, controlIds.slim, narrow(target, slimWidth)));
-  if (config.controls.central) jobs.push(controlJob(config, train, controlIds.central, target));
+  if (config.controls.slim) jobs.push(controlJob(config, train, controlIds.slim, narrow(target, slimWidth), "narrow"));
+  if (config.controls.central) jobs.push(controlJob(config, train, controlIds.central, target, "wide"));
   return { target, plan, devices, slimWidth, jobs };
 }
 

@@ -13,7 +13,7 @@ import type { LoadedData } from "./loadData.ts";
 import { machineFacts, sheafVersion } from "./machine.ts";
 import { scheduleOf } from "./prepare.ts";
 import type { DeviceAccount, RunOutcome, RunResult } from "./result.ts";
-import type { FinishedJob } from "./run.ts";
+import type { FinishedJob } from "./trainJobs.ts";
 
 /** What no run can know of itself. */
 export interface ReportContext {
@@ -126,7 +126,8 @@ function curvesOf(results: ReadonlyMap<string, FinishedJob>): readonly CurveSeri
 function describeTraining(config: RunConfig): ReportData["training"] {
   const { epochs, batchSize, optimizer, augmentation, labelSmoothing, emaDecay } = config.training;
   const { type, ...optimizerSettings } = optimizer;
-  const { type: schedule, ...scheduleSettings } = scheduleOf(config);
+  const { type: schedule, ...scheduleSettings } = scheduleOf(config, "wide");
+  const narrowRate = scheduleOf(config, "narrow").learningRate;
   const list = (settings: object): string =>
     Object.entries(settings)
       .map(([key, value]) => `${key} ${value}`)
@@ -138,7 +139,7 @@ function describeTraining(config: RunConfig): ReportData["training"] {
     epochs,
     batch: batchSize,
     optimizer: [`${type} (${list(optimizerSettings)})`, ...extras].join(", "),
-    schedule: `${schedule} (${list(scheduleSettings)})`,
+    schedule: `${schedule} (${list(scheduleSettings)}${narrowRate === scheduleSettings.learningRate ? "" : `; sub-models and slim control ${narrowRate}`})`,
     augmentation: list(augmentation),
   };
 }

@@ -14,7 +14,7 @@ import type { RunConfig } from "./config.ts";
 import { runFiles } from "./directory.ts";
 import type { LoadedData } from "./loadData.ts";
 import { type PreparedDevice, type PreparedRun, spread } from "./prepare.ts";
-import type { FinishedJob } from "./run.ts";
+import type { FinishedJob } from "./trainJobs.ts";
 
 /** Everything that a run has found out. */
 export interface RunOutcome {

@@ -1,34 +1,29 @@
 /** A whole run on one machine: data, plan, training side by side, harvest, statistics, heads, evaluation, model and report. */
-import { availableParallelism } from "node:os";
-import { join } from "node:path";
 import { compileInference } from "../compile/deploy.ts";
 import type { Dataset } from "../data/dataset.ts";
-import { inspectHarvest } from "../harvest/gate.ts";
 import { assembleGlobal, branchGraph } from "../harvest/globalModel.ts";
 import type { Harvested } from "../harvest/harvested.ts";
 import type { Head, HeadType } from "../harvest/heads.ts";
 import { makeHead } from "../harvest/makeHead.ts";
-import { addStatistics, type DeviceStatistics, decodeStatistics, encodeStatistics } from "../harvest/statistics.ts";
+import { addStatistics, type DeviceStatistics } from "../harvest/statistics.ts";
 import { compileStatistics, computeStatistics } from "../harvest/statisticsPass.ts";
 import type { Network } from "../network/network.ts";
 import { writeOnnx } from "../onnx/write.ts";
 import { openSession } from "../runtime/session.node.ts";
 import { type Evaluation, evaluateModel } from "../train/evaluate.ts";
-import type { TrainingJob, TrainingProgress } from "../train/job.ts";
-import { trainAll } from "../train/pool.node.ts";
+import type { TrainingProgress } from "../train/job.ts";
 import { SheafError } from "../util/errors.ts";
-import { readFileChecked } from "../util/files.node.ts";
 import { sha256Hex } from "../util/hash.node.ts";
-import type { Tensor } from "../util/tensor.ts";
 import { branchAccuracies } from "./branches.ts";
 import type { RunConfig } from "./config.ts";
 import { openRunDirectory, type RunDirectory, runFiles } from "./directory.ts";
+import { type GateOutcome, keepStatistics, passGate, readStatistics } from "./harvest.ts";
 import { type LoadedData, loadData, type OnDownload } from "./loadData.ts";
 import { sheafVersion } from "./machine.ts";
 import { controlIds, type PreparedRun, prepareRun } from "./prepare.ts";
 import { type RunOutcome, type RunResult, summarize } from "./result.ts";
-import { classCountsOf } from "./samples.ts";
 import { buildTarget, fitOf } from "./target.ts";
+import { type FinishedJob, trainJobs } from "./trainJobs.ts";
 import { writeReports } from "./writeReports.ts";
 
 /** What happens in a run, as it happens. */
@@ -64,59 +59,9 @@ export interface RunOptions {
   readonly onDownload?: OnDownload;
 }
 
-/** What a finished training job leaves, from this run or an earlier one. */
-export interface FinishedJob {
-  readonly parameters: ReadonlyMap<string, Tensor>;
-  readonly curve: readonly {
-    readonly epoch: number;
-    readonly step: number;
-    readonly loss: number;
-    readonly accuracy: number;
-    readonly learningRate: number;
-  }[];
-  readonly seconds: number;
-}
-
 function throwIfInterrupted(signal: AbortSignal | undefined, out: string): void {
   if (signal?.aborted)
     throw new SheafError("interrupted", `Interrupted; everything so far is kept in ${out}: run the same command with --resume to go on.`);
-}
-
-/** Trains what is not finished yet and returns all jobs' results by id. */
-async function trainJobs(
-  jobs: readonly TrainingJob[],
-  directory: RunDirectory,
-  options: RunOptions,
-): Promise<ReadonlyMap<string, FinishedJob>> {
-  const results = new Map<string, FinishedJob>();
-  for (const job of jobs) {
-    const found = await directory.finished(job.id);
-    if (found) results.set(job.id, { parameters: found.tensors, ...(found.facts as Omit<FinishedJob, "parameters">) });
-  }
-  if (results.size > 0) options.onEvent?.({ type: "resumed", finished: [...results.keys()] });
-  const open = jobs
-    .filter((job) => !results.has(job.id))
-    .map((job) => ({
-      ...job,
-      checkpoint: {
-        path: directory.at(join(runFiles.checkpoints, `${job.id}.checkpoint`)),
-        everySeconds: options.config.checkpointSeconds,
-      },
-    }));
-  await trainAll(open, {
-    workers: options.config.workers ?? availableParallelism(),
-    ...(options.signal ? { signal: options.signal } : {}),
-    onProgress: (progress) => options.onEvent?.(progress),
-    async onResult(result) {
-      const facts = { curve: result.curve, seconds: Math.round(result.seconds * 1e3) / 1e3 };
-      await directory.finish(result.job, result.parameters, facts);
-      results.set(result.job, { parameters: result.parameters, ...facts });
-      const last = result.curve.at(-1);
-      await directory.log({ type: "trained", job: result.job, seconds: facts.seconds, loss: last?.loss, accuracy: last?.accuracy });
-      options.onEvent?.({ type: "trained", job: result.job, seconds: facts.seconds, loss: last?.loss ?? 0, accuracy: last?.accuracy ?? 0 });
-    },
-  });
-  return results;
 }
 
 /** Passes every device's result through the gate; a rejected device is left out and said. */
@@ -126,23 +71,13 @@ async function harvestAll(
   train: Dataset,
   directory: RunDirectory,
   options: RunOptions,
-): Promise<{ harvested: Harvested[]; rejected: ReadonlyMap<string, string> }> {
-  const harvested: Harvested[] = [];
-  const rejected = new Map<string, string>();
-  for (const { subModel, own, background } of prepared.devices) {
-    try {
-      const parameters = inspectHarvest(subModel, results.get(subModel.device)?.parameters ?? new Map());
-      const classCounts = classCountsOf(train.labels, train.classNames.length, own, background);
-      harvested.push({ subModel, parameters, ownSamples: own.length, backgroundSamples: background.length, classCounts });
-    } catch (error) {
-      if (!(error instanceof SheafError)) throw error;
-      rejected.set(subModel.device, error.message);
-      await directory.log({ type: "rejected", device: subModel.device, reason: error.message });
-      options.onEvent?.({ type: "rejected", device: subModel.device, reason: error.message });
-    }
+): Promise<GateOutcome> {
+  const outcome = passGate(prepared, (id) => results.get(id)?.parameters ?? new Map(), train.labels, train.classNames.length);
+  for (const [device, reason] of outcome.rejected) {
+    await directory.log({ type: "rejected", device, reason });
+    options.onEvent?.({ type: "rejected", device, reason });
   }
-  if (harvested.length === 0) throw new SheafError("corrupt", `No device's sub-model passed the gate: ${[...rejected.values()][0]}`);
-  return { harvested, rejected };
+  return outcome;
 }
 
 /** One forward pass of all branches over each device's own samples; only sums are kept, device by device, and added. */
@@ -154,20 +89,18 @@ async function gatherStatistics(
   options: RunOptions,
 ): Promise<DeviceStatistics> {
   const program = compileStatistics(harvested, train.classNames.length);
-  const session = await openSession(writeOnnx(program.graph), { name: "the statistics pass" });
+  const model = writeOnnx(program.graph);
+  const branches = sha256Hex(model);
+  const session = await openSession(model, { name: "the statistics pass" });
   try {
     let total: DeviceStatistics | undefined;
     for (const { subModel, own } of prepared.devices) {
-      const file = `${subModel.device}.statistics`;
       throwIfInterrupted(options.signal, directory.path);
-      const path = directory.at(join(runFiles.checkpoints, `${file}.safetensors`));
-      const known = directory.resumed ? await readFileChecked(path, "statistics").catch(() => undefined) : undefined;
-      let statistics: DeviceStatistics;
-      if (known) statistics = decodeStatistics(known, path);
-      else {
+      let statistics = await readStatistics(directory.path, subModel.device, branches);
+      if (!statistics) {
         options.onEvent?.({ type: "statistics", device: subModel.device, samples: own.length });
         statistics = await computeStatistics(session, program, train, own, options.signal ? { signal: options.signal } : {});
-        await directory.write(join(runFiles.checkpoints, `${file}.safetensors`), encodeStatistics(statistics));
+        await keepStatistics(directory, subModel.device, statistics, branches);
         await directory.log({ type: "statistics", device: subModel.device, samples: own.length });
       }
       total = total ? addStatistics(total, statistics) : statistics;

@@ -4,7 +4,7 @@ import { parseConfig } from "./config.ts";
 import { scheduleOf } from "./prepare.ts";
 
 const peakStep = (type: string, warmup: number): number => {
-  const schedule = scheduleOf(parseConfig({ training: { schedule: { type, learningRate: 0.1, warmup } } }));
+  const schedule = scheduleOf(parseConfig({ training: { schedule: { type, learningRate: 0.1, warmup } } }), "wide");
   const rates = Array.from({ length: 100 }, (_, step) => learningRateAt(schedule, step, 100));
   return rates.indexOf(Math.max(...rates));
 };

@@ -82,9 +82,13 @@ export async function buildTarget(config: RunConfig, fit: TargetFit): Promise<Ne
   return network;
 }
 
-/** The peak learning rate of a network: as configured, or the model's own default. */
-export function peakLearningRate(config: RunConfig): number {
+/** Whether a rate is for the target itself or for its narrow sub-models and the slim control. */
+export type WidthKind = "wide" | "narrow";
+
+/** The peak learning rate: as configured for sub-models, or for all, or the model's own default. */
+export function peakLearningRate(config: RunConfig, kind: WidthKind): number {
   const name = config.target.network;
-  const known = Object.hasOwn(models, name) ? models[name as keyof typeof models].learningRate : undefined;
-  return config.training.schedule.learningRate ?? known ?? 0.05;
+  const known = Object.hasOwn(models, name) ? models[name as keyof typeof models].learningRate[kind] : 0.05;
+  const own = kind === "narrow" ? config.fleet.learningRate : undefined;
+  return own ?? config.training.schedule.learningRate ?? known;
 }

@@ -1,5 +1,4 @@
 /** Trains one network with all classes: the central baseline. */
-import { join } from "node:path";
 import { compileInference } from "../compile/deploy.ts";
 import { networkCost } from "../network/shapes.ts";
 import { opsetVersion } from "../onnx/graph.ts";
@@ -7,7 +6,6 @@ import { writeOnnx } from "../onnx/write.ts";
 import type { ReportData } from "../report/reportData.ts";
 import { openSession } from "../runtime/session.node.ts";
 import { evaluateModel } from "../train/evaluate.ts";
-import { trainAll } from "../train/pool.node.ts";
 import { sha256Hex } from "../util/hash.node.ts";
 import { encodeSafetensors } from "../util/safetensors.ts";
 import type { RunConfig } from "./config.ts";
@@ -16,8 +14,9 @@ import { loadData } from "./loadData.ts";
 import { commitOf, sheafVersion } from "./machine.ts";
 import { controlJob, trainingSettings } from "./prepare.ts";
 import { reportBasis } from "./reportOf.ts";
-import type { FinishedJob, RunOptions } from "./run.ts";
+import type { RunOptions } from "./run.ts";
 import { buildTarget, fitOf } from "./target.ts";
+import { type FinishedJob, trainJobs } from "./trainJobs.ts";
 import { writeManifest, writeReportFiles } from "./writeReports.ts";
 
 /** The object that `sheaf train --json` prints. */
@@ -61,34 +60,14 @@ export async function trainOne(options: RunOptions): Promise<TrainResult> {
     seed,
     data: dataConfig,
     target,
-    training: trainingSettings(config),
+    training: trainingSettings(config, "wide"),
     dataSha256: train.provenance.sha256,
   };
   await using directory = await openRunDirectory(options.out, identity, options.resume ?? false);
   const id = "central";
-  const job = controlJob(config, train, id, network);
-  const found = await directory.finished(id);
-  let finished: FinishedJob | undefined = found && { parameters: found.tensors, ...(found.facts as Omit<FinishedJob, "parameters">) };
-  if (!finished) {
-    const [result] = await trainAll(
-      [
-        {
-          ...job,
-          checkpoint: { path: directory.at(join(runFiles.checkpoints, `${id}.checkpoint`)), everySeconds: config.checkpointSeconds },
-        },
-      ],
-      {
-        workers: 1,
-        ...(signal ? { signal } : {}),
-        onProgress: (progress) => onEvent?.(progress),
-      },
-    );
-    if (!result) throw new Error("training gave no result");
-    finished = { parameters: result.parameters, curve: result.curve, seconds: result.seconds };
-    await directory.finish(id, result.parameters, { curve: result.curve, seconds: result.seconds });
-  }
+  const job = controlJob(config, train, id, network, "wide");
+  const finished = (await trainJobs([job], directory, { ...options, config })).get(id) as FinishedJob;
   const last = finished.curve.at(-1);
-  onEvent?.({ type: "trained", job: id, seconds: finished.seconds, loss: last?.loss ?? 0, accuracy: last?.accuracy ?? 0 });
   const graph = compileInference(network, finished.parameters, {
     classNames: train.classNames,
     metadata: { sheafVersion, dataSet: train.name },
@@ -148,14 +127,6 @@ export async function trainOne(options: RunOptions): Promise<TrainResult> {
     modelSha256: sha256,
   };
   await directory.write(runFiles.result, `${JSON.stringify(result, null, 2)}\n`);
-  await writeManifest(directory, { seed, commandLine, commit }, [
-    runFiles.config,
-    runFiles.model,
-    runFiles.metrics,
-    runFiles.reportData,
-    runFiles.report,
-    runFiles.card,
-    runFiles.result,
-  ]);
+  await writeManifest(directory, { seed, commandLine, commit });
   return result;
 }

@@ -24,14 +24,23 @@ export async function writeReportFiles(data: ReportData, directory: RunDirectory
   await directory.write(runFiles.metrics, metricsCsv(data.curves));
 }
 
+const manifestFiles = [
+  runFiles.config,
+  runFiles.model,
+  runFiles.metrics,
+  runFiles.reportData,
+  runFiles.report,
+  runFiles.card,
+  runFiles.result,
+];
+
 /** The manifest: hashes of what was written, versions, seed and machine; last, so that its presence says that the run is whole. */
 export async function writeManifest(
   directory: RunDirectory,
   facts: { readonly seed: number; readonly commandLine: string; readonly commit: string | undefined },
-  files: readonly string[],
 ): Promise<void> {
   const hashes: Record<string, string> = {};
-  for (const name of files) hashes[name] = await sha256HexOfFile(directory.at(name), "run file");
+  for (const name of manifestFiles) hashes[name] = await sha256HexOfFile(directory.at(name), "run file");
   await directory.write(
     runFiles.manifest,
     pretty({ format: "sheaf-manifest/1", sheafVersion, ...facts, date: new Date().toISOString(), machine: machineFacts(), files: hashes }),
@@ -44,13 +53,5 @@ export async function writeReports(outcome: RunOutcome, result: RunResult, direc
   const context = { commandLine, commit, date: new Date().toISOString().slice(0, 10) };
   await writeReportFiles(reportOf(outcome, result, context), directory);
   await directory.write(runFiles.result, pretty(result));
-  await writeManifest(directory, { seed: outcome.config.seed, commandLine, commit }, [
-    runFiles.config,
-    runFiles.model,
-    runFiles.metrics,
-    runFiles.reportData,
-    runFiles.report,
-    runFiles.card,
-    runFiles.result,
-  ]);
+  await writeManifest(directory, { seed: outcome.config.seed, commandLine, commit });
 }

@@ -27,7 +27,7 @@ export const compile: CommandSpec = {
     const files = await writeCompiled(
       network,
       { batchSize, optimizer, labelSmoothing, emaDecay },
-      peakLearningRate(settings),
+      peakLearningRate(settings, "wide"),
       settings.seed,
       options.out,
     );
