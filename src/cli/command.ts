@@ -30,9 +30,27 @@ export interface CommandSpec {
   run(invocation: Invocation): Promise<void>;
 }
 
+/** What commander says about wrong usage, as one sentence: without its "error:", a suggestion in the same line. */
+export function usageSentence(message: string): string {
+  const text = message
+    .trim()
+    .replace(/^error: /, "")
+    .replaceAll(/\s*\n\s*/g, " ");
+  const sentence = text === "(outputHelp)" ? "a command is missing" : text.replace(/\.$/, "");
+  return `${sentence.charAt(0).toUpperCase()}${sentence.slice(1)}`;
+}
+
+/** Makes a command report wrong usage like every other failure; `words` are what stands before its options. */
+export function reportUsage(command: Command, words: string): Command {
+  return command.exitOverride().configureOutput({
+    outputError: (message, write) => write(`sheaf: ${usageSentence(message)}; see ${words} --help.\n`),
+  });
+}
+
 /** Turns a specification into a commander command. */
 export function toCommand(spec: CommandSpec, signal: AbortSignal): Command {
-  const command = new Command(typeof spec.name === "string" ? spec.name : spec.name[1]);
+  const words = typeof spec.name === "string" ? [spec.name] : spec.name;
+  const command = reportUsage(new Command(words.at(-1)), `sheaf ${words.join(" ")}`);
   command.description(spec.summary);
   if (spec.arguments) command.arguments(spec.arguments);
   for (const option of spec.options ?? []) command.addOption(option);

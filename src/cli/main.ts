@@ -3,7 +3,7 @@
 import { Command, CommanderError } from "commander";
 import { sheafVersion } from "../run/machine.ts";
 import { exitCodes, SheafError } from "../util/errors.ts";
-import { toCommand } from "./command.ts";
+import { reportUsage, toCommand, usageSentence } from "./command.ts";
 import { commands } from "./commands/table.ts";
 import { openTerminal } from "./terminal.ts";
 
@@ -15,8 +15,7 @@ function fromCommander(error: CommanderError): number {
 function report(error: unknown, argv: readonly string[]): number {
   if (error instanceof CommanderError) {
     if (error.exitCode !== 0 && argv.includes("--json")) {
-      const message = error.message.replace(/^error: /, "");
-      openTerminal(true).printJson({ error: { code: "usage", exitCode: exitCodes.usage, message } });
+      openTerminal(true).printJson({ error: { code: "usage", exitCode: exitCodes.usage, message: `${usageSentence(error.message)}.` } });
     }
     return fromCommander(error);
   }
@@ -44,18 +43,16 @@ export async function main(argv: readonly string[]): Promise<number> {
   };
   process.on("SIGINT", onInterrupt);
   process.on("SIGTERM", onInterrupt);
-  const program = new Command("sheaf")
+  const program = reportUsage(new Command("sheaf"), "sheaf")
     .description("Trains one CNN on a fleet of unequal devices without synchronising them.")
     .version(sheafVersion, "--version")
-    .exitOverride()
-    .showHelpAfterError("(add --help for what the command takes)")
     .addHelpText(
       "after",
       "\nStart with:\n  $ sheaf quickstart                a small fleet, start to report, in under three minutes\n  $ sheaf run --help                the whole pipeline with your own settings\n\nExit codes: 0 success, 1 defect, 2 usage, 3 configuration, 4 data, 5 network, 6 no plan, 7 diverged,\n            8 corrupt file, 9 storage, 10 unavailable, 130 interrupted (resume with --resume)",
     );
   const groups = new Map<string, Command>();
   for (const spec of commands) {
-    const command = toCommand(spec, interrupt.signal).exitOverride();
+    const command = toCommand(spec, interrupt.signal);
     if (typeof spec.name === "string") {
       program.addCommand(command);
       continue;
@@ -63,7 +60,7 @@ export async function main(argv: readonly string[]): Promise<number> {
     const [name] = spec.name;
     let group = groups.get(name);
     if (!group) {
-      group = new Command(name).description(`${name} commands`).exitOverride();
+      group = reportUsage(new Command(name), `sheaf ${name}`).description(`${name} commands`);
       groups.set(name, group);
       program.addCommand(group);
     }

@@ -115,8 +115,8 @@ export async function readConfig(options: CommonOptions & Readonly<Record<string
     try {
       parsed = parseYaml(text) ?? {};
     } catch (cause) {
-      const reason = (cause instanceof Error ? cause.message : String(cause)).split("\n")[0];
-      throw new SheafError("config", `${options.config} is not readable YAML or JSON: ${reason} Correct it and run again.`, { cause });
+      const reason = (cause instanceof Error ? cause.message : String(cause)).split("\n")[0]?.replace(/[:.]?$/, ";");
+      throw new SheafError("config", `${options.config} is not readable YAML or JSON: ${reason} correct it and run again.`, { cause });
     }
     if (typeof parsed !== "object" || parsed === null || Array.isArray(parsed)) {
       throw new SheafError("config", `${options.config} must hold keys and values such as "seed: 1", got ${JSON.stringify(parsed)}.`);

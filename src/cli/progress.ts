@@ -50,8 +50,8 @@ function cells(id: string, { last, done }: JobState): readonly string[] {
 }
 
 /** A plain line for each job and epoch, for logs. */
-function plainLine(progress: TrainingProgress): string {
-  return `${cells(progress.job, { last: progress, done: undefined })
+function plainLine(progress: TrainingProgress, idWidth: number): string {
+  return `${cells(progress.job.padEnd(idWidth), { last: progress, done: undefined })
     .filter((_, i) => i !== 1)
     .join("  ")}`;
 }
@@ -61,6 +61,7 @@ export function openProgress(terminal: Terminal): ProgressDisplay {
   const live = terminal.live ? createLogUpdate(process.stderr) : undefined;
   const jobs = new Map<string, JobState>();
   const said = new Map<string, number>();
+  let idWidth = 8;
   const draw = (): void => {
     if (live && jobs.size > 0)
       live(
@@ -103,6 +104,7 @@ export function openProgress(terminal: Terminal): ProgressDisplay {
         case "planned":
           say(`\n${describePlan(event.prepared.plan, event.classNames)}\n`);
           for (const job of event.prepared.jobs) jobs.set(job.id, { last: undefined, done: undefined });
+          idWidth = Math.max(...[...jobs.keys()].map((id) => id.length));
           draw();
           return;
         case "resumed":
@@ -115,7 +117,7 @@ export function openProgress(terminal: Terminal): ProgressDisplay {
           if (live) draw();
           else if (said.get(event.job) !== event.epoch) {
             said.set(event.job, event.epoch);
-            terminal.note(plainLine(event));
+            terminal.note(plainLine(event, idWidth));
           }
           return;
         }
@@ -124,7 +126,7 @@ export function openProgress(terminal: Terminal): ProgressDisplay {
           if (live) draw();
           else
             terminal.note(
-              `${event.job}  trained in ${formatDuration(event.seconds * 1e3)}  loss ${event.loss.toFixed(3)}  accuracy ${formatPercent(event.accuracy)}`,
+              `${event.job.padEnd(idWidth)}  trained in ${formatDuration(event.seconds * 1e3)}  loss ${event.loss.toFixed(3)}  accuracy ${formatPercent(event.accuracy)}`,
             );
           return;
         case "rejected":
@@ -139,7 +141,7 @@ export function openProgress(terminal: Terminal): ProgressDisplay {
           }
           return;
         case "evaluated":
-          terminal.note(`${event.id.padEnd(8)} test accuracy ${formatPercent(event.accuracy)}`);
+          terminal.note(`${event.id.padEnd(idWidth)}  test accuracy ${formatPercent(event.accuracy)}`);
           return;
         case "written":
           return;

@@ -7,12 +7,14 @@ import { buildTarget, fitOf } from "../../run/target.ts";
 import { writeFileAtomic } from "../../util/files.node.ts";
 import { formatRatio } from "../../util/format.ts";
 import type { CommandSpec } from "../command.ts";
+import { run } from "./run.ts";
 import { openProgress } from "../progress.ts";
 
 export const plan: CommandSpec = {
   name: "plan",
   summary: "show who would train what, without training",
-  flags: ["trainCount", "network", "width", "epochs", "batch", "subWidth", "redundancy", "classesPerDevice", "rho"],
+  // All of run's, so that a command line of run becomes one of plan by its first word.
+  flags: run.flags ?? [],
   examples: [
     ["plan --network vgg11 --rho 0.25", "the default fleet of five"],
     ["plan --config fleet.yaml --set fleet.deadlineSeconds=600", "every device done within ten minutes"],
