@@ -1,5 +1,6 @@
 /** Compiles one step of training into one ONNX graph: forward, loss, backward, optimizer, all of standard operators. */
 
+import { channelAffine } from "../network/channels.ts";
 import { type FeatureShape, inputName, type Network } from "../network/network.ts";
 import type { Activation, Traced, TrainingContext } from "../network/rules.ts";
 import { outputShape, type PlacedLayer, placeLayers } from "../network/shapes.ts";
@@ -76,15 +77,13 @@ export function normalizeInput(b: GraphBuilder, dtype: FloatDType, network: Netw
   const scale = b.float(
     dtype,
     std.map((s) => 1 / s),
-    [channels, 1, 1],
   );
   const shift = b.float(
     dtype,
     mean.map((m, c) => -m / (std[c] as number)),
-    [channels, 1, 1],
   );
   const shaped = b.reshape(image, [channels, pixels(network.input), batchSize]);
-  return { value: b.add(b.mul(shaped, scale), shift, "normalized"), shape: network.input };
+  return { value: channelAffine({ builder: b, dtype }, shaped, scale, shift, "normalized"), shape: network.input };
 }
 
 export interface Tape {

@@ -13,7 +13,13 @@ export function channelRows(context: TrainingContext, value: Value): Value {
  * scale * x + shift for each channel; `scale` and `shift` are [channels]. Written as the inference form of `BatchNormalization`
  * with mean 0 and variance 1, which is one pass; a broadcast `Mul` and `Add` are two.
  */
-export function channelAffine(context: TrainingContext, x: Value, scale: Value, shift: Value, hint: string): Value {
+export function channelAffine(
+  context: Pick<TrainingContext, "builder" | "dtype">,
+  x: Value,
+  scale: Value,
+  shift: Value,
+  hint: string,
+): Value {
   const b = context.builder;
   const [channels = 0] = x.shape;
   const filled = (value: number): Value => b.constant(floats(context.dtype, [channels], Array(channels).fill(value)), "statistics");

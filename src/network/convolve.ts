@@ -100,28 +100,35 @@ function inputGradientByScatter(
   const inputPixels = pixels(input);
   const outPerGroup = layer.outChannels / layer.groups;
   const inPer = input.channels / layer.groups;
-  const columns =
-    layer.groups === 1
-      ? b.op("Gemm", [weight, b.reshape(gradient, [layer.outChannels, outPixels * batch])], { transA: 1 }, "gradientColumns")
-      : b.matMul(
-          b.transpose(b.reshape(weight, [layer.groups, outPerGroup, inPer * k]), [0, 2, 1]),
-          b.reshape(gradient, [layer.groups, outPerGroup, outPixels * batch]),
-          "gradientColumns",
-        );
-  // Only the places that some window really reads; the rest of a pixel's list points at the zero pixel.
-  const readers: number[][] = Array.from({ length: inputPixels }, () => []);
+  // Only the places that some window really reads.
+  const readers: (readonly [place: number, out: number])[][] = Array.from({ length: inputPixels }, () => []);
   for (let place = 0; place < k; place++) {
     for (let pixel = 0; pixel < inputPixels; pixel++) {
       const out = inverse[place * inputPixels + pixel] as number;
-      if (out < outPixels) readers[pixel]?.push(place * outPixels + out);
+      if (out < outPixels) readers[pixel]?.push([place, out]);
     }
   }
   const most = Math.max(1, ...readers.map((r) => r.length));
+  // Pixels with fewer readers read zeros instead: the columns of one more output pixel, whose gradient is 0.
+  const ragged = readers.some((r) => r.length < most);
+  const padded = ragged ? withZeroPixel(context, gradient) : gradient;
+  const columnCount = outPixels + (ragged ? 1 : 0);
   const table = new Int32Array(most * inputPixels);
   for (let i = 0; i < most; i++) {
-    for (let pixel = 0; pixel < inputPixels; pixel++) table[i * inputPixels + pixel] = readers[pixel]?.[i] ?? k * outPixels;
+    for (let pixel = 0; pixel < inputPixels; pixel++) {
+      const [place, out] = readers[pixel]?.[i] ?? [0, outPixels];
+      table[i * inputPixels + pixel] = place * columnCount + out;
+    }
   }
-  const gathered = gatherColumns(context, b.reshape(columns, [input.channels, k * outPixels, batch]), table, "readers");
+  const columns =
+    layer.groups === 1
+      ? b.op("Gemm", [weight, b.reshape(padded, [layer.outChannels, columnCount * batch])], { transA: 1 }, "gradientColumns")
+      : b.matMul(
+          b.transpose(b.reshape(weight, [layer.groups, outPerGroup, inPer * k]), [0, 2, 1]),
+          b.reshape(padded, [layer.groups, outPerGroup, columnCount * batch]),
+          "gradientColumns",
+        );
+  const gathered = gatherColumns(context, b.reshape(columns, [input.channels, k * columnCount, batch]), table, "readers");
   const stacked = b.reshape(gathered, [input.channels, most, inputPixels * batch]);
   return b.reshape(b.reduceSum(stacked, [1]), [input.channels, inputPixels, batch]);
 }
