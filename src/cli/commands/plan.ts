@@ -7,8 +7,8 @@ import { buildTarget, fitOf } from "../../run/target.ts";
 import { writeFileAtomic } from "../../util/files.node.ts";
 import { formatRatio } from "../../util/format.ts";
 import type { CommandSpec } from "../command.ts";
-import { run } from "./run.ts";
 import { openProgress } from "../progress.ts";
+import { run } from "./run.ts";
 
 export const plan: CommandSpec = {
   name: "plan",

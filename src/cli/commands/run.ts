@@ -1,7 +1,10 @@
 /** `sheaf run` and `sheaf quickstart`: the whole pipeline on one machine. */
 import { existsSync } from "node:fs";
+import { join } from "node:path";
+import { sampleSize } from "../../data/dataset.ts";
+import { writePng } from "../../data/images.node.ts";
 import type { RunConfig } from "../../run/config.ts";
-import { settleDataName } from "../../run/loadData.ts";
+import { loadData, settleDataName } from "../../run/loadData.ts";
 import type { RunResult } from "../../run/result.ts";
 import { run as runAll } from "../../run/run.ts";
 import { formatBytes, formatCount, formatDuration, formatPercent, formatRatio, table } from "../../util/format.ts";
@@ -120,16 +123,9 @@ export const run: CommandSpec = {
 
 /** Settings of the quick start: small enough for three minutes on two cores, large enough to mean something. */
 const quickstartDefaults = {
-  cifar10: {
-    target: { network: "vgg11", width: 0.5 },
-    data: { trainCount: 10_000, testCount: 2_000 },
-    training: { epochs: 5 },
-  },
-  glyphs: {
-    target: { network: "vgg11", width: 0.5 },
-    data: { trainCount: 10_000, testCount: 2_000 },
-    training: { epochs: 5 },
-  },
+  target: { network: "vgg11", width: 0.5 },
+  data: { trainCount: 5_000, testCount: 2_000 },
+  training: { epochs: 5 },
 };
 
 export const quickstart: CommandSpec = {
@@ -143,12 +139,21 @@ export const quickstart: CommandSpec = {
   async run(invocation) {
     const first = await invocation.config();
     const name = await settleDataName(first.data.name, invocation.options.data);
-    const defaults = quickstartDefaults[name === "cifar10" ? "cifar10" : "glyphs"];
-    const config = await invocation.config({ ...defaults, data: { ...defaults.data, name } });
+    const config = await invocation.config({
+      ...quickstartDefaults,
+      data: { ...quickstartDefaults.data, name },
+      // Mirrored glyphs are other symbols.
+      training: { ...quickstartDefaults.training, augmentation: { flip: name !== "glyphs" } },
+    });
     invocation.terminal.note(
       `Five virtual devices of different strength each train their own part of ${config.target.network} on ${name}, alone; then the parts are glued.`,
     );
     const result = await runAndPrint(invocation, config, invocation.options.out ?? freshFolder("quickstart"));
-    invocation.terminal.print(`\nTry it on an image of your own:\n  npm run --silent sheaf -- predict ${result.model} IMAGE.png`);
+    const { test } = await loadData(config, invocation.options);
+    const image = join(result.out, `${test.classNames[test.labels[0] ?? 0]}.png`);
+    await writePng(image, test.pixels.subarray(0, sampleSize(test.shape)), test.shape);
+    invocation.terminal.print(
+      `\nTry the model on a test image, or on one of your own:\n  npm run --silent sheaf -- predict ${result.model} ${image}`,
+    );
   },
 };
