@@ -160,10 +160,19 @@ export async function readFinished(
 ): Promise<{ readonly tensors: ReadonlyMap<string, Tensor>; readonly facts: unknown } | undefined> {
   const file = jobPath(path, id);
   if (!(await exists(file))) return undefined;
-  const { tensors, metadata } = decodeSafetensors(await readFileChecked(file, "finished job"), file);
+  const bytes = await readFileChecked(file, "finished job");
+  const remedy = "delete this file and resume, and what it holds is made again";
+  let content: ReturnType<typeof decodeSafetensors>;
+  try {
+    content = decodeSafetensors(bytes, file);
+  } catch (cause) {
+    if (!(cause instanceof SheafError && cause.code === "corrupt")) throw cause;
+    throw new SheafError("corrupt", `${cause.message.replace(/\.$/, "")}; ${remedy}.`, { cause });
+  }
+  const { tensors, metadata } = content;
   const facts = metadata.facts ?? "null";
   if (metadata.sha256 !== sha256Hex(encodeSafetensors(tensors, { facts }))) {
-    throw new SheafError("corrupt", `${file} does not match its checksum; delete this file and resume, and the job is done again.`);
+    throw new SheafError("corrupt", `${file} does not match its checksum; ${remedy}.`);
   }
   return { tensors, facts: JSON.parse(facts) };
 }
@@ -173,5 +182,6 @@ function firstDifference(before: string, now: string): string {
   const a = before.split("\n");
   const b = now.split("\n");
   const at = a.findIndex((line, i) => line !== b[i]);
-  return `there ${a[at]?.trim() ?? "nothing"}, now ${b[at]?.trim() ?? "nothing"}`;
+  const text = (lines: readonly string[]): string => lines[at]?.trim().replace(/,$/, "") ?? "nothing";
+  return `there ${text(a)}, now ${text(b)}`;
 }

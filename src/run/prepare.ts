@@ -69,6 +69,8 @@ function profileOf(device: DeviceConfig, classNames: readonly string[]): DeviceP
   const given = Object.fromEntries(
     Object.entries({ macsPerSecond, memoryBytes, bandwidthBitsPerSecond, watts }).filter(([, v]) => v !== undefined),
   );
+  // By itself first: an unknown name is then what the error is about.
+  if (profile !== undefined) resolveProfile(profile);
   const base = resolveProfile(profile === undefined ? { name: id ?? "custom", ...given } : { like: profile, ...given });
   return classes ? { ...base, preferredClasses: classes.map((c) => classIdOf(c, classNames)) } : base;
 }

@@ -16,7 +16,7 @@ import { SheafError } from "../util/errors.ts";
 import { sha256Hex } from "../util/hash.node.ts";
 import { branchAccuracies } from "./branches.ts";
 import type { RunConfig } from "./config.ts";
-import { openRunDirectory, type RunDirectory, runFiles } from "./directory.ts";
+import { checkRunFolder, openRunDirectory, type RunDirectory, runFiles } from "./directory.ts";
 import { type GateOutcome, keepStatistics, passGate, readStatistics } from "./harvest.ts";
 import { type LoadedData, loadData, type OnDownload } from "./loadData.ts";
 import { sheafVersion } from "./machine.ts";
@@ -178,6 +178,7 @@ async function evaluateControl(
 export async function run(options: RunOptions): Promise<RunResult> {
   const started = performance.now();
   const { onEvent, signal } = options;
+  await checkRunFolder(options.out, options.resume ?? false);
   const data = await loadData(options.config, options.dataDir === undefined ? {} : { data: options.dataDir }, options.onDownload, signal);
   const config: RunConfig = { ...options.config, data: { ...options.config.data, name: data.train.name } };
   onEvent?.({

@@ -9,7 +9,7 @@ import { evaluateModel } from "../train/evaluate.ts";
 import { sha256Hex } from "../util/hash.node.ts";
 import { encodeSafetensors } from "../util/safetensors.ts";
 import type { RunConfig } from "./config.ts";
-import { openRunDirectory, runFiles } from "./directory.ts";
+import { checkRunFolder, openRunDirectory, runFiles } from "./directory.ts";
 import { loadData } from "./loadData.ts";
 import { commitOf, sheafVersion } from "./machine.ts";
 import { controlJob, trainingSettings } from "./prepare.ts";
@@ -42,6 +42,7 @@ export interface TrainResult {
 export async function trainOne(options: RunOptions): Promise<TrainResult> {
   const started = performance.now();
   const { onEvent, signal } = options;
+  await checkRunFolder(options.out, options.resume ?? false);
   const data = await loadData(options.config, options.dataDir === undefined ? {} : { data: options.dataDir }, options.onDownload, signal);
   const { train, test, note } = data;
   const config: RunConfig = { ...options.config, data: { ...options.config.data, name: train.name } };
@@ -64,6 +65,7 @@ export async function trainOne(options: RunOptions): Promise<TrainResult> {
     dataSha256: train.provenance.sha256,
   };
   await using directory = await openRunDirectory(options.out, identity, options.resume ?? false);
+  await directory.log({ type: directory.resumed ? "resumed" : "started", version: sheafVersion });
   const id = "central";
   const job = controlJob(config, train, id, network, "wide");
   const finished = (await trainJobs([job], directory, { ...options, config })).get(id) as FinishedJob;
@@ -77,6 +79,7 @@ export async function trainOne(options: RunOptions): Promise<TrainResult> {
   await directory.write("parameters.safetensors", encodeSafetensors(finished.parameters));
   const session = await openSession(model, { name: runFiles.model });
   const evaluation = await evaluateModel(session, test).finally(() => session.dispose());
+  await directory.log({ type: "evaluated", id, accuracy: evaluation.accuracy });
   onEvent?.({ type: "evaluated", id, accuracy: evaluation.accuracy });
   const cost = networkCost(network);
   const commandLine = options.commandLine ?? "sheaf train";
@@ -128,5 +131,6 @@ export async function trainOne(options: RunOptions): Promise<TrainResult> {
   };
   await directory.write(runFiles.result, `${JSON.stringify(result, null, 2)}\n`);
   await writeManifest(directory, { seed, commandLine, commit });
+  await directory.log({ type: "finished", model: sha256 });
   return result;
 }
