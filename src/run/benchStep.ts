@@ -11,7 +11,7 @@ import { onnxruntimeVersion, sheafVersion } from "./machine.ts";
 export interface StepBenchOptions {
   readonly threads: number;
   readonly batch: number;
-  /** Steps that are timed, after two that are not. */
+  /** Steps that are timed, after a warm-up. */
   readonly steps: number;
   readonly seed: number;
 }
@@ -30,7 +30,8 @@ export interface StepBench {
   readonly steps: number;
 }
 
-const untimedSteps = 2;
+/** Before timing: at least this many steps, and this long, so that memory is claimed and the processor's clock is up. */
+const warmUp = { steps: 2, ms: 500 };
 const round = (value: number, digits: number): number => Number(value.toFixed(digits));
 
 /**
@@ -53,13 +54,15 @@ export async function benchStep(network: Network, width: number, { threads, batc
   const target = new Float32Array(sizeOfPort("target"));
   const classes = target.length / batch;
   for (let n = 0; n < batch; n++) target[(n % classes) * batch + n] = 1;
-  const times: number[] = [];
-  for (let step = 0; step < untimedSteps + steps; step++) {
+  const timedStep = async (): Promise<number> => {
     const start = performance.now();
     await stepper.step(image, target, 0.01);
-    times.push(performance.now() - start);
-  }
-  const sorted = times.slice(untimedSteps).sort((a, b) => a - b);
+    return performance.now() - start;
+  };
+  for (let done = 0, spent = 0; done < warmUp.steps || spent < warmUp.ms; done++) spent += await timedStep();
+  const times: number[] = [];
+  for (let step = 0; step < steps; step++) times.push(await timedStep());
+  const sorted = times.sort((a, b) => a - b);
   const ms = ((sorted[(steps - 1) >> 1] as number) + (sorted[steps >> 1] as number)) / 2;
   return {
     engine: `sheaf ${sheafVersion} onnxruntime-node ${onnxruntimeVersion}`,

@@ -11,7 +11,7 @@ export const benchStepCommand: CommandSpec = {
   flags: ["network", "width", "batch", "seed"],
   options: [
     new Option("--threads <n>", "threads inside one operator").default(1).argParser(Number),
-    new Option("--steps <n>", "steps to time, after two that are not").default(9).argParser(Number),
+    new Option("--steps <n>", "steps to time, after a warm-up of half a second").default(9).argParser(Number),
   ],
   examples: [
     [
