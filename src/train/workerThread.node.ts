@@ -45,7 +45,8 @@ const closeWithinMs = 5_000;
 
 /** Starts a worker thread with the script at `url`. */
 export function openThreadWorker(url: URL): TrainingWorker {
-  const worker = new Worker(url);
+  // Not with this process's own flags: some, such as --input-type of code on standard input, a thread with a script refuses.
+  const worker = new Worker(url, { execArgv: [] });
   let pending: Pending | undefined;
   let crash: string | undefined;
   let ended = false;
