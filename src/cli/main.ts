@@ -37,7 +37,12 @@ export async function main(argv: readonly string[]): Promise<number> {
   const interrupt = new AbortController();
   let presses = 0;
   const onInterrupt = (): void => {
-    if (++presses > 1) process.exit(exitCodes.interrupted);
+    if (++presses > 1) {
+      // Not process.exit: it ends worker threads in the midst of native code, which aborts with a core dump. A shell sees 130 either way.
+      process.off("SIGINT", onInterrupt);
+      process.kill(process.pid, "SIGINT");
+      return;
+    }
     process.stderr.write("\nStopping: saving checkpoints (press Ctrl-C again to stop at once)…\n");
     interrupt.abort();
   };
