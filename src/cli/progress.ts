@@ -2,7 +2,7 @@
 import { createLogUpdate } from "log-update";
 import { describePlan } from "../plan/describe.ts";
 import type { OnDownload } from "../run/loadData.ts";
-import type { RunEvent } from "../run/run.ts";
+import type { RunEvent } from "../run/options.ts";
 import type { TrainingProgress } from "../train/job.ts";
 import { formatBytes, formatCount, formatDuration, formatPercent, table } from "../util/format.ts";
 import type { Terminal } from "./terminal.ts";

@@ -11,53 +11,20 @@ import type { Network } from "../network/network.ts";
 import { writeOnnx } from "../onnx/write.ts";
 import { openSession } from "../runtime/session.node.ts";
 import { type Evaluation, evaluateModel } from "../train/evaluate.ts";
-import type { TrainingProgress } from "../train/job.ts";
 import { SheafError } from "../util/errors.ts";
 import { sha256Hex } from "../util/hash.node.ts";
 import { branchAccuracies } from "./branches.ts";
 import type { RunConfig } from "./config.ts";
 import { checkRunFolder, openRunDirectory, type RunDirectory, runFiles } from "./directory.ts";
 import { type GateOutcome, keepStatistics, passGate, readStatistics } from "./harvest.ts";
-import { type LoadedData, loadData, type OnDownload } from "./loadData.ts";
+import { type LoadedData, loadData } from "./loadData.ts";
 import { sheafVersion } from "./machine.ts";
+import type { RunOptions } from "./options.ts";
 import { controlIds, type PreparedRun, prepareRun } from "./prepare.ts";
 import { type RunOutcome, type RunResult, summarize } from "./result.ts";
 import { buildTarget, fitOf } from "./target.ts";
 import { type FinishedJob, trainJobs } from "./trainJobs.ts";
 import { writeReports } from "./writeReports.ts";
-
-/** What happens in a run, as it happens. */
-export type RunEvent =
-  | {
-      readonly type: "data";
-      readonly name: string;
-      readonly train: number;
-      readonly test: number;
-      readonly source: string;
-      readonly note: string | undefined;
-    }
-  | { readonly type: "planned"; readonly prepared: PreparedRun; readonly classNames: readonly string[] }
-  | { readonly type: "resumed"; readonly finished: readonly string[] }
-  | TrainingProgress
-  | { readonly type: "trained"; readonly job: string; readonly seconds: number; readonly loss: number; readonly accuracy: number }
-  | { readonly type: "rejected"; readonly device: string; readonly reason: string }
-  | { readonly type: "statistics"; readonly device: string; readonly samples: number }
-  | { readonly type: "evaluated"; readonly id: string; readonly accuracy: number }
-  | { readonly type: "written"; readonly file: string };
-
-export interface RunOptions {
-  readonly config: RunConfig;
-  /** Run directory; must be new or empty unless `resume` is set. */
-  readonly out: string;
-  readonly resume?: boolean;
-  /** Folder with data sets. */
-  readonly dataDir?: string;
-  readonly signal?: AbortSignal;
-  /** The command line, for the report. */
-  readonly commandLine?: string;
-  readonly onEvent?: (event: RunEvent) => void;
-  readonly onDownload?: OnDownload;
-}
 
 function throwIfInterrupted(signal: AbortSignal | undefined, out: string): void {
   if (signal?.aborted)

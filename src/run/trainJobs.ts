@@ -5,7 +5,7 @@ import type { CurvePoint, TrainingJob } from "../train/job.ts";
 import { trainAll } from "../train/pool.node.ts";
 import type { Tensor } from "../util/tensor.ts";
 import { type RunDirectory, runFiles } from "./directory.ts";
-import type { RunOptions } from "./run.ts";
+import type { RunOptions } from "./options.ts";
 
 /** What a finished training job leaves, from this run or an earlier one. */
 export interface FinishedJob {
