@@ -61,6 +61,7 @@ describe("readOnnx", () => {
       fc.property(graphs, (graph) => {
         const bytes = writeOnnx(graph);
         expect(writeOnnx(readOnnx(bytes))).toEqual(bytes);
+        expect(writeOnnx(readOnnx(Buffer.from(bytes)))).toEqual(bytes);
       }),
       { seed: 4, numRuns: 30 },
     );

@@ -32,9 +32,9 @@ function dtypeOf(reader: Reader, number: number, what: string): DType {
   return dtypeOfOnnx(number) ?? reader.fail(`${what} has data type ${number}, which Sheaf does not use`);
 }
 
-/** Copies raw bytes, which may lie unaligned, into an array of their own. */
+/** Copies raw bytes, which may lie unaligned, into an array of their own (`slice` would not: Node's Buffer shares memory there). */
 function fromRaw(dtype: DType, raw: Uint8Array): DTypeData[DType] {
-  const { buffer } = raw.slice();
+  const { buffer } = new Uint8Array(raw);
   const arrays: { readonly [D in DType]: (buffer: ArrayBuffer) => DTypeData[D] } = {
     float32: (b) => new Float32Array(b),
     float64: (b) => new Float64Array(b),
