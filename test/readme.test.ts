@@ -15,7 +15,16 @@ import { configJsonSchema, parseConfig } from "../src/run/config.ts";
 import { exitCodes } from "../src/util/errors.ts";
 
 const root = fileURLToPath(new URL("..", import.meta.url));
-const pages = ["README.md", "docs/cli.md", "docs/configuration.md", "docs/data.md", "docs/engine.md", "docs/method.md", "docs/results.md"];
+const pages = [
+  "README.md",
+  "docs/cli.md",
+  "docs/configuration.md",
+  "docs/data.md",
+  "docs/engine.md",
+  "docs/library.md",
+  "docs/method.md",
+  "docs/results.md",
+];
 const read = (page: string): string => readFileSync(join(root, page), "utf8");
 const nameOf = ({ name }: CommandSpec): string => (typeof name === "string" ? name : name.join(" "));
 const commandOf = (spec: CommandSpec): ReturnType<typeof toCommand> => toCommand(spec, new AbortController().signal);
@@ -182,6 +191,25 @@ describe("README.md", () => {
     const doors = Object.keys(exports).filter((door) => door !== "./package.json");
     for (const door of doors) expect(read("README.md")).toContain(`\`sheaf/${door.slice(2)}\``);
   });
+});
+
+describe("docs/library.md", () => {
+  const sections = read("docs/library.md").split("\n## ").slice(1);
+  const { exports } = JSON.parse(read("package.json")) as { exports: Record<string, unknown> };
+  const doors = Object.keys(exports).flatMap((door) => (door === "./package.json" ? [] : [door.slice(2)]));
+
+  it("has a section for every door", () => {
+    expect(sections.map((text) => text.match(/^`sheaf\/(\w+)`/)?.[1]).sort()).toEqual([...doors].sort());
+  });
+
+  for (const door of doors) {
+    it(`lists what sheaf/${door} exports, and nothing else`, async () => {
+      const platform = ["data", "train", "runtime"].includes(door) ? ".node" : "";
+      const names = Object.keys((await import(`../src/${door}${platform}.ts`)) as object);
+      const text = sections.find((candidate) => candidate.startsWith(`\`sheaf/${door}\``)) ?? "";
+      expect([...text.matchAll(/^\| `(\w+)` \|/gm)].map((match) => match[1]).sort()).toEqual(names.sort());
+    });
+  }
 });
 
 /** Anchors of a page's headings, as GitHub makes them. */
