@@ -1,5 +1,5 @@
 /** The door `sheaf/run` (Node): whole runs and single trainings, as the command line does them. */
-export { applyAssignments, type DeviceConfig, parseConfig, type RunConfig } from "./run/config.ts";
+export { applyAssignments, configJsonSchema, type DeviceConfig, parseConfig, type RunConfig } from "./run/config.ts";
 export { type RunDirectory, readFinished, runFiles } from "./run/directory.ts";
 export { type Exported, type ExportPart, exportPart } from "./run/exportRun.ts";
 export { type LoadedData, loadData } from "./run/loadData.ts";
