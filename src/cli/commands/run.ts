@@ -125,7 +125,9 @@ export const run: CommandSpec = {
 const quickstartDefaults = {
   target: { network: "vgg11", width: 0.5 },
   data: { trainCount: 5_000, testCount: 2_000 },
-  training: { epochs: 5 },
+  // A wide network is slow to start at a high rate, and five short passes leave it no time.
+  training: { epochs: 5, schedule: { learningRate: 0.02 } },
+  fleet: { learningRate: 0.1 },
 };
 
 export const quickstart: CommandSpec = {
