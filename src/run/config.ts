@@ -84,6 +84,10 @@ const whole = z.number().int().nonnegative();
 const count = z.number().int().positive();
 const share = z.number().min(0).max(1);
 
+/** A union by `type` in which a value without one is of the default type, so that `--set` may change one key of it. */
+const typed = <S extends z.ZodType>(type: string, schema: S): z.ZodType<z.output<S>, unknown> =>
+  z.preprocess((value) => (typeof value === "object" && value !== null && !("type" in value) ? { type, ...value } : value), schema);
+
 const optimizerSchema = z.discriminatedUnion("type", [
   z.strictObject({
     type: z.literal("sgd"),
@@ -110,7 +114,7 @@ const optimizerSchema = z.discriminatedUnion("type", [
 const trainingSchema = z.strictObject({
   epochs: count.default(10),
   batchSize: count.default(64),
-  optimizer: optimizerSchema.prefault({ type: "sgd" }),
+  optimizer: typed("sgd", optimizerSchema).prefault({}),
   schedule: z
     .strictObject({
       type: z.enum(["constant", "cosine", "oneCycle"]).default("cosine"),
@@ -187,7 +191,7 @@ const configSchema = z.strictObject({
       minimumRatio: positive.optional(),
     })
     .prefault({}),
-  partition: partitionSchema.prefault({ type: "byClass" }),
+  partition: typed("byClass", partitionSchema).prefault({}),
   /** Background samples of a device, as a share of the samples of classes that it does not own. */
   rho: share.default(0.25),
   head: z.enum(["H0", "H1", "H2"]).default("H2"),
