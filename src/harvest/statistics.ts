@@ -4,7 +4,7 @@
  */
 import { SheafError } from "../util/errors.ts";
 import { decodeSafetensors, encodeSafetensors } from "../util/safetensors.ts";
-import { sameShape, type Shape, type Tensor, tensor } from "../util/tensor.ts";
+import { type Shape, sameShape, type Tensor, tensor } from "../util/tensor.ts";
 
 /** Sums over samples of a row vector x with a class each. The sum of x itself is the sum of the class sums. */
 export interface Moments {
