@@ -18,7 +18,8 @@ export interface Terminal {
 
 /** A terminal over the process's streams. Colours only where a person sees them (and NO_COLOR is unset). */
 export function openTerminal(json: boolean): Terminal {
-  const live = !json && process.stderr.isTTY === true && process.env.TERM !== "dumb";
+  // A terminal that says it has no rows would show nothing of a redrawn picture.
+  const live = !json && process.stderr.isTTY === true && process.stderr.rows > 0 && process.env.TERM !== "dumb";
   const colored = process.stdout.isTTY === true && pc.isColorSupported;
   return {
     json,
