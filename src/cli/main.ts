@@ -65,7 +65,7 @@ export async function main(argv: readonly string[]): Promise<number> {
     const [name] = spec.name;
     let group = groups.get(name);
     if (!group) {
-      group = reportUsage(new Command(name), `sheaf ${name}`).description(`${name} commands`);
+      group = reportUsage(new Command(name), `sheaf ${name}`).description(`${spec.name[1]}: ${spec.summary}`);
       groups.set(name, group);
       program.addCommand(group);
     }

@@ -63,7 +63,12 @@ const configFlags: { readonly [F in ConfigFlag]: FlagEntry } = {
   dataSet: { flag: "--data-set <name>", key: "data.name", parse: String, help: "cifar10, cifar100, glyphs, or auto" },
   trainCount: { flag: "--train-count <n>", key: "data.trainCount", parse: integer(1), help: "use this many training samples" },
   testCount: { flag: "--test-count <n>", key: "data.testCount", parse: integer(1), help: "use this many test samples" },
-  network: { flag: "--network <name>", key: "target.network", parse: String, help: "alexnet, vgg11, vgg13, vgg16, resnet18 or tiny" },
+  network: {
+    flag: "--network <name>",
+    key: "target.network",
+    parse: String,
+    help: "alexnet, vgg11, vgg13, vgg16, resnet18, tiny, or a network file (.json)",
+  },
   width: { flag: "--width <factor>", key: "target.width", parse: number, help: "width of the network, 1 is full" },
   epochs: { flag: "--epochs <n>", key: "training.epochs", parse: integer(1), help: "passes over the data" },
   batch: { flag: "--batch <n>", key: "training.batchSize", parse: integer(1), help: "samples a training step" },

@@ -52,16 +52,18 @@ describe.skipIf(!built)("a run with a seed", () => {
   });
 
   it("stops on Ctrl-C with 130, says how to resume, and then gives the same model", async () => {
-    const out = folder.at("interrupted");
-    const outcome = await sheaf([...chaosArguments, "--set", "checkpointSeconds=1000", "--out", out], {
-      onStderr: interruptAt(/central +epoch 1/),
-    });
+    // In the default folder, which --resume finds again.
+    const cwd = folder.path;
+    const out = folder.at("runs", "tiny-seed0");
+    const args = [...chaosArguments, "--set", "checkpointSeconds=1000"];
+    const outcome = await sheaf(args, { cwd, onStderr: interruptAt(/central +epoch 1/) });
     expect(outcome.code).toBe(exitCodes.interrupted);
     expect(outcome.stderr).toMatch(/Stopping: saving checkpoints/);
     expect(outcome.stderr.trimEnd().split("\n").at(-1)).toMatch(/^sheaf: .*interrupted.*--resume/);
     expect(await readdir(out)).not.toContain("run.lock");
     expect((await readdir(join(out, "checkpoints"))).some((name) => name.endsWith(".checkpoint"))).toBe(true);
-    await run("interrupted", "--resume");
+    await succeed([...args, "--resume"], { cwd });
+    expect(await readdir(folder.at("runs"))).toEqual(["tiny-seed0"]);
     expect(await sha256(join(out, "model.onnx"))).toBe(expected);
     const events = (await readFile(join(out, "events.jsonl"), "utf8")).trimEnd().split("\n");
     expect(events.map((line) => (JSON.parse(line) as { type: string }).type)).toEqual(

@@ -12,11 +12,12 @@ import type { CommandSpec, Invocation } from "../command.ts";
 import { openProgress } from "../progress.ts";
 import type { Terminal } from "../terminal.ts";
 
-/** The first free folder `runs/NAME`, `runs/NAME-2`, ... */
-export function freshFolder(name: string): string {
-  let path = `runs/${name}`;
-  for (let i = 2; existsSync(path); i++) path = `runs/${name}-${i}`;
-  return path;
+/** Without --out: the first free folder of `runs/NAME`, `runs/NAME-2`, ..., or the last that is taken when a run is resumed. */
+export function defaultFolder(name: string, resume: boolean): string {
+  const path = (i: number): string => (i === 1 ? `runs/${name}` : `runs/${name}-${i}`);
+  let free = 1;
+  while (existsSync(path(free))) free++;
+  return path(resume ? Math.max(1, free - 1) : free);
 }
 
 /** The short table at the end of a run. */
@@ -116,7 +117,8 @@ export const run: CommandSpec = {
     await runAndPrint(
       invocation,
       config,
-      invocation.options.out ?? freshFolder(`${config.target.network.replace(/[^A-Za-z0-9]+/g, "-")}-seed${config.seed}`),
+      invocation.options.out ??
+        defaultFolder(`${config.target.network.replace(/[^A-Za-z0-9]+/g, "-")}-seed${config.seed}`, invocation.options.resume === true),
     );
   },
 };
@@ -150,7 +152,11 @@ export const quickstart: CommandSpec = {
     invocation.terminal.note(
       `Five virtual devices of different strength each train their own part of ${config.target.network} on ${name}, alone; then the parts are glued.`,
     );
-    const result = await runAndPrint(invocation, config, invocation.options.out ?? freshFolder("quickstart"));
+    const result = await runAndPrint(
+      invocation,
+      config,
+      invocation.options.out ?? defaultFolder("quickstart", invocation.options.resume === true),
+    );
     const { test } = await loadData(config, invocation.options);
     const image = join(result.out, `${test.classNames[test.labels[0] ?? 0]}.png`);
     await writePng(image, test.pixels.subarray(0, sampleSize(test.shape)), test.shape);

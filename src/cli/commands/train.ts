@@ -3,7 +3,7 @@ import { trainOne } from "../../run/trainOne.ts";
 import { formatCount, formatDuration, formatPercent } from "../../util/format.ts";
 import type { CommandSpec } from "../command.ts";
 import { openProgress } from "../progress.ts";
-import { freshFolder } from "./run.ts";
+import { defaultFolder } from "./run.ts";
 
 export const train: CommandSpec = {
   name: "train",
@@ -20,7 +20,9 @@ export const train: CommandSpec = {
     try {
       const result = await trainOne({
         config: settings,
-        out: options.out ?? freshFolder(`train-${settings.target.network.replace(/[^A-Za-z0-9]+/g, "-")}-seed${settings.seed}`),
+        out:
+          options.out ??
+          defaultFolder(`train-${settings.target.network.replace(/[^A-Za-z0-9]+/g, "-")}-seed${settings.seed}`, options.resume === true),
         resume: options.resume === true,
         ...(options.data === undefined ? {} : { dataDir: options.data }),
         signal,
