@@ -128,9 +128,9 @@ export function drawMoments(random, count) {
   return places.sort((a, b) => a - b).map((place) => moments[place] ?? beforeRename(1 + Math.floor(random() * 25)));
 }
 
-/** Settings of the runs: seconds long, with checkpoints often. */
+/** Settings of the runs: a few seconds long, with checkpoints often. */
 export const chaosArguments =
-  "run --data-set glyphs --network tiny --epochs 3 --train-count 600 --test-count 200 --batch 32 --set fleet.width=0.5 --set checkpointSeconds=0.1".split(
+  "run --data-set glyphs --network tiny --epochs 2 --train-count 500 --test-count 200 --batch 32 --set fleet.width=0.5 --set checkpointSeconds=0.1".split(
     " ",
   );
 

@@ -73,7 +73,7 @@ export const small: readonly string[] =
 
 /** The same without controls, for tests that look at something else. */
 export const smallest: readonly string[] =
-  "--data-set glyphs --network tiny --epochs 1 --train-count 200 --test-count 50 --batch 20 --set fleet.width=0.5 --set controls.central=false --set controls.slim=false".split(
+  "--data-set glyphs --network tiny --epochs 1 --train-count 100 --test-count 30 --batch 20 --set fleet.width=0.5 --set controls.central=false --set controls.slim=false".split(
     " ",
   );
 
