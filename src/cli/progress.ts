@@ -60,7 +60,6 @@ function plainLine(progress: TrainingProgress, idWidth: number): string {
 export function openProgress(terminal: Terminal): ProgressDisplay {
   const live = terminal.live ? createLogUpdate(process.stderr) : undefined;
   const jobs = new Map<string, JobState>();
-  const said = new Map<string, number>();
   let idWidth = 8;
   const draw = (): void => {
     if (live && jobs.size > 0)
@@ -113,12 +112,11 @@ export function openProgress(terminal: Terminal): ProgressDisplay {
           draw();
           return;
         case "progress": {
+          // In a log, an epoch is told by its last word, once the next has begun; the last epoch by "trained".
+          const before = jobs.get(event.job)?.last;
+          if (!live && before && before.epoch < event.epoch) terminal.note(plainLine(before, idWidth));
           jobs.set(event.job, { last: event, done: undefined });
           if (live) draw();
-          else if (said.get(event.job) !== event.epoch) {
-            said.set(event.job, event.epoch);
-            terminal.note(plainLine(event, idWidth));
-          }
           return;
         }
         case "trained":
