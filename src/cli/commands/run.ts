@@ -131,7 +131,7 @@ const quickstartDefaults = {
   training: { epochs: 5, schedule: { learningRate: 0.02 } },
   // Each class in three task sets: more classes for a device mean less background to its own samples, and so a wider sub-model
   // for the same ratio.
-  fleet: { learningRate: 0.1, redundancy: 3 },
+  fleet: { learningRate: 0.05, redundancy: 3 },
 };
 
 export const quickstart: CommandSpec = {
