@@ -11,7 +11,6 @@ import type { Network } from "../network/network.ts";
 import { writeOnnx } from "../onnx/write.ts";
 import { openSession } from "../runtime/session.node.ts";
 import { type Evaluation, evaluateModel } from "../train/evaluate.ts";
-import { SheafError } from "../util/errors.ts";
 import { sha256Hex } from "../util/hash.node.ts";
 import { branchAccuracies } from "./branches.ts";
 import type { RunConfig } from "./config.ts";
@@ -23,13 +22,8 @@ import type { RunOptions } from "./options.ts";
 import { controlIds, type PreparedRun, prepareRun } from "./prepare.ts";
 import { type RunOutcome, type RunResult, summarize } from "./result.ts";
 import { buildTarget, fitOf } from "./target.ts";
-import { type FinishedJob, trainJobs } from "./trainJobs.ts";
+import { type FinishedJob, throwIfInterrupted, trainJobs } from "./trainJobs.ts";
 import { writeReports } from "./writeReports.ts";
-
-function throwIfInterrupted(signal: AbortSignal | undefined, out: string): void {
-  if (signal?.aborted)
-    throw new SheafError("interrupted", `Interrupted; everything so far is kept in ${out}: run the same command with --resume to go on.`);
-}
 
 /** Passes every device's result through the gate; a rejected device is left out and said. */
 async function harvestAll(

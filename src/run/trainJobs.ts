@@ -3,6 +3,7 @@ import { availableParallelism } from "node:os";
 import { join } from "node:path";
 import type { CurvePoint, TrainingJob } from "../train/job.ts";
 import { trainAll } from "../train/pool.node.ts";
+import { SheafError } from "../util/errors.ts";
 import type { Tensor } from "../util/tensor.ts";
 import { type RunDirectory, runFiles } from "./directory.ts";
 import type { RunOptions } from "./options.ts";
@@ -12,6 +13,12 @@ export interface FinishedJob {
   readonly parameters: ReadonlyMap<string, Tensor>;
   readonly curve: readonly CurvePoint[];
   readonly seconds: number;
+}
+
+/** Throws `interrupted`, saying how to go on, once `signal` is aborted. */
+export function throwIfInterrupted(signal: AbortSignal | undefined, out: string): void {
+  if (signal?.aborted)
+    throw new SheafError("interrupted", `Interrupted; everything so far is kept in ${out}: run the same command with --resume to go on.`);
 }
 
 /** Trains what is not finished yet and returns all jobs' results by id. */

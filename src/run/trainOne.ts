@@ -16,7 +16,7 @@ import type { RunOptions } from "./options.ts";
 import { controlJob, trainingSettings } from "./prepare.ts";
 import { reportBasis } from "./reportOf.ts";
 import { buildTarget, fitOf } from "./target.ts";
-import { type FinishedJob, trainJobs } from "./trainJobs.ts";
+import { type FinishedJob, throwIfInterrupted, trainJobs } from "./trainJobs.ts";
 import { writeManifest, writeReportFiles } from "./writeReports.ts";
 
 /** The object that `sheaf train --json` prints. */
@@ -69,6 +69,7 @@ export async function trainOne(options: RunOptions): Promise<TrainResult> {
   const id = "central";
   const job = controlJob(config, train, id, network, "wide");
   const finished = (await trainJobs([job], directory, { ...options, config })).get(id) as FinishedJob;
+  throwIfInterrupted(signal, options.out);
   const last = finished.curve.at(-1);
   const graph = compileInference(network, finished.parameters, {
     classNames: train.classNames,
