@@ -108,7 +108,7 @@ export const run: CommandSpec = {
   ],
   examples: [
     ["run --data-set glyphs --network tiny --epochs 3 --out runs/first", "something small"],
-    ["run --network vgg11 --sub-width 0.28 --rho 0.25 --out runs/vgg", "five devices of two classes each, the same width"],
+    ["run --network vgg11 --sub-width 0.28 --classes-per-device 2 --out runs/vgg", "five devices of two classes each, the same width"],
     ["run --config fleet.yaml --set fleet.redundancy=2 --json", "your own fleet, overlapping task sets"],
     ["run --config fleet.yaml --out runs/vgg --resume", "go on after an interruption"],
   ],
