@@ -60,9 +60,7 @@ export function logPriors(harvested: readonly Harvested[]): Float64Array {
  * both are centred over classes, which is what a softmax does not see. A branch whose scores vary with nothing gets 0, never less.
  * Returned with mean 1, since a common factor changes no decision; all ones where the sums tell nothing.
  *
- * Slopes are fitted branch by branch. One joint fit of all factors, and 1 / standard deviation, were tried on trained branches (narrow VGG-11s
- * on CIFAR-10): the joint fit all but switched one of five good overlapping branches off and lost two points to H0; the others stay within
- * about a point of H0, below it more often than above.
+ * Slopes are fitted branch by branch, because a joint fit of all factors can all but switch a good branch off where branches overlap.
  */
 export function branchScales(branches: readonly BranchPlace[], statistics: DeviceStatistics): Float64Array {
   const { classCount: classes, counts, logProbabilities } = statistics;

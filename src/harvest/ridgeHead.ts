@@ -80,7 +80,7 @@ export function meanSquaredError({ weight, bias }: RidgeSolution, statistics: De
 
 /** Ridges that `chooseRidge` tries when none are given. */
 export const ridgeCandidates: readonly number[] = [1e-4, 1e-3, 1e-2, 0.1, 1, 10];
-/** Ridge when there are no held-out statistics to choose by: the choice of those for branches of narrow VGG-11s on CIFAR-10. */
+/** Ridge when there are no held-out statistics to choose by; how it was picked, and what that costs, stands in docs/results.md. */
 export const defaultRidge = 0.01;
 
 /** A ridge with its error on held-out samples. */
@@ -107,8 +107,7 @@ export function chooseRidge(
 
 /**
  * The H2 head. The scores of a ridge regression estimate probabilities and differ by less than 1, which a softmax would flatten; so logits are
- * the scores divided by twice their mean squared error. For two classes that is the slope of the linear discriminant (Fisher's); for ten, on
- * trained branches, it is near the slope of least cross-entropy. One positive factor for all classes: their order is the regression's own.
+ * the scores divided by twice their mean squared error. For two classes that is the slope of the linear discriminant (Fisher's). One positive factor for all classes: their order is the regression's own.
  * Throws as `solveRidge`.
  */
 export function ridgeHead(statistics: DeviceStatistics, ridge: number = defaultRidge): Head {

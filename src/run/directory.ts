@@ -18,7 +18,6 @@ export const runFiles = {
   events: "events.jsonl",
   metrics: "metrics.csv",
   checkpoints: "checkpoints",
-  plan: "plan.json",
   model: "model.onnx",
   card: "MODEL_CARD.md",
   report: "report.html",

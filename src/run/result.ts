@@ -2,10 +2,7 @@
 
 import { join } from "node:path";
 import type { Harvested } from "../harvest/harvested.ts";
-import { layOut } from "../harvest/harvested.ts";
 import type { Head, HeadType } from "../harvest/heads.ts";
-import { statisticsBytes } from "../harvest/statistics.ts";
-import { statisticsMacs } from "../harvest/statisticsPass.ts";
 import type { Network } from "../network/network.ts";
 import { networkCost } from "../network/shapes.ts";
 import type { Evaluation } from "../train/evaluate.ts";
@@ -78,37 +75,27 @@ export interface RunResult {
   readonly report: string;
 }
 
-/** Charges a device with everything that it was made to do. */
-export function accountOf(device: PreparedDevice, prepared: PreparedRun, classCount: number): DeviceAccount {
-  const layout = layOut(prepared.devices.map((d) => d.subModel));
-  const { own, background } = device.expected.compute;
-  const branches = prepared.devices.reduce((sum, d) => sum + networkCost(d.subModel.network).macs, 0);
-  const statistics = device.own.length * (branches + statisticsMacs(layout, classCount));
-  const total = own + background + statistics;
-  // Sums of the features and of the log-probabilities go up beside the weights; the other branches' weights come down for the pass.
-  const weights = (d: PreparedDevice): number => {
-    const cost = networkCost(d.subModel.network);
-    return 4 * (cost.parameters + cost.stateElements);
-  };
+/** What a device was charged with: the planner's cost of the samples that it really had. */
+export function accountOf({ planned, own, background, expected }: PreparedDevice): DeviceAccount {
+  const { compute, fullTargetMacs, ratio, bytesDown, bytesUp } = expected;
   return {
-    id: device.planned.id,
-    trainOwnMacs: own,
-    trainBackgroundMacs: background,
-    statisticsMacs: statistics,
-    totalMacs: total,
-    fullTargetMacs: device.expected.fullTargetMacs,
-    ratio: device.expected.fullTargetMacs / total,
-    ratioOnSameSamples: (device.expected.fullTargetMacs * (1 + device.background.length / device.own.length)) / total,
-    bytesDown: prepared.devices.reduce((sum, d) => sum + weights(d), 0),
-    bytesUp: weights(device) + statisticsBytes(layout, classCount),
+    id: planned.id,
+    trainOwnMacs: compute.own,
+    trainBackgroundMacs: compute.background,
+    statisticsMacs: compute.statistics,
+    totalMacs: compute.total,
+    fullTargetMacs,
+    ratio,
+    ratioOnSameSamples: ratio * (1 + background.length / own.length),
+    bytesDown,
+    bytesUp,
   };
 }
 
 /** The result object of a run. */
 export function summarize(outcome: RunOutcome, out: string, seconds: number): RunResult {
   const { config, data, prepared, heads, controls } = outcome;
-  const classCount = data.train.classNames.length;
-  const byDevice = prepared.devices.map((device) => accountOf(device, prepared, classCount));
+  const byDevice = prepared.devices.map(accountOf);
   const cost = networkCost(prepared.target);
   const accuracyOf = (type: HeadType): number => heads.find((h) => h.type === type)?.evaluation.accuracy ?? 0;
   const control = (id: "central" | "slim"): Partial<RunResult["accuracy"]> => {
