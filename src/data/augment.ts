@@ -1,10 +1,12 @@
 /** Fills training and evaluation batches from a data set, with seeded augmentation on the way. Runs for every training step, so its loops are plain. */
 import { SheafError } from "../util/errors.ts";
 import type { Random } from "../util/random.ts";
-import type { Dataset } from "./dataset.ts";
+import { type AudioAugmentation, checkAudioAugmentation, fillClips, fillClipsNchw } from "./clips.ts";
+import type { Dataset, SampleShape, SampleValues } from "./dataset.ts";
 import { sampleSize } from "./dataset.ts";
+import type { Samples } from "./samples.ts";
 
-/** What is done to a training image; 0 and false turn a part off. */
+/** What is done to a training image or array; 0 and false turn a part off. Clips have changes of their own. */
 export interface Augmentation {
   /** Pad by this many zero pixels on each side, then crop the original size at a uniformly random place (He et al. 2016, section 4.2). */
   readonly crop: number;
@@ -12,6 +14,8 @@ export interface Augmentation {
   readonly flip: boolean;
   /** Side in pixels of a square set to zero, centred uniformly on the image and clipped by it (DeVries and Taylor 2017). */
   readonly cutout: number;
+  /** What is done to a training clip of an audio set, which the other parts do not touch; nothing when absent. */
+  readonly audio?: AudioAugmentation;
 }
 
 /** No change at all. */
@@ -20,8 +24,12 @@ export const noAugmentation: Augmentation = { crop: 0, flip: false, cutout: 0 };
 /** Per-channel mean and standard deviation of raw values; a `Dataset` is one. */
 export type Normalization = Pick<Dataset, "mean" | "std">;
 
-/** Throws `config` unless crop and cutout are whole numbers of pixels, crop at most the image's smaller side. */
-export function checkAugmentation({ crop, cutout }: Augmentation, { shape }: Pick<Dataset, "shape">): void {
+/** Throws `config` unless crop and cutout are whole numbers of pixels, crop at most the image's smaller side; of an audio set, checks its part. */
+export function checkAugmentation({ crop, cutout, audio: ofClips }: Augmentation, { shape, audio }: Pick<Dataset, "shape" | "audio">): void {
+  if (audio) {
+    if (ofClips) checkAudioAugmentation(ofClips, audio, shape);
+    return;
+  }
   const smaller = Math.min(shape.height, shape.width);
   if (!Number.isInteger(crop) || crop < 0 || crop > smaller) {
     throw new SheafError("config", `Augmentation crop must be a whole number of pixels from 0 to ${smaller}, got ${crop}.`);
@@ -62,51 +70,65 @@ function draw(count: number, { crop, flip, cutout }: Augmentation, height: numbe
   return { dy, dx, mirrored, cutY, cutX };
 }
 
-/** The float of each byte value in one channel. */
-function channelValues(channel: number, normalization: Normalization | undefined): Float32Array {
-  const mean = normalization?.mean[channel] ?? 0;
-  const std = normalization?.std[channel] ?? 1;
-  return Float32Array.from({ length: 256 }, (_, value) => (value - mean) / std);
+/** What becomes of the raw values of one channel: of bytes, a table; of floats, a line. */
+interface ChannelValues {
+  readonly table: Float32Array | undefined;
+  readonly mean: number;
+  readonly std: number;
+  /** The value of a pixel that cropping or cutout made empty. */
+  readonly empty: number;
 }
 
-function checkBatch(into: Float32Array, dataset: Dataset, indices: ArrayLike<number>): void {
+function channelValues(values: SampleValues, channel: number, normalization: Normalization | undefined): ChannelValues {
+  const mean = normalization?.mean[channel] ?? 0;
+  const std = normalization?.std[channel] ?? 1;
+  const table = values instanceof Uint8Array ? Float32Array.from({ length: 256 }, (_, value) => (value - mean) / std) : undefined;
+  return { table, mean, std, empty: (0 - mean) / std };
+}
+
+function checkBatch(into: Float32Array, { dataset }: Samples, indices: ArrayLike<number>): void {
   const expected = indices.length * sampleSize(dataset.shape);
   if (into.length !== expected) {
     throw new SheafError("internal", `A batch of ${indices.length} samples needs ${expected} values, got an array of ${into.length}.`);
   }
-  for (let n = 0; n < indices.length; n++) {
-    const index = indices[n]!;
-    if (!(index >= 0 && index < dataset.labels.length)) {
-      throw new SheafError("data", `${dataset.name} has samples 0 to ${dataset.labels.length - 1}, but sample ${index} was asked for.`);
-    }
-  }
 }
 
 /**
- * Writes the samples at `indices` into `into` in batch-innermost order [C, H, W, N], as raw values 0..255, or normalised
+ * Writes the samples at `indices` into `into` in batch-innermost order [C, H, W, N], as raw values (0..255 for images), or normalised
  * ((value - mean) / std) when `normalization` is given. Pixels that cropping or cutout makes empty count as raw 0.
+ * Of an audio set, the values are the features of the clips.
  * The result depends on the indices and the state of `random` alone; without augmentation `random` is not used.
  * Throws `data` for an index out of range and `internal` when `into` has not the batch's size.
- * @example fillBatch(images, train, order.subarray(0, 64), { crop: 4, flip: true, cutout: 0 }, random(seed, "augment", epoch), train);
+ * @example fillBatch(images, openSamples(train), order.subarray(0, 64), { crop: 4, flip: true, cutout: 0 }, random(seed, "augment", epoch), train);
  */
 export function fillBatch(
   into: Float32Array,
-  dataset: Dataset,
+  samples: Samples,
   indices: ArrayLike<number>,
   augmentation: Augmentation | undefined,
   random: Random,
   normalization?: Normalization,
 ): void {
-  const { channels, height, width } = dataset.shape;
-  checkBatch(into, dataset, indices);
-  const { pixels } = dataset;
+  checkBatch(into, samples, indices);
+  if (samples.dataset.audio) fillClips(into, samples, indices, augmentation?.audio, random, normalization);
+  else fillImages(into, samples, indices, augmentation ?? noAugmentation, random, normalization);
+}
+
+function fillImages(
+  into: Float32Array,
+  samples: Samples,
+  indices: ArrayLike<number>,
+  augmentation: Augmentation,
+  random: Random,
+  normalization: Normalization | undefined,
+): void {
+  const { channels, height, width } = samples.dataset.shape;
+  const { values, offsets } = samples.read(indices);
   const count = indices.length;
-  const size = sampleSize(dataset.shape);
-  const { dy, dx, mirrored, cutY, cutX } = draw(count, augmentation ?? noAugmentation, height, width, random);
+  const { dy, dx, mirrored, cutY, cutX } = draw(count, augmentation, height, width, random);
   // Row by row: the N innermost values of one row's pixels stay in the first-level cache while all samples write theirs.
   for (let channel = 0; channel < channels; channel++) {
-    const values = channelValues(channel, normalization);
-    const empty = values[0]!;
+    const { table, mean, std, empty } = channelValues(values, channel, normalization);
     for (let y = 0; y < height; y++) {
       const row = (channel * height + y) * width * count;
       for (let n = 0; n < count; n++) {
@@ -116,7 +138,7 @@ export function fillBatch(
           for (let x = 0; x < width; x++, to += count) into[to] = empty;
           continue;
         }
-        const start = indices[n]! * size + (channel * height + sourceY) * width;
+        const start = offsets[n]! + (channel * height + sourceY) * width;
         const shift = dx[n]!;
         const step = mirrored[n] ? -1 : 1;
         // Columns whose source lies on the image: first up to, not including, end.
@@ -125,20 +147,14 @@ export function fillBatch(
         let from = start + shift + (step > 0 ? first : width - 1 - first);
         let x = 0;
         for (; x < first; x++, to += count) into[to] = empty;
-        for (; x < end; x++, to += count, from += step) into[to] = values[pixels[from]!]!;
+        if (table) for (; x < end; x++, to += count, from += step) into[to] = table[values[from]!]!;
+        else for (; x < end; x++, to += count, from += step) into[to] = (values[from]! - mean) / std;
         for (; x < width; x++, to += count) into[to] = empty;
       }
     }
-    if (augmentation && augmentation.cutout > 0) {
-      cut(
-        into.subarray(channel * height * width * count, (channel + 1) * height * width * count),
-        height,
-        width,
-        augmentation.cutout,
-        cutY,
-        cutX,
-        empty,
-      );
+    if (augmentation.cutout > 0) {
+      const plane = into.subarray(channel * height * width * count, (channel + 1) * height * width * count);
+      cut(plane, height, width, augmentation.cutout, cutY, cutX, empty);
     }
   }
 }
@@ -160,16 +176,22 @@ function cut(plane: Float32Array, height: number, width: number, side: number, c
  * Writes the samples at `indices`, unchanged, into `into` in batch-outermost order [N, C, H, W], for evaluation of deployable models.
  * Values and errors as for `fillBatch`.
  */
-export function fillBatchNchw(into: Float32Array, dataset: Dataset, indices: ArrayLike<number>, normalization?: Normalization): void {
-  checkBatch(into, dataset, indices);
-  const { channels, height, width } = dataset.shape;
+export function fillBatchNchw(into: Float32Array, samples: Samples, indices: ArrayLike<number>, normalization?: Normalization): void {
+  checkBatch(into, samples, indices);
+  if (samples.dataset.audio) {
+    fillClipsNchw(into, samples, indices, normalization);
+    return;
+  }
+  const { channels, height, width }: SampleShape = samples.dataset.shape;
+  const { values, offsets } = samples.read(indices);
   const area = height * width;
   for (let channel = 0; channel < channels; channel++) {
-    const values = channelValues(channel, normalization);
+    const { table, mean, std } = channelValues(values, channel, normalization);
     for (let n = 0; n < indices.length; n++) {
-      const from = (indices[n]! * channels + channel) * area;
+      const from = offsets[n]! + channel * area;
       const to = (n * channels + channel) * area;
-      for (let i = 0; i < area; i++) into[to + i] = values[dataset.pixels[from + i]!]!;
+      if (table) for (let i = 0; i < area; i++) into[to + i] = table[values[from + i]!]!;
+      else for (let i = 0; i < area; i++) into[to + i] = (values[from + i]! - mean) / std;
     }
   }
 }

@@ -1,8 +1,9 @@
-/** Labelled images in memory and what is done with whole sets of them: statistics, subsets, stratified splits. Reads no files. */
+/** Labelled samples (images, arrays, audio clips) and what is done with whole sets of them: statistics, subsets, stratified splits. Reads no files. */
+import type { AudioFeatures } from "../features/features.ts";
 import { SheafError } from "../util/errors.ts";
 import { random, shuffle } from "../util/random.ts";
 
-/** Extents of one image. */
+/** Extents of what a network is given of one sample. */
 export interface SampleShape {
   readonly channels: number;
   readonly height: number;
@@ -23,34 +24,68 @@ export interface Provenance {
   readonly sha256: string;
 }
 
-/** An in-memory set of labelled images; pixels are uint8, one sample after another, each [channels, height, width]. */
+export type SampleValues = Uint8Array | Int16Array | Float32Array;
+
+/** How a record's values are stored: images as bytes, audio as 16-bit samples, arrays as bytes or floats. */
+export type SampleDType = "uint8" | "int16" | "float32";
+
+/** Records of one size, one per sample, as plain data that crosses to worker threads. */
+export type SampleStore =
+  /** May lie over a SharedArrayBuffer, so that worker threads share it. */
+  | { readonly type: "memory"; readonly values: SampleValues }
+  /** Little-endian records one after another in a file of `bytes` bytes. */
+  | { readonly type: "file"; readonly path: string; readonly dtype: SampleDType; readonly bytes: number };
+
+/** What makes features of the stored clips of an audio set. */
+export interface AudioSource {
+  readonly features: AudioFeatures;
+  /** 16-bit samples of each stored clip, at the features' sample rate. */
+  readonly clipSamples: number;
+  /** Background noise to mix into training clips, one stretch at least a clip long; may lie over a SharedArrayBuffer. */
+  readonly noise: Int16Array;
+}
+
+/** A set of labelled samples. Subsets and splits are views: they share the store and say which of its records are theirs. */
 export interface Dataset {
-  /** Name in the table of data sets, for instance "cifar10". */
+  /** Name in the table of data sets, for instance "cifar10", or of the user's own. */
   readonly name: string;
   readonly classNames: readonly string[];
+  /** What goes into a network: of audio [1, frames, bands]. */
   readonly shape: SampleShape;
   /** Class of each sample; its length is the number of samples. */
   readonly labels: Uint16Array;
-  /** May lie over a SharedArrayBuffer, so that worker threads share it. */
-  readonly pixels: Uint8Array;
-  /** Per channel, mean of the raw 0..255 values of the training split. */
+  readonly store: SampleStore;
+  /** Record of each sample in the store; 0, 1, 2, ... when absent. */
+  readonly records?: Uint32Array;
+  /** Present for sets of audio clips. */
+  readonly audio?: AudioSource;
+  /** Per channel, mean over the training split: of raw values (0..255 for bytes), of features for audio. */
   readonly mean: readonly number[];
-  /** Per channel, standard deviation of the raw 0..255 values of the training split. */
+  /** Per channel, standard deviation of the same. */
   readonly std: readonly number[];
   readonly provenance: Provenance;
   /** Present for sets with two labellings. */
   readonly coarse?: CoarseLabels;
+  /** A class that no device needs to own ("unknown"): what every device calls "other". */
+  readonly otherClass?: number;
 }
 
-/** A set with its training and test part; both carry the mean and standard deviation of the training part. */
+/** A set with its parts; all carry the mean and standard deviation of the training part. */
 export interface DatasetSplits {
   readonly train: Dataset;
   readonly test: Dataset;
+  /** Present where the set has an official one. */
+  readonly validation?: Dataset;
 }
 
-/** Bytes of one sample, which is also its number of values. */
+/** Values that a network is given of one sample. */
 export function sampleSize(shape: SampleShape): number {
   return shape.channels * shape.height * shape.width;
+}
+
+/** Values of one stored record: an image or array as the network is given it, a clip before its features are made. */
+export function recordLength({ shape, audio }: Pick<Dataset, "shape" | "audio">): number {
+  return audio ? audio.clipSamples : sampleSize(shape);
 }
 
 /** A zeroed byte array over shared memory. */
@@ -65,9 +100,9 @@ export function sharedLabels(length: number): Uint16Array {
 
 /**
  * Mean and standard deviation (of the population) of each channel over all samples, in raw pixel units.
- * Sums are of integers and exact. A channel that never varies gets a standard deviation of 1, so that dividing by it is safe.
+ * Sums of bytes are exact. A channel that never varies gets a standard deviation of 1, so that dividing by it is safe.
  */
-export function channelStatistics(pixels: Uint8Array, shape: SampleShape): { readonly mean: number[]; readonly std: number[] } {
+export function channelStatistics(pixels: ArrayLike<number>, shape: SampleShape): { readonly mean: number[]; readonly std: number[] } {
   const planeSize = shape.height * shape.width;
   const size = sampleSize(shape);
   const count = (pixels.length / size) * planeSize;
@@ -105,13 +140,12 @@ export function samplesByClass(labels: Uint16Array, classCount: number): number[
 }
 
 /**
- * A new set of the samples at `indices`, in that order (repeats allowed), over shared memory of its own.
+ * A view of the samples at `indices`, in that order (repeats allowed), over the same store.
  * Mean and standard deviation stay those of the given set. Throws `data` for an index out of range.
  */
 export function takeSamples(dataset: Dataset, indices: ArrayLike<number>, note?: string): Dataset {
-  const size = sampleSize(dataset.shape);
-  const pixels = sharedBytes(indices.length * size);
   const labels = sharedLabels(indices.length);
+  const records = new Uint32Array(new SharedArrayBuffer(indices.length * Uint32Array.BYTES_PER_ELEMENT));
   const coarse = dataset.coarse && { classNames: dataset.coarse.classNames, labels: sharedLabels(indices.length) };
   for (let i = 0; i < indices.length; i++) {
     const index = indices[i] ?? -1;
@@ -120,12 +154,12 @@ export function takeSamples(dataset: Dataset, indices: ArrayLike<number>, note?:
       throw new SheafError("data", `${dataset.name} has samples 0 to ${dataset.labels.length - 1}, but sample ${index} was asked for.`);
     }
     labels[i] = label;
+    records[i] = dataset.records?.[index] ?? index;
     if (coarse) coarse.labels[i] = dataset.coarse?.labels[index] ?? 0;
-    pixels.set(dataset.pixels.subarray(index * size, (index + 1) * size), i * size);
   }
   const source = `${dataset.provenance.source}; ${note ?? "subset"}: ${indices.length} of ${dataset.labels.length} samples`;
   const { coarse: _, ...rest } = dataset;
-  return { ...rest, labels, pixels, provenance: { ...dataset.provenance, source }, ...(coarse && { coarse }) };
+  return { ...rest, labels, records, provenance: { ...dataset.provenance, source }, ...(coarse && { coarse }) };
 }
 
 /**

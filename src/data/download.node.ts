@@ -49,7 +49,7 @@ async function stored<T>(path: string, step: () => Promise<T>): Promise<T> {
   }
 }
 
-/** Streams the archive into `file` and returns its MD5. */
+/** Streams the archive into `file` and returns its checksum. */
 async function transfer(source: ArchiveSource, cache: string, path: string, file: FileHandle, options: DownloadOptions): Promise<string> {
   const { onProgress, signal, idleMs = 30_000 } = options;
   const idle = new AbortController();
@@ -57,7 +57,7 @@ async function transfer(source: ArchiveSource, cache: string, path: string, file
   let timer = startTimer();
   let receivedBytes = 0;
   let totalBytes: number | undefined;
-  const hash = createHash("md5");
+  const hash = createHash(source.checksum.type);
   try {
     const response = await fetch(source.url, {
       signal: signal ? AbortSignal.any([signal, idle.signal]) : idle.signal,
@@ -95,13 +95,18 @@ async function transfer(source: ArchiveSource, cache: string, path: string, file
 
 /** Unpacks the wanted files alone, as plain files; whatever else the archive holds is passed over. */
 async function unpack(source: ArchiveSource, archive: string, into: string): Promise<void> {
-  const wanted = new Set(source.files.map((file) => `${source.folder}/${file}`));
+  const { folder, files, endings = [], flat = false } = source;
+  const inside = flat ? "" : `${folder}/`;
+  const wanted = new Set(files.map((file) => `${inside}${file}`));
+  const isWanted = (path: string): boolean => wanted.has(path) || (path.startsWith(inside) && endings.some((ending) => path.endsWith(ending)));
+  const cwd = flat ? join(into, folder) : into;
   try {
+    await mkdir(cwd, { recursive: true });
     await extract({
       file: archive,
-      cwd: into,
+      cwd,
       strict: true,
-      filter: (path, entry) => wanted.has(path.replace(/^\.\//, "")) && "type" in entry && /^(Old|Contiguous)?File$/.test(entry.type),
+      filter: (path, entry) => isWanted(path.replace(/^\.\//, "")) && "type" in entry && /^(Old|Contiguous)?File$/.test(entry.type),
     });
   } catch (error) {
     throw new SheafError("data", `The archive from ${source.url} cannot be unpacked (${reasonOf(error)}); check the disk and try again.`, {
@@ -128,16 +133,17 @@ export async function downloadArchive(source: ArchiveSource, cache: string, opti
   try {
     const archive = join(work, "archive.tar.gz");
     const file = await stored(archive, () => open(archive, "wx"));
-    let md5: string;
+    let got: string;
     try {
-      md5 = await transfer(source, cache, archive, file, options);
+      got = await transfer(source, cache, archive, file, options);
     } finally {
       await file.close();
     }
-    if (md5 !== source.md5) {
+    const { type, hex } = source.checksum;
+    if (got !== hex) {
       throw new SheafError(
         "data",
-        `The archive from ${source.url} has the wrong checksum: expected MD5 ${source.md5}, got ${md5}; nothing was unpacked; ${remedy(source, cache)}.`,
+        `The archive from ${source.url} has the wrong checksum: expected ${type === "md5" ? "MD5" : "SHA-256"} ${hex}, got ${got}; nothing was unpacked; ${remedy(source, cache)}.`,
       );
     }
     await unpack(source, archive, work);

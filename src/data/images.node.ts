@@ -2,8 +2,9 @@
 import { writeFile } from "node:fs/promises";
 import sharp from "sharp";
 import { SheafError } from "../util/errors.ts";
-import type { Dataset, SampleShape } from "./dataset.ts";
+import type { SampleShape } from "./dataset.ts";
 import { sampleSize } from "./dataset.ts";
+import type { Samples } from "./samples.ts";
 
 const readable = new Set(["png", "jpeg", "webp"]);
 
@@ -96,26 +97,26 @@ export async function writePng(path: string, pixels: Uint8Array, shape: SampleSh
 }
 
 /**
- * Samples side by side as one picture, row by row with `gap` white pixels between them, for a look at a set.
+ * Samples of a set of images side by side as one picture, row by row with `gap` white pixels between them.
  * Returns the picture's bytes and shape, ready for `writePng`.
  */
 export function contactSheet(
-  dataset: Pick<Dataset, "pixels" | "shape">,
+  samples: Samples,
   indices: ArrayLike<number>,
   columns: number,
   gap = 2,
 ): { readonly pixels: Uint8Array; readonly shape: SampleShape } {
-  const { channels, height, width } = dataset.shape;
+  const { channels, height, width } = samples.dataset.shape;
   const rows = Math.ceil(indices.length / columns);
   const shape = { channels, height: rows * (height + gap) + gap, width: columns * (width + gap) + gap };
   const pixels = new Uint8Array(sampleSize(shape)).fill(255);
   for (let i = 0; i < indices.length; i++) {
     const top = gap + Math.floor(i / columns) * (height + gap);
+    const image = samples.record(indices[i]!);
     const left = gap + (i % columns) * (width + gap);
     for (let row = 0; row < channels * height; row++) {
-      const from = indices[i]! * sampleSize(dataset.shape) + row * width;
       const channel = Math.floor(row / height);
-      pixels.set(dataset.pixels.subarray(from, from + width), (channel * shape.height + top + (row % height)) * shape.width + left);
+      pixels.set(image.subarray(row * width, (row + 1) * width), (channel * shape.height + top + (row % height)) * shape.width + left);
     }
   }
   return { pixels, shape };

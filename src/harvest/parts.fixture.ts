@@ -43,7 +43,7 @@ export function randomDataset(count: number, seed = 1): Dataset {
     classNames,
     shape: { channels: input.channels, height: input.height, width: input.width },
     labels: Uint16Array.from({ length: count }, (_, i) => (i * 5) % classNames.length),
-    pixels: Uint8Array.from({ length: count * size }, () => source.below(256)),
+    store: { type: "memory", values: Uint8Array.from({ length: count * size }, () => source.below(256)) },
     mean: input.mean,
     std: input.std,
     provenance: { source: "random", sha256: "" },
@@ -54,7 +54,7 @@ export function randomDataset(count: number, seed = 1): Dataset {
 export function imagesOf(dataset: Dataset): Tensor<"float32"> {
   const { channels, height, width } = dataset.shape;
   const image = zeros("float32", [dataset.labels.length, channels, height, width]);
-  image.data.set(dataset.pixels);
+  if (dataset.store.type === "memory") image.data.set(dataset.store.values);
   return image;
 }
 

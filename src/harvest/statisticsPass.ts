@@ -1,6 +1,7 @@
 /** The statistics pass: every branch over a device's own samples once, forward only, summed inside the graph in float64. */
 import { fillBatchNchw } from "../data/augment.ts";
-import { type Dataset, sampleSize } from "../data/dataset.ts";
+import { sampleSize } from "../data/dataset.ts";
+import type { Samples } from "../data/samples.ts";
 import { GraphBuilder } from "../onnx/builder.ts";
 import type { Graph, Value } from "../onnx/graph.ts";
 import type { Session } from "../runtime/session.ts";
@@ -52,7 +53,7 @@ export interface StatisticsOptions {
 }
 
 /**
- * Runs the pass over `samples` (indices into `dataset`), in their order, unaugmented. `session` is open on the program's graph.
+ * Runs the pass over the samples of `source` at `indices`, in their order, unaugmented. `session` is open on the program's graph.
  * The order of summation is fixed: the same samples, branches and machine give the same bytes.
  * Throws `data` for a label that is not below the class count, `diverged` when a branch gives a value that is not finite,
  * `interrupted` when `signal` is aborted.
@@ -60,22 +61,23 @@ export interface StatisticsOptions {
 export async function computeStatistics(
   session: Session,
   program: StatisticsProgram,
-  dataset: Dataset,
-  samples: ArrayLike<number>,
+  source: Samples,
+  indices: ArrayLike<number>,
   options: StatisticsOptions = {},
 ): Promise<DeviceStatistics> {
   const { batchSize, classCount, layout } = program;
+  const { dataset } = source;
   const size = sampleSize(dataset.shape);
   const result = emptyStatistics(classCount, layout);
   const image = zeros("float32", [batchSize, dataset.shape.channels, dataset.shape.height, dataset.shape.width]);
   const target = zeros("float64", [batchSize, classCount]);
   // Large sums: written into the same memory for every batch.
   const sums = Object.fromEntries(program.graph.outputs.map(({ name, shape }) => [name, zeros("float64", shape)]));
-  for (let start = 0; start < samples.length; start += batchSize) {
+  for (let start = 0; start < indices.length; start += batchSize) {
     if (options.signal?.aborted)
-      throw new SheafError("interrupted", `The statistics pass was stopped after ${start} of ${samples.length} samples; run it again.`);
-    const count = Math.min(batchSize, samples.length - start);
-    const batch = Array.from({ length: count }, (_, row) => samples[start + row] as number);
+      throw new SheafError("interrupted", `The statistics pass was stopped after ${start} of ${indices.length} samples; run it again.`);
+    const count = Math.min(batchSize, indices.length - start);
+    const batch = Array.from({ length: count }, (_, row) => indices[start + row] as number);
     image.data.fill(0);
     target.data.fill(0);
     batch.forEach((sample, row) => {
@@ -89,9 +91,9 @@ export async function computeStatistics(
       target.data[row * classCount + label] = 1;
       result.counts[label] = (result.counts[label] as number) + 1;
     });
-    fillBatchNchw(image.data.subarray(0, count * size), dataset, batch);
+    fillBatchNchw(image.data.subarray(0, count * size), source, batch);
     accumulate(result, await session.run({ image, target }, sums));
-    options.onProgress?.(start + count, samples.length);
+    options.onProgress?.(start + count, indices.length);
   }
   for (const kind of momentKinds) {
     const { gram, width, sums } = result[kind];

@@ -1,6 +1,7 @@
 /** How good each branch is at its own task, before anything is glued. */
 import { fillBatchNchw } from "../data/augment.ts";
-import { type Dataset, sampleSize } from "../data/dataset.ts";
+import { sampleSize } from "../data/dataset.ts";
+import type { Samples } from "../data/samples.ts";
 import { localLabel } from "../decouple/subModel.ts";
 import { type Harvested, layOut } from "../harvest/harvested.ts";
 import type { Session } from "../runtime/session.ts";
@@ -19,9 +20,10 @@ export interface BranchAccuracy {
 export async function branchAccuracies(
   session: Session,
   harvested: readonly Harvested[],
-  test: Dataset,
+  samples: Samples,
   batchSize = 128,
 ): Promise<readonly BranchAccuracy[]> {
+  const test = samples.dataset;
   const layout = layOut(harvested.map((h) => h.subModel));
   const tallies = layout.branches.map(() => ({ own: 0, ownRight: 0, other: 0, otherRight: 0 }));
   const { channels, height, width } = test.shape;
@@ -29,7 +31,7 @@ export async function branchAccuracies(
   for (let start = 0; start < count; start += batchSize) {
     const indices = Uint32Array.from({ length: Math.min(batchSize, count - start) }, (_, i) => start + i);
     const pixels = new Float32Array(indices.length * sampleSize(test.shape));
-    fillBatchNchw(pixels, test, indices);
+    fillBatchNchw(pixels, samples, indices);
     const outputs = await session.run({ image: floats("float32", [indices.length, channels, height, width], pixels) });
     const scores = outputs.logProbabilities?.data as Float32Array;
     indices.forEach((sample, row) => {

@@ -1,6 +1,7 @@
 /** The batches of a job. Each depends on the job and the step alone, so that any step can be done again by itself. */
 import { fillBatch } from "../data/augment.ts";
 import { sampleSize } from "../data/dataset.ts";
+import type { Samples } from "../data/samples.ts";
 import { random, shuffle } from "../util/random.ts";
 import { stepsPerEpoch, type TrainingJob } from "./job.ts";
 
@@ -16,8 +17,8 @@ export interface Batches {
   fill(step: number): void;
 }
 
-/** Opens the batches of a job for a network of `logits` outputs. A fresh shuffle for each epoch; what is left over after its full batches is not seen in it. */
-export function openBatches(job: TrainingJob, logits: number): Batches {
+/** Opens the batches of a job for a network of `logits` outputs, read from its data set opened as `source`. A fresh shuffle for each epoch; what is left over after its full batches is not seen in it. */
+export function openBatches(job: TrainingJob, source: Samples, logits: number): Batches {
   const { id, seed, samples, dataset, settings } = job;
   const { batchSize, augmentation } = settings;
   const perEpoch = stepsPerEpoch(job);
@@ -50,7 +51,7 @@ export function openBatches(job: TrainingJob, logits: number): Batches {
         labels[n] = label;
         target[label * batchSize + n] = 1;
       }
-      fillBatch(image, dataset, indices, augmentation, random(seed, id, "augment", epoch, inEpoch));
+      fillBatch(image, source, indices, augmentation, random(seed, id, "augment", epoch, inEpoch));
     },
   };
 }

@@ -1,6 +1,8 @@
 /** How well a deployable model does on a data set: running it, and, apart from that, counting. */
 import { fillBatchNchw } from "../data/augment.ts";
-import { type Dataset, sampleSize } from "../data/dataset.ts";
+import { fillWaves } from "../data/clips.ts";
+import { sampleSize } from "../data/dataset.ts";
+import type { Samples } from "../data/samples.ts";
 import type { Session } from "../runtime/session.ts";
 import { SheafError } from "../util/errors.ts";
 import { tensor } from "../util/tensor.ts";
@@ -61,30 +63,35 @@ function largestOfRow(logits: ArrayLike<number>, row: number, columns: number): 
 }
 
 /**
- * Evaluates a model with the input `image` [N, channels, height, width], raw values 0 to 255, and the output `logits` [N, classes].
+ * Evaluates a model with the input `image` [N, channels, height, width], raw values (of audio, features), or `audio` [N, samples], waves in [-1, 1],
+ * and the output `logits` [N, classes].
  * Throws `corrupt` when the model is not such a one, `interrupted` after the signal.
  */
-export async function evaluateModel(session: Session, dataset: Dataset, options: EvaluateOptions = {}): Promise<Evaluation> {
+export async function evaluateModel(session: Session, samples: Samples, options: EvaluateOptions = {}): Promise<Evaluation> {
   const { batchSize = 256, signal } = options;
-  const { shape, labels, classNames } = dataset;
-  if (!session.inputNames.includes("image") || !session.outputNames.includes("logits")) {
+  const { dataset } = samples;
+  const { shape, labels, classNames, audio } = dataset;
+  const takesAudio = audio !== undefined && session.inputNames.includes("audio");
+  if (!(takesAudio || session.inputNames.includes("image")) || !session.outputNames.includes("logits")) {
     throw new SheafError(
       "corrupt",
-      `The model has inputs ${session.inputNames.join(", ")} and outputs ${session.outputNames.join(", ")}; evaluation needs "image" and "logits".`,
+      `The model has inputs ${session.inputNames.join(", ")} and outputs ${session.outputNames.join(", ")}; evaluation on ${dataset.name} needs ${audio ? `"audio" or "image"` : `"image"`} and "logits".`,
     );
   }
   const predictions = new Uint16Array(labels.length);
-  const buffer = new Float32Array(sampleSize(shape) * batchSize);
+  const size = takesAudio ? audio.clipSamples : sampleSize(shape);
+  const buffer = new Float32Array(size * batchSize);
   for (let start = 0; start < labels.length; start += batchSize) {
     if (signal?.aborted) throw new SheafError("interrupted", `Evaluation stopped after ${start} of ${labels.length} samples.`);
     const count = Math.min(batchSize, labels.length - start);
-    const values = buffer.subarray(0, count * sampleSize(shape));
-    fillBatchNchw(
-      values,
-      dataset,
-      Uint32Array.from({ length: count }, (_, i) => start + i),
+    const values = buffer.subarray(0, count * size);
+    const indices = Uint32Array.from({ length: count }, (_, i) => start + i);
+    (takesAudio ? fillWaves : fillBatchNchw)(values, samples, indices);
+    const { logits } = await session.run(
+      takesAudio
+        ? { audio: tensor("float32", [count, size], values) }
+        : { image: tensor("float32", [count, shape.channels, shape.height, shape.width], values) },
     );
-    const { logits } = await session.run({ image: tensor("float32", [count, shape.channels, shape.height, shape.width], values) });
     if (logits?.shape.length !== 2 || logits.shape[1] !== classNames.length) {
       throw new SheafError(
         "corrupt",

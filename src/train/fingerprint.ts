@@ -11,7 +11,7 @@ export async function sha256(bytes: Uint8Array | string): Promise<string> {
 }
 
 /** Copied, because shared memory cannot be digested. */
-const rawBytes = (data: Uint32Array | Uint16Array): Uint8Array => new Uint8Array(data.slice().buffer);
+const rawBytes = (data: Uint32Array | Uint16Array | Int16Array): Uint8Array => new Uint8Array(data.slice().buffer);
 
 /**
  * A fingerprint of everything that decides a job's result: network, data, samples, labels, settings, seed and starting parameters.
@@ -24,7 +24,14 @@ export async function fingerprintOf(job: TrainingJob): Promise<string> {
     network,
     settings,
     seed,
-    dataset: { name: dataset.name, shape: dataset.shape, sha256: dataset.provenance.sha256, source: dataset.provenance.source },
+    dataset: {
+      name: dataset.name,
+      shape: dataset.shape,
+      sha256: dataset.provenance.sha256,
+      source: dataset.provenance.source,
+      records: dataset.records && (await sha256(rawBytes(dataset.records))),
+      audio: dataset.audio && { ...dataset.audio, noise: await sha256(rawBytes(dataset.audio.noise)) },
+    },
     samples: await sha256(rawBytes(samples)),
     labels: await sha256(rawBytes(labels)),
     initial: initial && (await sha256(encodeSafetensors(initial))),

@@ -26,7 +26,7 @@ export interface TrainingJob {
   /** Unique in a run; names the job in messages. */
   readonly id: string;
   readonly network: Network;
-  /** Pixels and labels on shared memory go to worker threads without being copied. */
+  /** Samples and labels on shared memory go to worker threads without being copied. */
   readonly dataset: Dataset;
   /** Places in `dataset` of the samples to train on. */
   readonly samples: Uint32Array;
@@ -123,7 +123,7 @@ export function checkJob({ id, network, dataset, samples, labels, settings }: Tr
   if (text(network.input) !== text(dataset.shape)) {
     throw new SheafError(
       "data",
-      `${where}: network "${network.name}" takes ${text(network.input)} images, but ${dataset.name} has ${text(dataset.shape)}.`,
+      `${where}: network "${network.name}" takes ${text(network.input)} inputs, but ${dataset.name} has ${text(dataset.shape)}.`,
     );
   }
 }

@@ -20,22 +20,23 @@ export interface TrainAllOptions {
   readonly workerUrl?: URL;
 }
 
-function shared<T extends Uint8Array | Uint16Array>(array: T, make: (buffer: SharedArrayBuffer) => T): T {
+function shared<T extends Uint8Array | Int16Array | Uint16Array | Float32Array>(array: T): T {
   if (array.buffer instanceof SharedArrayBuffer) return array;
-  const copy = make(new SharedArrayBuffer(array.byteLength));
+  const copy = new (array.constructor as new (buffer: SharedArrayBuffer) => T)(new SharedArrayBuffer(array.byteLength));
   copy.set(array);
   return copy;
 }
 
-/** The jobs with each data set's pixels and labels on shared memory, moved there once where they were not, and without what training does not read. */
+/** The jobs with each data set's samples and labels on shared memory, moved there once where they were not, and without what training does not read. */
 function shareData(jobs: readonly TrainingJob[]): TrainingJob[] {
   const moved = new Map<Dataset, Dataset>();
   const share = (dataset: Dataset): Dataset => {
-    const { coarse: _, ...rest } = dataset;
+    const { coarse: _, audio, store, ...rest } = dataset;
     const result = moved.get(dataset) ?? {
       ...rest,
-      pixels: shared(dataset.pixels, (buffer) => new Uint8Array(buffer)),
-      labels: shared(dataset.labels, (buffer) => new Uint16Array(buffer)),
+      store: store.type === "memory" ? { ...store, values: shared(store.values) } : store,
+      labels: shared(dataset.labels),
+      ...(audio && { audio: { ...audio, noise: shared(audio.noise) } }),
     };
     moved.set(dataset, result);
     return result;

@@ -1,4 +1,5 @@
-/** `train` with what Node brings: native ONNX Runtime and checkpoints in files. */
+/** `train` with what Node brings: native ONNX Runtime, data sets and checkpoints in files. */
+import { openSamples } from "../data/samples.node.ts";
 import { openSession } from "../runtime/session.node.ts";
 import { fileCheckpoints } from "./checkpoint.node.ts";
 import type { TrainingJob, TrainingProgress, TrainingResult } from "./job.ts";
@@ -12,7 +13,7 @@ export function trainHere(
   job: TrainingJob,
   options: { readonly signal?: AbortSignal } = {},
 ): AsyncGenerator<TrainingProgress, TrainingResult, void> {
-  return train(job, { ...options, openSession, ...(job.checkpoint ? { checkpoints: fileCheckpoints(job.checkpoint.path) } : {}) });
+  return train(job, { ...options, openSession, openSamples, ...(job.checkpoint ? { checkpoints: fileCheckpoints(job.checkpoint.path) } : {}) });
 }
 
 /** Time between two reports of one job's progress. */

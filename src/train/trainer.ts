@@ -1,5 +1,6 @@
 /** Trains one job in this thread, step by step, on any platform: sessions and checkpoints are handed in. */
 
+import { type OpenSamples, openMemorySamples } from "../data/samples.ts";
 import { learningRateAt } from "../compile/schedules.ts";
 import { compileTraining, initialState, type TrainingProgram } from "../compile/training.ts";
 import { placeLayers } from "../network/shapes.ts";
@@ -25,6 +26,8 @@ import {
 /** What the platform brings, and how to stop. */
 export interface TrainOptions {
   readonly openSession: OpenSession;
+  /** Opens the job's data set; only sets in memory by default. */
+  readonly openSamples?: OpenSamples;
   /** Where the job's checkpoint is; without it nothing survives a stop. */
   readonly checkpoints?: CheckpointStore;
   /** Stops after the step under way: the checkpoint is written and `interrupted` thrown. */
@@ -221,7 +224,7 @@ async function loadCheckpoint(job: TrainingJob, fingerprint: string, store: Chec
  * for await (const { step, loss } of training) console.log(step, loss);
  */
 export async function* train(job: TrainingJob, options: TrainOptions): AsyncGenerator<TrainingProgress, TrainingResult, void> {
-  const { openSession, checkpoints, signal } = options;
+  const { openSession, openSamples = openMemorySamples, checkpoints, signal } = options;
   checkJob(job);
   const fingerprint = await fingerprintOf(job);
   const resumed = await loadCheckpoint(job, fingerprint, checkpoints);
@@ -229,11 +232,15 @@ export async function* train(job: TrainingJob, options: TrainOptions): AsyncGene
   if (run.done && resumed) return run.result(resumed.state);
   const { batchSize, optimizer, labelSmoothing, emaDecay } = job.settings;
   const program = compileTraining(job.network, { batchSize, optimizer, labelSmoothing, emaDecay });
-  const session = await openSession(writeOnnx(program.graph), { name: `the training step of ${job.id}` });
+  const source = openSamples(job.dataset);
+  const session = await openSession(writeOnnx(program.graph), { name: `the training step of ${job.id}` }).catch((error: unknown) => {
+    source.close();
+    throw error;
+  });
   try {
     const stepper = openStepper(program, session, resumed?.state ?? startingState(job, program));
     const logits = program.outputs.find((port) => port.role === "logits")?.shape[0] ?? 0;
-    const batches = openBatches(job, logits);
+    const batches = openBatches(job, source, logits);
     while (!run.done) {
       if (signal?.aborted) {
         await run.save(stepper.state());
@@ -247,6 +254,7 @@ export async function* train(job: TrainingJob, options: TrainOptions): AsyncGene
     await run.save(state);
     return run.result(state);
   } finally {
+    source.close();
     await session.dispose();
   }
 }
