@@ -25,11 +25,17 @@ const everything: Network = {
   input,
   layers: [
     layer("conv2d", "conv1", ["input"], conv),
-    layer("batchNorm", "bn1", ["conv1"], { epsilon: 1e-5, momentum: 0.1 }),
+    layer("zeroPad", "padded", ["conv1"], { padding: [1, 0, 2, 3] }),
+    layer("conv2d", "unpadded", ["padded"], { ...conv, kernel: [4, 4], padding: [0, 0] }),
+    layer("batchNorm", "bn1", ["unpadded"], { epsilon: 1e-5, momentum: 0.1 }),
     layer("relu", "relu1", ["bn1"], {}),
     layer("conv2d", "conv2", ["relu1"], { ...conv, groups: 4, bias: false, dilation: [2, 1], padding: [2, 1] }),
     layer("groupNorm", "gn2", ["conv2"], { groups: 2, epsilon: 1e-5 }),
-    layer("add", "add", ["gn2", "relu1"], {}),
+    layer("sigmoid", "sigmoid2", ["gn2"], {}),
+    layer("hardSwish", "swish2", ["gn2"], {}),
+    layer("leakyRelu", "leaky2", ["gn2"], { slope: 0.2 }),
+    layer("clip", "clip2", ["gn2"], { minimum: -0.25, maximum: 0.5 }),
+    layer("add", "add", ["sigmoid2", "swish2", "leaky2", "clip2", "relu1"], {}),
     layer("maxPool", "max", ["add"], pool),
     layer("avgPool", "avg", ["add"], { ...pool, countPadding: false }),
     layer("avgPool", "avgPadded", ["add"], { ...pool, countPadding: true }),
@@ -141,7 +147,7 @@ describe("deployable form", () => {
     const graph = b.build("part");
     expect([...graph.initializers.keys()]).toEqual(expect.arrayContaining(["phone/conv1.weight", "phone/bn1.running_var"]));
     expect([...graph.initializers.keys()].filter((name) => name.includes("conv2"))).toEqual([]);
-    expect([...activations.keys()]).toEqual(["input", "conv1", "bn1"]);
+    expect([...activations.keys()]).toEqual(["input", "conv1", "padded", "unpadded", "bn1"]);
   });
 
   it("refuses missing parameters, wrong shapes, unknown layers and the wrong number of class names", () => {

@@ -39,7 +39,7 @@ function normalize(b: GraphBuilder, dtype: FloatDType, network: Network, image: 
 }
 
 /** Layers whose operators want [N, C, H, W] even where a sample is a vector. */
-const spatial: ReadonlySet<string> = new Set(["conv2d", "maxPool", "avgPool", "globalAvgPool"]);
+const spatial: ReadonlySet<string> = new Set(["conv2d", "maxPool", "avgPool", "globalAvgPool", "zeroPad"]);
 
 /** One rank for all inputs of a layer: a vector may stand as [N, C] or as [N, C, 1, 1], depending on what made it. */
 function alignRanks(b: GraphBuilder, placed: PlacedLayer, inputs: readonly Value[]): readonly Value[] {

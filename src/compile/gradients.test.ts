@@ -7,6 +7,7 @@ import {
   add,
   avgPool,
   batchNorm,
+  clip,
   concat,
   conv,
   type Draft,
@@ -14,11 +15,15 @@ import {
   flatten,
   globalAvgPool,
   groupNorm,
+  hardSwish,
   inputOf,
+  leakyRelu,
   linear,
   maxPool,
   networkOf,
   relu,
+  sigmoid,
+  zeroPad,
 } from "../../test/support/networks.ts";
 import { runGraph } from "../../test/support/session.ts";
 import { layerRules } from "../network/layers/table.ts";
@@ -210,6 +215,52 @@ describe("pools", () => {
   });
 });
 
+const elementwise: Readonly<Record<string, Draft>> = {
+  relu: relu("f"),
+  "leakyRelu of a tenth": leakyRelu("f", 0.1),
+  "leakyRelu of slope 0": leakyRelu("f", 0),
+  "leakyRelu of a negative slope": leakyRelu("f", -0.5),
+  "leakyRelu steeper than 1": leakyRelu("f", 1.5),
+  "clip at 0 and 1": clip("f", 0, 1),
+  "clip of limits around 0": clip("f", -0.75, 0.5),
+  "clip that holds most": clip("f", 0.25, 0.5),
+  sigmoid: sigmoid("f"),
+  hardSwish: hardSwish("f"),
+};
+
+describe("elementwise functions", () => {
+  for (const [name, draft] of Object.entries(elementwise)) {
+    test.each([1, 3])(`${name}, batch %i`, (batchSize) => checkGradients(sandwich([draft]), { batchSize }));
+    test(`${name} before a pool`, () => checkGradients(sandwich([draft, maxPool("p", [3, 3], [2, 2], [1, 1])]), { batchSize: 2 }));
+  }
+  test("hardSwish far from 0, where it is straight", () =>
+    checkGradients(
+      networkOf({ ...inputOf(2, 5, 4), std: [0.1, 0.1] }, [
+        conv("first", 4, { kernel: [1, 1], padding: [0, 0] }),
+        hardSwish("f"),
+        flatten("flat"),
+        linear("last", 3),
+      ]),
+      { batchSize: 2 },
+    ));
+});
+
+describe("zeroPad", () => {
+  const paddings: readonly LayerAttributes["zeroPad"]["padding"][] = [
+    [0, 0, 1, 1],
+    [1, 0, 0, 0],
+    [0, 2, 0, 0],
+    [3, 1, 0, 2],
+    [0, 0, 0, 0],
+  ];
+  for (const padding of paddings) {
+    test(`${padding.join(", ")} above, left, below and right`, async () => {
+      for (const batchSize of [1, 3]) await checkGradients(sandwich([zeroPad("pad", ...padding)]), { batchSize });
+      await checkGradients(sandwich([zeroPad("pad", ...padding), conv("c", 3, { stride: [2, 2], padding: [0, 0] })]), { batchSize: 2 });
+    });
+  }
+});
+
 describe("graphs", () => {
   const block: readonly Draft[] = [
     conv("a", 4, { bias: false }),
@@ -304,15 +355,20 @@ test("the checks above name every layer type", () => {
     "add",
     "avgPool",
     "batchNorm",
+    "clip",
     "concat",
     "conv2d",
     "dropout",
     "flatten",
     "globalAvgPool",
     "groupNorm",
+    "hardSwish",
+    "leakyRelu",
     "linear",
     "maxPool",
     "relu",
+    "sigmoid",
+    "zeroPad",
   ];
   expect(Object.keys(layerRules).sort()).toEqual([...covered].sort());
 });

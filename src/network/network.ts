@@ -27,6 +27,15 @@ export interface LayerAttributes {
   /** Group normalization (Wu and He 2018). */
   readonly groupNorm: { readonly groups: number; readonly epsilon: number };
   readonly relu: object;
+  /** Rectifier that multiplies negative values by `slope` instead. */
+  readonly leakyRelu: { readonly slope: number };
+  /** Values held between two limits: ReLU6 is 0 to 6. */
+  readonly clip: { readonly minimum: number; readonly maximum: number };
+  readonly sigmoid: object;
+  /** x * clip(x / 6 + 1/2, 0, 1). */
+  readonly hardSwish: object;
+  /** Zeros around the image; pads each side by itself, which a convolution's own padding does not. */
+  readonly zeroPad: { readonly padding: readonly [top: number, left: number, bottom: number, right: number] };
   /** Largest value of each window; padded places never win. */
   readonly maxPool: { readonly kernel: Pair; readonly stride: Pair; readonly padding: Pair };
   /** Mean of each window; padded places count as zeros when `countPadding` is set, else not at all. */

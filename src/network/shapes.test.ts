@@ -4,6 +4,7 @@ import {
   add,
   avgPool,
   batchNorm,
+  clip,
   concat,
   conv,
   type Draft,
@@ -11,15 +12,19 @@ import {
   flatten,
   globalAvgPool,
   groupNorm,
+  hardSwish,
   inputOf,
+  leakyRelu,
   linear,
   maxPool,
   networkOf,
   relu,
+  sigmoid,
+  zeroPad,
 } from "../../test/support/networks.ts";
 import { compileTraining } from "../compile/training.ts";
 import type { Network } from "./network.ts";
-import { layerCost, networkCost, placeLayers } from "./shapes.ts";
+import { layerCost, networkCost, outputShape, placeLayers } from "./shapes.ts";
 
 const input = inputOf(3, 8, 6);
 const net = (...drafts: readonly Draft[]): Network => networkOf(input, drafts);
@@ -27,11 +32,11 @@ const net = (...drafts: readonly Draft[]): Network => networkOf(input, drafts);
 const wrong: Readonly<Record<string, readonly [Network, string]>> = {
   "an unknown layer type": [
     net({ type: "conv3d", name: "c" } as unknown as Draft),
-    'Layer "c" has unknown type "conv3d"; known types are add, avgPool, batchNorm, concat, conv2d, dropout, flatten, globalAvgPool, groupNorm, linear, maxPool, relu.',
+    'Layer "c" has unknown type "conv3d"; known types are add, avgPool, batchNorm, clip, concat, conv2d, dropout, flatten, globalAvgPool, groupNorm, hardSwish, leakyRelu, linear, maxPool, relu, sigmoid, zeroPad.',
   ],
   "a type that every object has": [
     net({ type: "constructor", name: "c" } as unknown as Draft),
-    'Layer "c" has unknown type "constructor"; known types are add, avgPool, batchNorm, concat, conv2d, dropout, flatten, globalAvgPool, groupNorm, linear, maxPool, relu.',
+    'Layer "c" has unknown type "constructor"; known types are add, avgPool, batchNorm, clip, concat, conv2d, dropout, flatten, globalAvgPool, groupNorm, hardSwish, leakyRelu, linear, maxPool, relu, sigmoid, zeroPad.',
   ],
   "a name used twice": [net(conv("c", 4), relu("c")), 'Layer name "c" is used twice; rename the layer.'],
   "the input's name": [net(relu("input", "input")), 'Layer name "input" is used twice; rename the layer.'],
@@ -87,6 +92,16 @@ const wrong: Readonly<Record<string, readonly [Network, string]>> = {
     'Layer "l": a linear layer needs a vector, got 4x8x6; put flatten or globalAvgPool before it.',
   ],
   "dropout of everything": [net(dropout("d", 1)), 'Layer "d": dropout probability must be at least 0 and under 1, got 1.'],
+  "limits that cross": [net(clip("c", 1, 0)), 'Layer "c": a clip needs a finite minimum below its maximum, got 1 and 0.'],
+  "no upper limit": [
+    net(clip("c", 0, Number.POSITIVE_INFINITY)),
+    'Layer "c": a clip needs a finite minimum below its maximum, got 0 and Infinity.',
+  ],
+  "a slope that is no number": [net(leakyRelu("l", Number.NaN)), 'Layer "l": slope must be a finite number, such as 0.01, got NaN.'],
+  "padding that cuts": [
+    net(zeroPad("z", 0, 1, -1, 0)),
+    'Layer "z": padding must be four whole numbers of at least 0 (top, left, bottom, right), got [0, 1, -1, 0].',
+  ],
   "no layers": [net(), 'Network "test" has no layers; give at least one.'],
   "means that are not one per channel": [
     { ...net(relu("r")), input: { ...input, mean: [0] } },
@@ -134,6 +149,12 @@ describe("costs", () => {
     const total = networkCost(network);
     expect(total).toMatchObject({ macs: 48 * 27 + 240, parameters: 112 + 245, activationBytes: 4 * (48 * 3 + 5) });
     expect(total.trainingBytes).toBeGreaterThanOrEqual(total.activationBytes);
+  });
+
+  test("elementwise functions and padding multiply nothing and keep or grow the image", () => {
+    const network = net(leakyRelu("a", 0.1), clip("b", 0, 6), sigmoid("c"), hardSwish("d"), zeroPad("e", 1, 2, 3, 4));
+    expect(networkCost(network)).toMatchObject({ macs: 0, parameters: 0, activationBytes: 4 * 3 * (4 * 48 + 12 * 12) });
+    expect(outputShape(network)).toEqual({ channels: 3, height: 12, width: 12 });
   });
 
   test("grouped convolutions cost their share", () => {

@@ -10,7 +10,9 @@ export type OpType =
   | "Abs"
   | "Exp"
   | "Floor"
+  | "HardSwish"
   | "Identity"
+  | "LeakyRelu"
   | "Log"
   | "Neg"
   | "Not"
@@ -197,6 +199,8 @@ export const opRules: { readonly [O in OpType]: OpRule } = {
   Floor: unary,
   Identity: unary,
   Log: unary,
+  HardSwish: unary,
+  LeakyRelu: unary,
   Neg: unary,
   Not: unary,
   Reciprocal: unary,

@@ -46,6 +46,11 @@ export const relu = (name: string, ...inputs: readonly string[]): Draft => ({
   name,
   ...(inputs.length > 0 ? { inputs } : {}),
 });
+export const leakyRelu = (name: string, slope: number): Draft => ({ type: "leakyRelu", name, slope });
+export const clip = (name: string, minimum: number, maximum: number): Draft => ({ type: "clip", name, minimum, maximum });
+export const sigmoid = (name: string): Draft => ({ type: "sigmoid", name });
+export const hardSwish = (name: string): Draft => ({ type: "hardSwish", name });
+export const zeroPad = (name: string, ...padding: LayerAttributes["zeroPad"]["padding"]): Draft => ({ type: "zeroPad", name, padding });
 export const batchNorm = (name: string): Draft => ({ type: "batchNorm", name, epsilon: 1e-5, momentum: 0.1 });
 export const groupNorm = (name: string, groups: number): Draft => ({ type: "groupNorm", name, groups, epsilon: 1e-5 });
 export const maxPool = (name: string, kernel: Pair, stride: Pair = kernel, padding: Pair = [0, 0]): Draft => ({
