@@ -13,6 +13,7 @@ import {
 } from "onnx-buf";
 import { SheafError } from "../util/errors.ts";
 import { bytesPerElement, type DType, type DTypeData, sizeOf, type Tensor, tensor } from "../util/tensor.ts";
+import type { ForeignAttribute, ForeignGraph, ForeignNode, ForeignValue } from "./foreign.ts";
 import { type Attribute, type Graph, type Node, opsetVersion, type Value } from "./graph.ts";
 import { dtypeOfOnnx, type OpType, opRules } from "./ops.ts";
 
@@ -59,8 +60,7 @@ function fromFields(dtype: DType, proto: TensorProto): DTypeData[DType] {
   return fields[dtype]();
 }
 
-function readTensor(reader: Reader, proto: TensorProto): Tensor {
-  const what = `initializer "${proto.name}"`;
+function readTensor(reader: Reader, proto: TensorProto, what = `initializer "${proto.name}"`): Tensor {
   if (proto.dataLocation === TensorProto_DataLocation.EXTERNAL) {
     reader.fail(`${what} lies in another file; save the model as one file`);
   }
@@ -102,7 +102,7 @@ function readValue(reader: Reader, proto: ValueInfoProto): Value {
 
 function readNode(reader: Reader, proto: NodeProto): Node {
   const where = `node "${proto.name}" (${proto.opType})`;
-  if ((proto.domain !== "" && proto.domain !== "ai.onnx") || !Object.hasOwn(opRules, proto.opType)) {
+  if (!isStandard(proto.domain) || !Object.hasOwn(opRules, proto.opType)) {
     reader.fail(`${where} is an operator that Sheaf does not know; it knows ${Object.keys(opRules).join(", ")}`);
   }
   const entries = proto.attribute.map((a) => [a.name, readAttribute(reader, where, a)] as const);
@@ -146,6 +146,26 @@ function readGraph(reader: Reader, model: ModelProto, proto: GraphProto): Graph 
   return { name: proto.name, inputs, outputs, nodes, initializers, values, metadata, doc: model.docString };
 }
 
+function readerOf(what: string, symbolicExtent: number): Reader {
+  return {
+    symbolicExtent,
+    fail(sentence, cause) {
+      throw new SheafError("corrupt", `${what} cannot be read: ${sentence}.`, cause === undefined ? {} : { cause });
+    },
+  };
+}
+
+function parseModel(reader: Reader, bytes: Uint8Array): ModelProto {
+  try {
+    return fromBinary(ModelProtoSchema, bytes);
+  } catch (cause) {
+    return reader.fail("it is not an ONNX model, or it was cut short; get it again", cause);
+  }
+}
+
+const isStandard = (domain: string): boolean => domain === "" || domain === "ai.onnx";
+const standardOpset = (model: ModelProto): bigint | undefined => model.opsetImport.find(({ domain }) => isStandard(domain))?.version;
+
 /**
  * Reads a graph of the operators in `ops.ts`. Shapes of inner values and outputs are inferred anew from the inputs'.
  * Throws `corrupt` on bytes that are not a whole ONNX model, and on a model that Sheaf cannot hold: another operator set,
@@ -153,22 +173,10 @@ function readGraph(reader: Reader, model: ModelProto, proto: GraphProto): Graph 
  */
 export function readOnnx(bytes: Uint8Array, options: ReadOptions = {}): Graph {
   const what = options.what ?? "The ONNX file";
-  const reader: Reader = {
-    symbolicExtent: options.symbolicExtent ?? -1,
-    fail(sentence, cause) {
-      throw new SheafError("corrupt", `${what} cannot be read: ${sentence}.`, cause === undefined ? {} : { cause });
-    },
-  };
-  const parse = (): ModelProto => {
-    try {
-      return fromBinary(ModelProtoSchema, bytes);
-    } catch (cause) {
-      return reader.fail("it is not an ONNX model, or it was cut short; get it again", cause);
-    }
-  };
-  const model = parse();
+  const reader = readerOf(what, options.symbolicExtent ?? -1);
+  const model = parseModel(reader, bytes);
   if (!model.graph) return reader.fail("it holds no graph; expected an ONNX model");
-  const opset = model.opsetImport.find(({ domain }) => domain === "" || domain === "ai.onnx")?.version;
+  const opset = standardOpset(model);
   if (opset !== BigInt(opsetVersion)) {
     reader.fail(`it uses ONNX operator set ${opset ?? "unknown"}, Sheaf reads ${opsetVersion}; convert it with ONNX's version converter`);
   }
@@ -179,4 +187,82 @@ export function readOnnx(bytes: Uint8Array, options: ReadOptions = {}): Graph {
     if (error instanceof SheafError && error.code === "corrupt") throw error;
     return reader.fail(`its graph is inconsistent, ${error instanceof Error ? error.message : String(error)}`, error);
   }
+}
+
+function foreignAttribute(reader: Reader, where: string, proto: AttributeProto): ForeignAttribute {
+  const text = new TextDecoder();
+  switch (proto.type) {
+    case AttributeProto_AttributeType.INT:
+      return { type: "int", value: Number(proto.i) };
+    case AttributeProto_AttributeType.FLOAT:
+      return { type: "float", value: proto.f };
+    case AttributeProto_AttributeType.STRING:
+      return { type: "string", value: text.decode(proto.s) };
+    case AttributeProto_AttributeType.INTS:
+      return { type: "ints", value: proto.ints.map(Number) };
+    case AttributeProto_AttributeType.FLOATS:
+      return { type: "floats", value: [...proto.floats] };
+    case AttributeProto_AttributeType.TENSOR:
+      if (proto.t && dtypeOfOnnx(proto.t.dataType)) return { type: "tensor", value: readTensor(reader, proto.t, `${where}, its tensor`) };
+      return { type: "other" };
+    default:
+      return { type: "other" };
+  }
+}
+
+function foreignNode(reader: Reader, proto: NodeProto, index: number): ForeignNode {
+  const name = proto.name === "" ? `#${index + 1}` : proto.name;
+  const where = `node "${name}" (${proto.opType})`;
+  return {
+    op: isStandard(proto.domain) ? proto.opType : `${proto.domain}.${proto.opType}`,
+    name,
+    inputs: proto.input,
+    outputs: proto.output,
+    attributes: Object.fromEntries(proto.attribute.map((a) => [a.name, foreignAttribute(reader, where, a)])),
+  };
+}
+
+function foreignValue(proto: ValueInfoProto): ForeignValue {
+  const type = proto.type?.value;
+  if (type?.case !== "tensorType") return { name: proto.name, dtype: undefined, shape: undefined };
+  const shape = type.value.shape?.dim.map(({ value }) =>
+    value.case === "dimValue" && value.value > 0n
+      ? Number(value.value)
+      : value.case === "dimParam" && value.value !== ""
+        ? value.value
+        : "?",
+  );
+  return { name: proto.name, dtype: dtypeOfOnnx(type.value.elemType), shape };
+}
+
+/**
+ * Reads any ONNX model as plain data: any operator set and operators, symbolic extents, optional inputs left out (as empty names).
+ * Nothing is inferred or checked beyond the file itself; what a node means is for the reader of the result to say.
+ * Throws `corrupt` on bytes that are not a whole ONNX model, and when tensors lie in other files.
+ */
+export function readForeign(bytes: Uint8Array, options: Pick<ReadOptions, "what"> = {}): ForeignGraph {
+  const reader = readerOf(options.what ?? "The ONNX file", -1);
+  const model = parseModel(reader, bytes);
+  const proto = model.graph;
+  if (!proto) return reader.fail("it holds no graph; expected an ONNX model");
+  const opset = standardOpset(model);
+  if (opset === undefined) return reader.fail("it does not say which ONNX operator set it uses; save it again with the tool that made it");
+  const external = proto.initializer.filter((t) => t.dataLocation === TensorProto_DataLocation.EXTERNAL);
+  if (external.length > 0) {
+    const files = new Set(external.map((t) => t.externalData.find(({ key }) => key === "location")?.value ?? "an unnamed file"));
+    reader.fail(`${external.length} of its weights lie in another file (${[...files].join(", ")}); save the model as one file`);
+  }
+  const known = proto.initializer.filter((t) => dtypeOfOnnx(t.dataType));
+  const initializers = new Map(known.map((t) => [t.name, readTensor(reader, t)]));
+  const listed = new Set(proto.initializer.map((t) => t.name));
+  return {
+    name: proto.name,
+    producer: [model.producerName, model.producerVersion].filter((text) => text !== "").join(" "),
+    opset: Number(opset),
+    inputs: proto.input.filter((v) => !listed.has(v.name)).map(foreignValue),
+    outputs: proto.output.map(foreignValue),
+    nodes: proto.node.map((n, i) => foreignNode(reader, n, i)),
+    initializers,
+    metadata: Object.fromEntries(model.metadataProps.map(({ key, value }) => [key, value])),
+  };
 }
