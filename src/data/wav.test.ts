@@ -100,7 +100,7 @@ describe("decodeWav", () => {
     [
       "other content",
       Buffer.from("ID3 and then music"),
-      /is no WAV file: expected "RIFF" and "WAVE" in its first 12 bytes, got "ID3 " and "n mu"/,
+      /is no WAV file: expected "RIFF" and "WAVE" in its first 12 bytes, got "ID3 " and "then"/,
     ],
     ["an empty file", new Uint8Array(0), /got 0 bytes/],
     ["no samples", make({ data: new Uint8Array(0) }), /expected one sample or more, got 0 bytes of data/],
