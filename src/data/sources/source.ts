@@ -37,6 +37,8 @@ export interface SampleSource {
   readonly otherClass?: number;
   /** A second, coarser labelling; `labels` has one for each entry. */
   readonly coarse?: { readonly classNames: readonly string[]; readonly labels: Uint16Array };
+  /** What the user should know of the listing, each a sentence: words that are not there, listed files that do not exist. */
+  readonly notes?: readonly string[];
   /** Closes open files and removes temporary ones; entries cannot be read afterwards. Closing twice is fine. */
   close?(): Promise<void>;
 }
