@@ -1,7 +1,7 @@
 /** Shows a run as it happens: a line per job redrawn on a terminal, plain lines elsewhere, nothing with `--json`. */
 import { createLogUpdate } from "log-update";
 import { describePlan } from "../plan/describe.ts";
-import type { OnDownload } from "../run/loadData.ts";
+import type { DataProgress } from "../run/loadData.ts";
 import type { RunEvent } from "../run/options.ts";
 import type { TrainingProgress } from "../train/job.ts";
 import { formatBytes, formatCount, formatDuration, formatPercent, table } from "../util/format.ts";
@@ -9,8 +9,8 @@ import type { Terminal } from "./terminal.ts";
 
 export interface ProgressDisplay {
   show(event: RunEvent): void;
-  /** A bar while a data set is downloaded. */
-  readonly download: OnDownload;
+  /** A bar while a data set is downloaded or its samples are decoded. */
+  readonly data: DataProgress;
   /** Leaves the last picture standing. */
   close(): void;
 }
@@ -78,26 +78,39 @@ export function openProgress(terminal: Terminal): ProgressDisplay {
   };
   const started = new Set<string>();
   let tenths = -1;
-  const download: OnDownload = (name, { receivedBytes, totalBytes = 0 }) => {
-    const share = totalBytes > 0 ? receivedBytes / totalBytes : 0;
-    const size = totalBytes > 0 ? `${formatBytes(receivedBytes)} of ${formatBytes(totalBytes)}` : formatBytes(receivedBytes);
+  let evaluatedOn = "test";
+  /** A bar on a terminal; elsewhere a line whenever `mark` changes. */
+  const advance = (what: string, share: number, amount: string, mark: number): void => {
     if (live) {
-      live(`downloading ${name}  ${bar(share)}  ${size}`);
+      live(`${what}  ${bar(share)}  ${amount}`);
       if (share >= 1) live.done();
       return;
     }
-    const now = totalBytes > 0 ? Math.floor(10 * share) : Math.floor(receivedBytes / 20e6);
-    if (now === tenths) return;
-    tenths = now;
-    terminal.note(`downloading ${name}: ${size}`);
+    if (mark === tenths) return;
+    tenths = mark;
+    terminal.note(`${what}: ${amount}`);
+  };
+  const data: DataProgress = {
+    download(name, { receivedBytes, totalBytes = 0 }) {
+      const share = totalBytes > 0 ? receivedBytes / totalBytes : 0;
+      const size = totalBytes > 0 ? `${formatBytes(receivedBytes)} of ${formatBytes(totalBytes)}` : formatBytes(receivedBytes);
+      advance(`downloading ${name}`, share, size, totalBytes > 0 ? Math.floor(10 * share) : Math.floor(receivedBytes / 20e6));
+    },
+    prepare(name, { done, total, skipped }) {
+      const share = total > 0 ? done / total : 1;
+      const left = skipped > 0 ? `, ${skipped.toLocaleString("en")} left out` : "";
+      const amount = `${done.toLocaleString("en")} of ${total.toLocaleString("en")} samples${left}`;
+      advance(`preparing ${name}`, share, amount, 100 + Math.floor(4 * share));
+    },
   };
   return {
-    download,
+    data,
     show(event) {
       switch (event.type) {
         case "data":
+          ({ evaluatedOn } = event);
           say(
-            `Data: ${event.name}, ${event.train.toLocaleString("en")} training and ${event.test.toLocaleString("en")} test samples${event.note ? ` (${event.note})` : ""}`,
+            `Data: ${event.name}, ${event.train.toLocaleString("en")} training and ${event.test.toLocaleString("en")} ${evaluatedOn} samples${event.note ? ` (${event.note})` : ""}`,
           );
           return;
         case "planned":
@@ -139,7 +152,7 @@ export function openProgress(terminal: Terminal): ProgressDisplay {
           }
           return;
         case "evaluated":
-          terminal.note(`${event.id.padEnd(idWidth)}  test accuracy ${formatPercent(event.accuracy)}`);
+          terminal.note(`${event.id.padEnd(idWidth)}  ${evaluatedOn} accuracy ${formatPercent(event.accuracy)}`);
           return;
         case "written":
           return;

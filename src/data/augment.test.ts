@@ -5,6 +5,7 @@ import { random } from "../util/random.ts";
 import { checkAugmentation, fillBatch, fillBatchNchw } from "./augment.ts";
 import type { Dataset, SampleShape } from "./dataset.ts";
 import { sampleSize } from "./dataset.ts";
+import { openMemorySamples } from "./samples.ts";
 
 function dataset(shape: SampleShape, pixels: ArrayLike<number>): Dataset {
   const count = pixels.length / sampleSize(shape);
@@ -13,7 +14,7 @@ function dataset(shape: SampleShape, pixels: ArrayLike<number>): Dataset {
     classNames: ["a"],
     shape,
     labels: new Uint16Array(count),
-    pixels: Uint8Array.from(pixels),
+    store: { type: "memory", values: Uint8Array.from(pixels) },
     mean: Array.from({ length: shape.channels }, (_, c) => 100 + c),
     std: Array.from({ length: shape.channels }, (_, c) => 50 + c),
     provenance: { source: "made up", sha256: "0" },
@@ -32,10 +33,11 @@ function scripted(values: number[]): Random {
 
 const shape = { channels: 1, height: 3, width: 3 };
 const digits = dataset(shape, [1, 2, 3, 4, 5, 6, 7, 8, 9]);
+const opened = openMemorySamples(digits);
 
 function one(augmentation: Parameters<typeof fillBatch>[3], ...draws: number[]): number[] {
   const into = new Float32Array(9).fill(-1);
-  fillBatch(into, digits, [0], augmentation, scripted(draws));
+  fillBatch(into, opened, [0], augmentation, scripted(draws));
   return [...into];
 }
 
@@ -73,21 +75,21 @@ describe("fillBatch", () => {
 
   test("samples have changes of their own, in the order row, column, flip", () => {
     const into = new Float32Array(18);
-    fillBatch(into, digits, [0, 0], { crop: 1, flip: true, cutout: 0 }, scripted([1, 1, 1, 1, 2, 0]));
+    fillBatch(into, opened, [0, 0], { crop: 1, flip: true, cutout: 0 }, scripted([1, 1, 1, 1, 2, 0]));
     expect([...into].filter((_, i) => i % 2 === 0)).toEqual([3, 2, 1, 6, 5, 4, 9, 8, 7]);
     expect([...into].filter((_, i) => i % 2 === 1)).toEqual([2, 3, 0, 5, 6, 0, 8, 9, 0]);
   });
 
   test("normalises every pixel, empty ones included", () => {
     const into = new Float32Array(9);
-    fillBatch(into, digits, [0], { crop: 1, flip: false, cutout: 0 }, scripted([0, 0]), digits);
+    fillBatch(into, opened, [0], { crop: 1, flip: false, cutout: 0 }, scripted([0, 0]), digits);
     expect(into[0]).toBeCloseTo(-2, 6);
     expect(into[4]).toBeCloseTo((1 - 100) / 50, 6);
   });
 
   test("refuses a wrong size and a missing sample", () => {
-    expect(() => fillBatch(new Float32Array(10), digits, [0], undefined, random(0))).toThrow(/needs 9 values, got an array of 10/);
-    expect(() => fillBatch(new Float32Array(9), digits, [1], undefined, random(0))).toThrow(/sample 1/);
+    expect(() => fillBatch(new Float32Array(10), opened, [0], undefined, random(0))).toThrow(/needs 9 values, got an array of 10/);
+    expect(() => fillBatch(new Float32Array(9), opened, [1], undefined, random(0))).toThrow(/sample 1/);
   });
 });
 
@@ -107,8 +109,8 @@ test("both orders hold the same values", () => {
       const count = indices.length;
       const innermost = new Float32Array(count * size);
       const outermost = new Float32Array(count * size);
-      fillBatch(innermost, set, indices, undefined, random(0), normalise ? set : undefined);
-      fillBatchNchw(outermost, set, indices, normalise ? set : undefined);
+      fillBatch(innermost, openMemorySamples(set), indices, undefined, random(0), normalise ? set : undefined);
+      fillBatchNchw(outermost, openMemorySamples(set), indices, normalise ? set : undefined);
       for (let n = 0; n < count; n++) {
         for (let i = 0; i < size; i++) expect(innermost[i * count + n]).toBe(outermost[n * size + i]);
       }
@@ -122,11 +124,11 @@ test("equal streams give equal batches, in one call or one sample at a time", ()
       const augmentation = { crop: 1, flip: true, cutout: 2 };
       const size = sampleSize(set.shape);
       const whole = new Float32Array(indices.length * size);
-      fillBatch(whole, set, indices, augmentation, random(seed));
+      fillBatch(whole, openMemorySamples(set), indices, augmentation, random(seed));
       const stream = random(seed);
       indices.forEach((index, n) => {
         const single = new Float32Array(size);
-        fillBatch(single, set, [index], augmentation, stream);
+        fillBatch(single, openMemorySamples(set), [index], augmentation, stream);
         for (let i = 0; i < size; i++) expect(whole[i * indices.length + n]).toBe(single[i]);
       });
     }),

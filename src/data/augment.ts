@@ -25,7 +25,10 @@ export const noAugmentation: Augmentation = { crop: 0, flip: false, cutout: 0 };
 export type Normalization = Pick<Dataset, "mean" | "std">;
 
 /** Throws `config` unless crop and cutout are whole numbers of pixels, crop at most the image's smaller side; of an audio set, checks its part. */
-export function checkAugmentation({ crop, cutout, audio: ofClips }: Augmentation, { shape, audio }: Pick<Dataset, "shape" | "audio">): void {
+export function checkAugmentation(
+  { crop, cutout, audio: ofClips }: Augmentation,
+  { shape, audio }: Pick<Dataset, "shape" | "audio">,
+): void {
   if (audio) {
     if (ofClips) checkAudioAugmentation(ofClips, audio, shape);
     return;

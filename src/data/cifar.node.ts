@@ -52,18 +52,18 @@ export async function readCifarFolder(
   const names = async (file: string, count: number): Promise<string[]> => parseClassNames(await readNamed(folder, file), count);
   const fine = await names(name === "cifar10" ? "batches.meta.txt" : "fine_label_names.txt", info.classCount);
   const classes: CifarClasses = name === "cifar10" ? { fine } : { fine, coarse: await names("coarse_label_names.txt", 20) };
-  const read = async (files: readonly string[], full: number): Promise<CifarSplit> => {
+  const read = async (files: readonly string[], full: number | undefined): Promise<CifarSplit> => {
     const bytes: NamedBytes[] = [];
     for (const file of files) bytes.push(await readNamed(folder, file));
     const records = parseCifar(bytes, classes);
     const count = records.labels.length;
     // The folder's own place is left out: it would make two machines' reports of one run differ.
-    const source = `${info.title}, ${files.join(", ")}: ${count} samples${count === full ? "" : ` (the full set has ${full})`}`;
+    const source = `${info.title}, ${files.join(", ")}: ${count} samples${full === undefined || count === full ? "" : ` (the full set has ${full})`}`;
     return { records, source };
   };
   return {
     classNames: fine,
-    train: await read(await trainFiles(name, folder), info.fullCount.train),
-    test: await read([name === "cifar10" ? "test_batch.bin" : "test.bin"], info.fullCount.test),
+    train: await read(await trainFiles(name, folder), info.fullCount?.train),
+    test: await read([name === "cifar10" ? "test_batch.bin" : "test.bin"], info.fullCount?.test),
   };
 }

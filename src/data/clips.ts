@@ -37,7 +37,10 @@ export function checkAudioAugmentation(augmentation: AudioAugmentation, { featur
   for (const [name, most, whole] of ranges) {
     const value = augmentation[name];
     if (!(value >= 0 && value <= most) || (whole && !Number.isInteger(value))) {
-      throw new SheafError("config", `Augmentation audio.${name} must be a ${whole ? "whole " : ""}number from 0 to ${most}, got ${value}.`);
+      throw new SheafError(
+        "config",
+        `Augmentation audio.${name} must be a ${whole ? "whole " : ""}number from 0 to ${most}, got ${value}.`,
+      );
     }
   }
 }
@@ -57,7 +60,13 @@ function addNoise(wave: Float32Array, noise: Int16Array, start: number, volume: 
 }
 
 /** Sets drawn bands of frames or of frequencies to `value`. */
-function mask(frame: Float32Array, { height, width }: SampleShape, { masks, timeMaskFrames, frequencyMaskBands }: AudioAugmentation, random: Random, value: number): void {
+function mask(
+  frame: Float32Array,
+  { height, width }: SampleShape,
+  { masks, timeMaskFrames, frequencyMaskBands }: AudioAugmentation,
+  random: Random,
+  value: number,
+): void {
   for (let i = 0; i < masks && timeMaskFrames > 0; i++) {
     const extent = random.below(timeMaskFrames + 1);
     const start = random.below(height - extent + 1);
@@ -71,7 +80,14 @@ function mask(frame: Float32Array, { height, width }: SampleShape, { masks, time
 }
 
 /** Draws, for one clip: shift, whether noise is mixed in, then its place and volume; a part that is off draws nothing. */
-function augmentedWave(wave: Float32Array, values: ArrayLike<number>, offset: number, audio: AudioSource, augmentation: AudioAugmentation, random: Random): void {
+function augmentedWave(
+  wave: Float32Array,
+  values: ArrayLike<number>,
+  offset: number,
+  audio: AudioSource,
+  augmentation: AudioAugmentation,
+  random: Random,
+): void {
   const { timeShiftMs, noiseProbability, noiseVolume } = augmentation;
   const most = Math.round((timeShiftMs * audio.features.sampleRate) / 1000);
   toWave(wave, values, offset, most > 0 ? random.below(2 * most + 1) - most : 0);
@@ -116,7 +132,12 @@ export function fillClips(
 }
 
 /** `fillBatchNchw` of audio sets: features in [N, 1, frames, bands]. */
-export function fillClipsNchw(into: Float32Array, samples: Samples, indices: ArrayLike<number>, normalization: Normalization | undefined): void {
+export function fillClipsNchw(
+  into: Float32Array,
+  samples: Samples,
+  indices: ArrayLike<number>,
+  normalization: Normalization | undefined,
+): void {
   const { audio, extract } = opened(samples);
   const { shape } = samples.dataset;
   const { values, offsets } = samples.read(indices);
@@ -136,5 +157,6 @@ export function fillClipsNchw(into: Float32Array, samples: Samples, indices: Arr
 export function fillWaves(into: Float32Array, samples: Samples, indices: ArrayLike<number>): void {
   const { audio } = opened(samples);
   const { values, offsets } = samples.read(indices);
-  for (let n = 0; n < indices.length; n++) toWave(into.subarray(n * audio.clipSamples, (n + 1) * audio.clipSamples), values, offsets[n]!, 0);
+  for (let n = 0; n < indices.length; n++)
+    toWave(into.subarray(n * audio.clipSamples, (n + 1) * audio.clipSamples), values, offsets[n]!, 0);
 }

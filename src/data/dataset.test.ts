@@ -3,6 +3,7 @@ import { describe, expect, test } from "vitest";
 import { SheafError } from "../util/errors.ts";
 import type { Dataset } from "./dataset.ts";
 import { apportion, channelStatistics, drawStratified, samplesByClass, splitOff, subset, takeSamples } from "./dataset.ts";
+import { openMemorySamples } from "./samples.ts";
 
 /** One-pixel two-channel samples whose pixels tell their index. */
 function numbered(labels: readonly number[], classCount = 3): Dataset {
@@ -11,7 +12,7 @@ function numbered(labels: readonly number[], classCount = 3): Dataset {
     classNames: Array.from({ length: classCount }, (_, i) => `class ${i}`),
     shape: { channels: 2, height: 1, width: 1 },
     labels: Uint16Array.from(labels),
-    pixels: Uint8Array.from(labels.flatMap((_, i) => [i, 255 - i])),
+    store: { type: "memory", values: Uint8Array.from(labels.flatMap((_, i) => [i, 255 - i])) },
     mean: [1, 2],
     std: [3, 4],
     provenance: { source: "made up", sha256: "0" },
@@ -19,7 +20,10 @@ function numbered(labels: readonly number[], classCount = 3): Dataset {
   };
 }
 
-const identities = (dataset: Dataset): number[] => Array.from(dataset.labels, (_, i) => dataset.pixels[2 * i] ?? -1);
+function identities(dataset: Dataset): number[] {
+  const samples = openMemorySamples(dataset);
+  return Array.from(dataset.labels, (_, i) => samples.record(i)[0] ?? -1);
+}
 
 describe("channelStatistics", () => {
   test("is the mean and population deviation of each channel", () => {
@@ -31,13 +35,14 @@ describe("channelStatistics", () => {
 });
 
 describe("takeSamples", () => {
-  test("copies labels, pixels and coarse labels in the order asked for", () => {
+  test("is a view of the same store, with labels and coarse labels in the order asked for", () => {
     const taken = takeSamples(numbered([0, 1, 2, 1]), [3, 0, 3]);
     expect([...taken.labels]).toEqual([1, 0, 1]);
-    expect([...taken.pixels]).toEqual([3, 252, 0, 255, 3, 252]);
+    expect(identities(taken)).toEqual([3, 0, 3]);
+    expect(identities(takeSamples(taken, [1, 2]))).toEqual([0, 3]);
     expect([...(taken.coarse?.labels ?? [])]).toEqual([1, 0, 1]);
     expect(taken.mean).toEqual([1, 2]);
-    expect(taken.pixels.buffer).toBeInstanceOf(SharedArrayBuffer);
+    expect(taken.records?.buffer).toBeInstanceOf(SharedArrayBuffer);
     expect(taken.provenance.source).toContain("3 of 4 samples");
   });
 

@@ -98,7 +98,8 @@ async function unpack(source: ArchiveSource, archive: string, into: string): Pro
   const { folder, files, endings = [], flat = false } = source;
   const inside = flat ? "" : `${folder}/`;
   const wanted = new Set(files.map((file) => `${inside}${file}`));
-  const isWanted = (path: string): boolean => wanted.has(path) || (path.startsWith(inside) && endings.some((ending) => path.endsWith(ending)));
+  const isWanted = (path: string): boolean =>
+    wanted.has(path) || (path.startsWith(inside) && endings.some((ending) => path.endsWith(ending)));
   const cwd = flat ? join(into, folder) : into;
   try {
     await mkdir(cwd, { recursive: true });

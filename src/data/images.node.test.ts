@@ -4,6 +4,7 @@ import { join } from "node:path";
 import sharp from "sharp";
 import { afterAll, beforeAll, describe, expect, test } from "vitest";
 import { contactSheet, encodePng, readImage, writePng } from "./images.node.ts";
+import { openMemorySamples } from "./samples.ts";
 
 let folder: string;
 beforeAll(async () => {
@@ -83,7 +84,10 @@ test("encodePng refuses channels that are no picture", async () => {
 
 test("a contact sheet sets samples row by row on white", () => {
   const shape = { channels: 1, height: 1, width: 2 };
-  const sheet = contactSheet({ pixels: Uint8Array.of(1, 2, 3, 4), shape }, [1, 0], 1, 1);
+  const store = { type: "memory", values: Uint8Array.of(1, 2, 3, 4) } as const;
+  const provenance = { source: "made up", sha256: "0" };
+  const set = { name: "two", classNames: ["a"], shape, labels: new Uint16Array(2), store, mean: [0], std: [1], provenance };
+  const sheet = contactSheet(openMemorySamples(set), [1, 0], 1, 1);
   expect(sheet.shape).toEqual({ channels: 1, height: 5, width: 4 });
   expect([...sheet.pixels.subarray(4, 8)]).toEqual([255, 3, 4, 255]);
   expect([...sheet.pixels.subarray(12, 16)]).toEqual([255, 1, 2, 255]);

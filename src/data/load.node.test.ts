@@ -14,6 +14,7 @@ import type { DownloadProgress } from "./download.node.ts";
 import { downloadArchive } from "./download.node.ts";
 import { cacheFolder, findDataset } from "./find.node.ts";
 import { loadDataset } from "./load.node.ts";
+import { openMemorySamples } from "./samples.ts";
 
 const folderName = "cifar-10-batches-bin";
 const names = ["airplane", "automobile", "bird", "cat", "deer", "dog", "frog", "horse", "ship", "truck"];
@@ -82,7 +83,7 @@ describe("loadDataset", () => {
     const { train, test: held } = await loadDataset("cifar10", { dir: place, env });
     expect(train.classNames).toEqual(names);
     expect(train.labels).toHaveLength(60);
-    expect([0, 20, 40].map((sample) => train.pixels[sample * 3072])).toEqual([10, 20, 100]);
+    expect([0, 20, 40].map((sample) => openMemorySamples(train).record(sample)[0])).toEqual([10, 20, 100]);
     expect(held.labels).toHaveLength(10);
     expect(held.mean).toEqual(train.mean);
     expect(train.mean[0]).toBeCloseTo((10 + 20 + 100) / 3 + 9.5, 9);
@@ -158,7 +159,7 @@ describe("download", () => {
     await writeFile(join(from, "outside.txt"), "not wanted");
     await create({ gzip: true, cwd: from, file: join(root, "archive.tar.gz") }, [folderName, "outside.txt"]);
     archive = await readFile(join(root, "archive.tar.gz"));
-    source = { ...datasetCatalog.cifar10.archive, md5: createHash("md5").update(archive).digest("hex") };
+    source = { ...datasetCatalog.cifar10.archive, checksum: { type: "md5", hex: createHash("md5").update(archive).digest("hex") } };
   });
   beforeEach(() => {
     cache = cacheFolder(env);
@@ -185,8 +186,8 @@ describe("download", () => {
   });
 
   test("a wrong checksum is refused before anything is unpacked", async () => {
-    const md5 = "0".repeat(32);
-    const failed = serving(whole, (url) => downloadArchive({ ...source, md5, url }, cache));
+    const checksum = { type: "md5", hex: "0".repeat(32) } as const;
+    const failed = serving(whole, (url) => downloadArchive({ ...source, checksum, url }, cache));
     await expect(failed).rejects.toMatchObject({ code: "data", message: expect.stringMatching(/expected MD5 0{32}, got [0-9a-f]{32}/) });
     expect(await readdir(cache)).toEqual([]);
   });
@@ -253,20 +254,20 @@ describe("download", () => {
     await symlink(join(root, "archive.tar.gz"), join(from, folderName, "test_batch.bin"));
     await create({ gzip: true, cwd: from, file: join(place, "links.tar.gz") }, [folderName]);
     const bytes = await readFile(join(place, "links.tar.gz"));
-    const md5 = createHash("md5").update(bytes).digest("hex");
+    const checksum = { type: "md5", hex: createHash("md5").update(bytes).digest("hex") } as const;
     const failed = serving(
       (_, response) => response.end(bytes),
-      (url) => downloadArchive({ ...source, md5, url, files: ["test_batch.bin"] }, cache),
+      (url) => downloadArchive({ ...source, checksum, url, files: ["test_batch.bin"] }, cache),
     );
     await expect(failed).rejects.toThrow(/lacks test_batch\.bin/);
   });
 
   test("bytes that are no archive are refused though their checksum is right", async () => {
     const bytes = Buffer.from("<html>login first</html>");
-    const md5 = createHash("md5").update(bytes).digest("hex");
+    const checksum = { type: "md5", hex: createHash("md5").update(bytes).digest("hex") } as const;
     const failed = serving(
       (_, response) => response.end(bytes),
-      (url) => downloadArchive({ ...source, md5, url }, cache),
+      (url) => downloadArchive({ ...source, checksum, url }, cache),
     );
     await expect(failed).rejects.toMatchObject({ code: "data" });
   });

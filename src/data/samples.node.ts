@@ -26,12 +26,19 @@ export function openSamples(dataset: Dataset): Samples {
   try {
     file = openSync(path, "r");
   } catch (cause) {
-    throw new SheafError("data", `The prepared samples of ${dataset.name} in ${path} cannot be opened (${(cause as NodeJS.ErrnoException).code}); run again to prepare them anew.`, { cause });
+    throw new SheafError(
+      "data",
+      `The prepared samples of ${dataset.name} in ${path} cannot be opened (${(cause as NodeJS.ErrnoException).code}); run again to prepare them anew.`,
+      { cause },
+    );
   }
   const got = fstatSync(file).size;
   if (got !== bytes) {
     closeSync(file);
-    throw new SheafError("data", `${path} has ${got} bytes, but the prepared samples of ${dataset.name} have ${bytes}; delete the file and run again to prepare them anew.`);
+    throw new SheafError(
+      "data",
+      `${path} has ${got} bytes, but the prepared samples of ${dataset.name} have ${bytes}; delete the file and run again to prepare them anew.`,
+    );
   }
   let buffer = new ArrayBuffer(0);
   return samplesOf(
@@ -44,7 +51,11 @@ export function openSamples(dataset: Dataset): Samples {
         const view = new Uint8Array(buffer, n * recordBytes, recordBytes);
         for (let at = 0; at < recordBytes; ) {
           const count = readSync(file, view, at, recordBytes - at, position + at);
-          if (count === 0) throw new SheafError("data", `${path} ends within record ${records[n]} of ${dataset.name}; delete the file and run again to prepare them anew.`);
+          if (count === 0)
+            throw new SheafError(
+              "data",
+              `${path} ends within record ${records[n]} of ${dataset.name}; delete the file and run again to prepare them anew.`,
+            );
           at += count;
         }
       }

@@ -11,7 +11,7 @@ export interface Records {
 }
 
 /** A data set opened for reading in this thread. */
-export interface Samples {
+export interface Samples extends Disposable {
   readonly dataset: Dataset;
   /** Makes features of clips; present for audio sets. */
   readonly extractor?: Extractor;
@@ -48,6 +48,7 @@ export function samplesOf(dataset: Dataset, locate: (records: Float64Array) => R
       return values.subarray(start, start + length);
     },
     close,
+    [Symbol.dispose]: close,
     ...(dataset.audio && { extractor: openExtractor(dataset.audio.features, dataset.audio.clipSamples) }),
   };
 }
@@ -56,7 +57,10 @@ export function samplesOf(dataset: Dataset, locate: (records: Float64Array) => R
 export function openMemorySamples(dataset: Dataset): Samples {
   const { store } = dataset;
   if (store.type !== "memory") {
-    throw new SheafError("internal", `${dataset.name} lies in the file ${store.path}, which can only be read in Node; open it with openSamples of sheaf/data there.`);
+    throw new SheafError(
+      "internal",
+      `${dataset.name} lies in the file ${store.path}, which can only be read in Node; open it with openSamples of sheaf/data there.`,
+    );
   }
   const length = recordLength(dataset);
   return samplesOf(dataset, (records) => ({ values: store.values, offsets: records.map((record) => record * length) }));

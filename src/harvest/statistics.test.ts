@@ -1,5 +1,6 @@
 import { describe, expect, it } from "vitest";
 import type { Dataset } from "../data/dataset.ts";
+import { openMemorySamples } from "../data/samples.ts";
 import { writeOnnx } from "../onnx/write.ts";
 import { openSession } from "../runtime/session.node.ts";
 import { encodeSafetensors } from "../util/safetensors.ts";
@@ -25,7 +26,7 @@ const everySample = Array.from({ length: 21 }, (_, i) => i);
 async function compute(samples: readonly number[], batchSize = 8, set: Dataset = dataset): Promise<DeviceStatistics> {
   const program = compileStatistics(harvested, classes, batchSize);
   await using session = await openSession(writeOnnx(program.graph));
-  return await computeStatistics(session, program, set, samples);
+  return await computeStatistics(session, program, openMemorySamples(set), samples);
 }
 
 /** Greatest difference of two sets of statistics, relative to the greatest value of each part. */
@@ -73,8 +74,10 @@ describe("the statistics pass", () => {
     }));
     const program = compileStatistics(broken, classes, 4);
     await using session = await openSession(writeOnnx(program.graph));
-    await expect(computeStatistics(session, program, dataset, [0])).rejects.toThrow(/not finite/);
-    await expect(computeStatistics(session, program, dataset, [0], { signal: AbortSignal.abort() })).rejects.toMatchObject({
+    await expect(computeStatistics(session, program, openMemorySamples(dataset), [0])).rejects.toThrow(/not finite/);
+    await expect(
+      computeStatistics(session, program, openMemorySamples(dataset), [0], { signal: AbortSignal.abort() }),
+    ).rejects.toMatchObject({
       code: "interrupted",
     });
   });

@@ -2,6 +2,8 @@
 import { z } from "zod";
 import type { OptimizerConfig } from "../compile/optimizers.ts";
 import type { Augmentation } from "../data/augment.ts";
+import type { Preparation } from "../data/load.node.ts";
+import type { AudioFeatures } from "../features/features.ts";
 import type { HeadType } from "../harvest/heads.ts";
 import { SheafError } from "../util/errors.ts";
 
@@ -23,13 +25,36 @@ export interface DeviceConfig {
 export interface RunConfig {
   readonly seed: number;
   readonly data: {
-    /** Name in the table of data sets, or `auto`: CIFAR-10 when it is at hand, glyphs otherwise. */
+    /**
+     * Name in the table of data sets or of one added by `sheaf data add`, a path to data of one's own, a module that exports a data
+     * set, or `auto`: CIFAR-10 when it is at hand, glyphs otherwise.
+     */
     readonly name: string;
     /** Use this many training samples, drawn evenly by class; all when left out. */
     readonly trainCount?: number | undefined;
     readonly testCount?: number | undefined;
+    /** What accuracies are measured on. With `validation` the test samples are not looked at, for choices between settings. */
+    readonly evaluateOn: "test" | "validation";
+    /** Share of the training samples split off for validation where the set has no validation part of its own. */
+    readonly validationShare: number;
+    /** Share split off for the test where the set has no test part of its own. */
+    readonly testShare: number;
+    readonly imageSize: Preparation["imageSize"];
+    readonly resize: Preparation["resize"];
+    readonly clipMs: number;
+    /** Of audio: what differs from 40 log-mel bands in windows of 40 ms every 20 ms. */
+    readonly features: Partial<AudioFeatures>;
+    readonly words?: readonly string[] | undefined;
+    readonly silence?: boolean | undefined;
+    readonly skipBadFiles: boolean;
   };
-  readonly target: { readonly network: string; readonly width: number };
+  readonly target: {
+    /** Name in the table of networks, a network file (.json), an ONNX model (.onnx) or a module that exports a network. */
+    readonly network: string;
+    readonly width: number;
+    /** Trained weights (safetensors) that the target, and by them its sub-models, start from; an ONNX model brings its own. */
+    readonly weights?: string | undefined;
+  };
   readonly training: {
     readonly epochs: number;
     readonly batchSize: number;
@@ -57,6 +82,8 @@ export interface RunConfig {
     /** Highest learning rate of sub-models and the slim control, instead of the target's. */
     readonly learningRate?: number | undefined;
     readonly deadlineSeconds?: number | undefined;
+    /** Which of a trained target's filters a sub-model starts from: those that fire most for its classes, the first, or none (from scratch). */
+    readonly warmStart: "activation" | "position" | "none";
     /**
      * Every device computes at least this many times less than training the target on its own samples would take. Left out,
      * and no width given, the planner aims at 11.8 and goes as high as it can.
@@ -126,7 +153,23 @@ const trainingSchema = z.strictObject({
     .prefault({}),
   labelSmoothing: z.number().min(0).max(0.99).default(0),
   emaDecay: z.number().min(0).max(0.99999).default(0),
-  augmentation: z.strictObject({ crop: whole.default(4), flip: z.boolean().default(true), cutout: whole.default(0) }).prefault({}),
+  augmentation: z
+    .strictObject({
+      crop: whole.default(4),
+      flip: z.boolean().default(true),
+      cutout: whole.default(0),
+      audio: z
+        .strictObject({
+          timeShiftMs: z.number().nonnegative().default(100),
+          noiseProbability: share.default(0.8),
+          noiseVolume: z.number().nonnegative().default(0.1),
+          timeMaskFrames: whole.default(10),
+          frequencyMaskBands: whole.default(6),
+          masks: whole.default(1),
+        })
+        .prefault({}),
+    })
+    .prefault({}),
 });
 
 const deviceSchema = z.strictObject({
@@ -162,9 +205,40 @@ const configSchema = z.strictObject({
       /** Use this many training and test samples, drawn evenly by class; all when left out. */
       trainCount: count.optional(),
       testCount: count.optional(),
+      /** What accuracies are measured on. */
+      evaluateOn: z.enum(["test", "validation"]).default("test"),
+      validationShare: z.number().gt(0).lt(1).default(0.1),
+      testShare: z.number().gt(0).lt(1).default(0.2),
+      /** Size and channels (3 RGB, 1 grey) that images of one's own are brought to. */
+      imageSize: z
+        .strictObject({ height: count.default(32), width: count.default(32), channels: z.union([z.literal(1), z.literal(3)]).default(3) })
+        .prefault({}),
+      resize: z.enum(["cover", "contain", "stretch"]).default("cover"),
+      /** Length that clips are padded or cut to. */
+      clipMs: positive.default(1000),
+      features: z
+        .strictObject({
+          type: z.enum(["logMel", "mfcc"]).optional(),
+          sampleRate: count.optional(),
+          windowMs: positive.optional(),
+          hopMs: positive.optional(),
+          fftSize: count.optional(),
+          melBands: count.optional(),
+          minHz: z.number().nonnegative().optional(),
+          maxHz: positive.optional(),
+          coefficients: count.optional(),
+          logOffset: positive.optional(),
+        })
+        .prefault({}),
+      /** Words of Speech Commands that are classes of their own; the others become "unknown". */
+      words: z.array(z.string()).min(1).optional(),
+      /** Adds a class "silence" to Speech Commands. */
+      silence: z.boolean().optional(),
+      /** Leaves unreadable files out, and says so, instead of failing. */
+      skipBadFiles: z.boolean().default(false),
     })
     .prefault({}),
-  target: z.strictObject({ network: z.string().default("vgg11"), width: positive.default(1) }).prefault({}),
+  target: z.strictObject({ network: z.string().default("vgg11"), width: positive.default(1), weights: z.string().optional() }).prefault({}),
   training: trainingSchema.prefault({}),
   fleet: z
     .strictObject({
@@ -187,6 +261,8 @@ const configSchema = z.strictObject({
       maxWidth: positive.default(1),
       learningRate: positive.optional(),
       deadlineSeconds: positive.optional(),
+      /** Which of a trained target's filters a sub-model starts from. */
+      warmStart: z.enum(["activation", "position", "none"]).default("activation"),
       /** Every device computes at least this many times less than training the target on its own samples would take. */
       minimumRatio: positive.optional(),
     })

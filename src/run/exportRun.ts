@@ -14,7 +14,7 @@ import type { Tensor } from "../util/tensor.ts";
 import { parseConfig, type RunConfig } from "./config.ts";
 import { readFinished, runFiles } from "./directory.ts";
 import { passGate, readStatistics } from "./harvest.ts";
-import { loadData, type OnDownload } from "./loadData.ts";
+import { audioInputOf, type DataProgress, type LoadedData, loadData } from "./loadData.ts";
 import { sheafVersion } from "./machine.ts";
 import { type PreparedRun, prepareRun } from "./prepare.ts";
 import { buildTarget, fitOf } from "./target.ts";
@@ -53,10 +53,10 @@ async function globalOf(
   path: string,
   type: HeadType,
   prepared: PreparedRun,
-  classNames: readonly string[],
-  labels: Uint16Array,
+  train: LoadedData["train"],
   metadata: Readonly<Record<string, string>>,
 ): Promise<Uint8Array<ArrayBuffer>> {
+  const { classNames } = train;
   const parameters = new Map<string, ReadonlyMap<string, Tensor>>();
   let statistics: DeviceStatistics | undefined;
   for (const { subModel } of prepared.devices) {
@@ -66,9 +66,9 @@ async function globalOf(
     if (!sums) throw new SheafError("data", `${path} has no statistics of ${subModel.device} yet; resume the run, or export H0.`);
     statistics = statistics ? addStatistics(statistics, sums) : sums;
   }
-  const { harvested } = passGate(prepared, (id) => parameters.get(id) ?? new Map(), labels, classNames.length);
+  const { harvested } = passGate(prepared, (id) => parameters.get(id) ?? new Map(), train.labels, classNames.length);
   const head = makeHead(type, { harvested, classCount: classNames.length, ...(statistics ? { statistics } : {}) });
-  return writeOnnx(assembleGlobal(harvested, head, { classNames, version: sheafVersion, metadata }), {
+  return writeOnnx(assembleGlobal(harvested, head, { classNames, version: sheafVersion, metadata, ...audioInputOf(train) }), {
     batchAxis: "N",
     producerVersion: sheafVersion,
   });
@@ -83,17 +83,17 @@ export async function exportPart(
   part: ExportPart,
   format: "onnx" | "safetensors",
   dataDir: string | undefined,
-  onDownload?: OnDownload,
+  progress?: DataProgress,
 ): Promise<Exported> {
   const config = await configOf(path);
-  const { train } = await loadData(config, dataDir === undefined ? {} : { data: dataDir }, onDownload);
+  const { train, configName } = await loadData(config, dataDir === undefined ? {} : { data: dataDir }, progress);
   const target = await buildTarget(config, fitOf(train));
   const prepared = prepareRun(config, target, train);
-  const metadata = { dataSet: train.name, seed: String(config.seed) };
+  const metadata = { dataSet: configName, seed: String(config.seed) };
   if (isHead(part)) {
     if (format !== "onnx")
       throw new SheafError("usage", `A global model is exported as onnx, not ${format}; export the devices' sub-models for their weights.`);
-    return { bytes: await globalOf(path, part, prepared, train.classNames, train.labels, metadata), classNames: train.classNames };
+    return { bytes: await globalOf(path, part, prepared, train, metadata), classNames: train.classNames };
   }
   const job = prepared.jobs.find((j) => j.id === part);
   if (!job) {
@@ -107,10 +107,13 @@ export async function exportPart(
   const bytes =
     format === "safetensors"
       ? encodeSafetensors(parameters, { network: JSON.stringify(network), classNames: JSON.stringify(classNames) })
-      : writeOnnx(compileInference(network, parameters, { classNames, metadata: { ...metadata, part, sheafVersion } }), {
-          batchAxis: "N",
-          producerVersion: sheafVersion,
-        });
+      : writeOnnx(
+          compileInference(network, parameters, { classNames, metadata: { ...metadata, part, sheafVersion }, ...audioInputOf(train) }),
+          {
+            batchAxis: "N",
+            producerVersion: sheafVersion,
+          },
+        );
   return { bytes, classNames };
 }
 

@@ -1,7 +1,7 @@
 /** What a run is given, and what it tells while it goes on. */
 import type { TrainingProgress } from "../train/job.ts";
 import type { RunConfig } from "./config.ts";
-import type { OnDownload } from "./loadData.ts";
+import type { DataProgress } from "./loadData.ts";
 import type { PreparedRun } from "./prepare.ts";
 
 /** What happens in a run, as it happens. */
@@ -11,6 +11,7 @@ export type RunEvent =
       readonly name: string;
       readonly train: number;
       readonly test: number;
+      readonly evaluatedOn: "test" | "validation";
       readonly source: string;
       readonly note: string | undefined;
     }
@@ -34,5 +35,5 @@ export interface RunOptions {
   /** The command line, for the report. */
   readonly commandLine?: string;
   readonly onEvent?: (event: RunEvent) => void;
-  readonly onDownload?: OnDownload;
+  readonly dataProgress?: DataProgress;
 }

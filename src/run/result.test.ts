@@ -15,8 +15,9 @@ function blankSet(): Dataset {
   const labels = sharedLabels(400).map((_, i) => i % 10);
   const classNames = Array.from({ length: 10 }, (_, c) => `class${c}`);
   const shape = { channels: 3, height: 16, width: 16 };
+  const store = { type: "memory", values: sharedBytes(400 * 768) } as const;
   const provenance = { source: "blank", sha256: "0" };
-  return { name: "blank", classNames, shape, labels, pixels: sharedBytes(400 * 768), mean: [0, 0, 0], std: [1, 1, 1], provenance };
+  return { name: "blank", classNames, shape, labels, store, mean: [0, 0, 0], std: [1, 1, 1], provenance };
 }
 
 it("charges each device with what the harvest really makes it do", () => {

@@ -1,6 +1,7 @@
 /** A whole run on one machine: data, plan, training side by side, harvest, statistics, heads, evaluation, model and report. */
 import { compileInference } from "../compile/deploy.ts";
-import type { Dataset } from "../data/dataset.ts";
+import { openSamples } from "../data/samples.node.ts";
+import type { Samples } from "../data/samples.ts";
 import { assembleGlobal, branchGraph } from "../harvest/globalModel.ts";
 import type { Harvested } from "../harvest/harvested.ts";
 import type { Head, HeadType } from "../harvest/heads.ts";
@@ -16,7 +17,7 @@ import { branchAccuracies } from "./branches.ts";
 import type { RunConfig } from "./config.ts";
 import { checkRunFolder, openRunDirectory, type RunDirectory, runFiles } from "./directory.ts";
 import { type GateOutcome, keepStatistics, passGate, readStatistics } from "./harvest.ts";
-import { type LoadedData, loadData } from "./loadData.ts";
+import { audioInputOf, type LoadedData, loadData } from "./loadData.ts";
 import { sheafVersion } from "./machine.ts";
 import type { RunOptions } from "./options.ts";
 import { controlIds, type PreparedRun, prepareRun } from "./prepare.ts";
@@ -29,7 +30,7 @@ import { writeReports } from "./writeReports.ts";
 async function harvestAll(
   prepared: PreparedRun,
   results: ReadonlyMap<string, FinishedJob>,
-  train: Dataset,
+  train: LoadedData["train"],
   directory: RunDirectory,
   options: RunOptions,
 ): Promise<GateOutcome> {
@@ -45,11 +46,11 @@ async function harvestAll(
 async function gatherStatistics(
   prepared: PreparedRun,
   harvested: readonly Harvested[],
-  train: Dataset,
+  train: Samples,
   directory: RunDirectory,
   options: RunOptions,
 ): Promise<DeviceStatistics> {
-  const program = compileStatistics(harvested, train.classNames.length);
+  const program = compileStatistics(harvested, train.dataset.classNames.length);
   const model = writeOnnx(program.graph);
   const branches = sha256Hex(model);
   const session = await openSession(model, { name: "the statistics pass" });
@@ -72,7 +73,7 @@ async function gatherStatistics(
   }
 }
 
-async function evaluate(model: Uint8Array, id: string, test: Dataset, directory: RunDirectory, options: RunOptions): Promise<Evaluation> {
+async function evaluate(model: Uint8Array, id: string, test: Samples, directory: RunDirectory, options: RunOptions): Promise<Evaluation> {
   throwIfInterrupted(options.signal, directory.path);
   const session = await openSession(model, { name: id });
   try {
@@ -90,6 +91,7 @@ async function evaluateHeads(
   harvested: readonly Harvested[],
   statistics: DeviceStatistics,
   data: LoadedData,
+  test: Samples,
   directory: RunDirectory,
   options: RunOptions,
 ): Promise<RunOutcome["heads"]> {
@@ -102,14 +104,15 @@ async function evaluateHeads(
       assembleGlobal(harvested, head, {
         classNames,
         version: sheafVersion,
-        metadata: { dataSet: data.train.name, seed: String(options.config.seed) },
+        metadata: { dataSet: data.configName, seed: String(options.config.seed) },
+        ...audioInputOf(data.train),
       }),
       {
         batchAxis: "N",
         producerVersion: sheafVersion,
       },
     );
-    heads.push({ type, head, model, evaluation: await evaluate(model, type, data.test, directory, options) });
+    heads.push({ type, head, model, evaluation: await evaluate(model, type, test, directory, options) });
   }
   return heads;
 }
@@ -120,16 +123,18 @@ async function evaluateControl(
   network: Network,
   result: FinishedJob,
   data: LoadedData,
+  test: Samples,
   directory: RunDirectory,
   options: RunOptions,
 ): Promise<RunOutcome["controls"][number]> {
   const graph = compileInference(network, result.parameters, {
     classNames: data.train.classNames,
-    metadata: { control: id, sheafVersion },
+    metadata: { control: id, sheafVersion, dataSet: data.configName },
+    ...audioInputOf(data.train),
   });
   const model = writeOnnx(graph, { batchAxis: "N", producerVersion: sheafVersion });
   await directory.write(`${id}.onnx`, model);
-  return { id: id as "central" | "slim", network, evaluation: await evaluate(model, id, data.test, directory, options) };
+  return { id: id as "central" | "slim", network, evaluation: await evaluate(model, id, test, directory, options) };
 }
 
 /**
@@ -140,13 +145,14 @@ export async function run(options: RunOptions): Promise<RunResult> {
   const started = performance.now();
   const { onEvent, signal } = options;
   await checkRunFolder(options.out, options.resume ?? false);
-  const data = await loadData(options.config, options.dataDir === undefined ? {} : { data: options.dataDir }, options.onDownload, signal);
-  const config: RunConfig = { ...options.config, data: { ...options.config.data, name: data.train.name } };
+  const data = await loadData(options.config, options.dataDir === undefined ? {} : { data: options.dataDir }, options.dataProgress, signal);
+  const config: RunConfig = { ...options.config, data: { ...options.config.data, name: data.configName } };
   onEvent?.({
     type: "data",
     name: data.train.name,
     train: data.train.labels.length,
     test: data.test.labels.length,
+    evaluatedOn: data.evaluatedOn,
     source: data.train.provenance.source,
     note: data.note,
   });
@@ -165,18 +171,20 @@ export async function run(options: RunOptions): Promise<RunResult> {
   const results = await trainJobs(prepared.jobs, directory, { ...options, config });
   throwIfInterrupted(signal, options.out);
   const { harvested, rejected } = await harvestAll(prepared, results, data.train, directory, options);
-  const statistics = await gatherStatistics(prepared, harvested, data.train, directory, options);
-  const heads = await evaluateHeads(harvested, statistics, data, directory, options);
+  using trainSamples = openSamples(data.train);
+  using test = openSamples(data.test);
+  const statistics = await gatherStatistics(prepared, harvested, trainSamples, directory, options);
+  const heads = await evaluateHeads(harvested, statistics, data, test, directory, options);
   const main = heads.find((h) => h.type === config.head) as RunOutcome["heads"][number];
   await directory.write(runFiles.model, main.model);
   const controls: RunOutcome["controls"][number][] = [];
   for (const id of [controlIds.slim, controlIds.central]) {
     const job = prepared.jobs.find((j) => j.id === id);
     const result = results.get(id);
-    if (job && result) controls.push(await evaluateControl(id, job.network, result, data, directory, options));
+    if (job && result) controls.push(await evaluateControl(id, job.network, result, data, test, directory, options));
   }
   const session = await openSession(writeOnnx(branchGraph(harvested), { batchAxis: "N" }), { name: "the branches" });
-  const ownAccuracy = await branchAccuracies(session, harvested, data.test).finally(() => session.dispose());
+  const ownAccuracy = await branchAccuracies(session, harvested, test).finally(() => session.dispose());
   const outcome: RunOutcome = {
     config,
     data,

@@ -1,5 +1,6 @@
 /** Trains one network with all classes: the central baseline. */
 import { compileInference } from "../compile/deploy.ts";
+import { openSamples } from "../data/samples.node.ts";
 import { networkCost } from "../network/shapes.ts";
 import { opsetVersion } from "../onnx/graph.ts";
 import { writeOnnx } from "../onnx/write.ts";
@@ -10,7 +11,7 @@ import { sha256Hex } from "../util/hash.node.ts";
 import { encodeSafetensors } from "../util/safetensors.ts";
 import type { RunConfig } from "./config.ts";
 import { checkRunFolder, openRunDirectory, runFiles } from "./directory.ts";
-import { loadData } from "./loadData.ts";
+import { audioInputOf, loadData } from "./loadData.ts";
 import { commitOf, sheafVersion } from "./machine.ts";
 import type { RunOptions } from "./options.ts";
 import { controlJob, trainingSettings } from "./prepare.ts";
@@ -43,14 +44,15 @@ export async function trainOne(options: RunOptions): Promise<TrainResult> {
   const started = performance.now();
   const { onEvent, signal } = options;
   await checkRunFolder(options.out, options.resume ?? false);
-  const data = await loadData(options.config, options.dataDir === undefined ? {} : { data: options.dataDir }, options.onDownload, signal);
+  const data = await loadData(options.config, options.dataDir === undefined ? {} : { data: options.dataDir }, options.dataProgress, signal);
   const { train, test, note } = data;
-  const config: RunConfig = { ...options.config, data: { ...options.config.data, name: train.name } };
+  const config: RunConfig = { ...options.config, data: { ...options.config.data, name: data.configName } };
   onEvent?.({
     type: "data",
     name: train.name,
     train: train.labels.length,
     test: test.labels.length,
+    evaluatedOn: data.evaluatedOn,
     source: train.provenance.source,
     note,
   });
@@ -73,13 +75,15 @@ export async function trainOne(options: RunOptions): Promise<TrainResult> {
   const last = finished.curve.at(-1);
   const graph = compileInference(network, finished.parameters, {
     classNames: train.classNames,
-    metadata: { sheafVersion, dataSet: train.name },
+    metadata: { sheafVersion, dataSet: data.configName },
+    ...audioInputOf(train),
   });
   const model = writeOnnx(graph, { batchAxis: "N", producerVersion: sheafVersion });
   await directory.write(runFiles.model, model);
   await directory.write("parameters.safetensors", encodeSafetensors(finished.parameters));
   const session = await openSession(model, { name: runFiles.model });
-  const evaluation = await evaluateModel(session, test).finally(() => session.dispose());
+  using samples = openSamples(test);
+  const evaluation = await evaluateModel(session, samples).finally(() => session.dispose());
   await directory.log({ type: "evaluated", id, accuracy: evaluation.accuracy });
   onEvent?.({ type: "evaluated", id, accuracy: evaluation.accuracy });
   const cost = networkCost(network);

@@ -1,5 +1,6 @@
 import { describe, expect, it } from "vitest";
 import { toyDataset } from "../../test/fixtures/toyJob.ts";
+import { openMemorySamples } from "../data/samples.ts";
 import { GraphBuilder } from "../onnx/builder.ts";
 import { writeOnnx } from "../onnx/write.ts";
 import { openSession } from "../runtime/session.node.ts";
@@ -24,16 +25,16 @@ describe("evaluateModel", () => {
   it("gives the same predictions whatever the batch size, in the data's order", async () => {
     await using session = await openSession(handMadeModel());
     const dataset = toyDataset(50);
-    const whole = await evaluateModel(session, dataset);
+    const whole = await evaluateModel(session, openMemorySamples(dataset));
     expect(whole.accuracy).toBe(1);
     expect([...whole.predictions]).toEqual([...dataset.labels]);
-    for (const batchSize of [1, 7, 50]) expect(await evaluateModel(session, dataset, { batchSize })).toEqual(whole);
+    for (const batchSize of [1, 7, 50]) expect(await evaluateModel(session, openMemorySamples(dataset), { batchSize })).toEqual(whole);
   });
 
   it("refuses another model, and other classes", async () => {
     await using session = await openSession(handMadeModel());
     const twoClasses = { ...toyDataset(4), classNames: ["a", "b"] };
-    await expect(evaluateModel(session, twoClasses)).rejects.toMatchObject({
+    await expect(evaluateModel(session, openMemorySamples(twoClasses))).rejects.toMatchObject({
       code: "corrupt",
       message: expect.stringMatching(/toy has 2 classes/),
     });
@@ -41,8 +42,10 @@ describe("evaluateModel", () => {
     const x = b.input("x", "float32", [1]);
     b.output("y", b.add(x, x));
     await using other = await openSession(writeOnnx(b.build("other")));
-    await expect(evaluateModel(other, toyDataset(4))).rejects.toThrow(/inputs x and outputs y/);
-    await expect(evaluateModel(session, toyDataset(4), { signal: AbortSignal.abort() })).rejects.toMatchObject({ code: "interrupted" });
+    await expect(evaluateModel(other, openMemorySamples(toyDataset(4)))).rejects.toThrow(/inputs x and outputs y/);
+    await expect(evaluateModel(session, openMemorySamples(toyDataset(4)), { signal: AbortSignal.abort() })).rejects.toMatchObject({
+      code: "interrupted",
+    });
   });
 });
 

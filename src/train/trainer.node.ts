@@ -13,7 +13,12 @@ export function trainHere(
   job: TrainingJob,
   options: { readonly signal?: AbortSignal } = {},
 ): AsyncGenerator<TrainingProgress, TrainingResult, void> {
-  return train(job, { ...options, openSession, openSamples, ...(job.checkpoint ? { checkpoints: fileCheckpoints(job.checkpoint.path) } : {}) });
+  return train(job, {
+    ...options,
+    openSession,
+    openSamples,
+    ...(job.checkpoint ? { checkpoints: fileCheckpoints(job.checkpoint.path) } : {}),
+  });
 }
 
 /** Time between two reports of one job's progress. */

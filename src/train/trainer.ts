@@ -1,8 +1,8 @@
 /** Trains one job in this thread, step by step, on any platform: sessions and checkpoints are handed in. */
 
-import { type OpenSamples, openMemorySamples } from "../data/samples.ts";
 import { learningRateAt } from "../compile/schedules.ts";
 import { compileTraining, initialState, type TrainingProgram } from "../compile/training.ts";
+import { type OpenSamples, openMemorySamples } from "../data/samples.ts";
 import { placeLayers } from "../network/shapes.ts";
 import { writeOnnx } from "../onnx/write.ts";
 import type { OpenSession } from "../runtime/session.ts";

@@ -21,7 +21,7 @@ export const compile: CommandSpec = {
     const fit =
       settings.data.name === "auto"
         ? catalogFit("auto")
-        : fitOf((await loadData(settings, options, openProgress(terminal).download)).train);
+        : fitOf((await loadData(settings, options, openProgress(terminal).data)).train);
     const network = await buildTarget(settings, fit);
     const { batchSize, optimizer, labelSmoothing, emaDecay } = settings.training;
     const files = await writeCompiled(

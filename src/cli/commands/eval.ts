@@ -1,5 +1,6 @@
 /** `sheaf eval`: how good a model is on a data set's test samples. */
 import { join } from "node:path";
+import { openSamples } from "../../data/samples.node.ts";
 import { loadData } from "../../run/loadData.ts";
 import { openModelFile } from "../../run/modelFile.ts";
 import { evaluateModel } from "../../train/evaluate.ts";
@@ -23,14 +24,15 @@ export const evaluate: CommandSpec = {
     const model = await openModelFile(path);
     try {
       const settings = await config({ data: { name: model.metadata.dataSet ?? "auto" } });
-      const { test } = await loadData(settings, options, openProgress(terminal).download);
+      const { test } = await loadData(settings, options, openProgress(terminal).data);
       if (test.classNames.length !== model.classNames.length || test.classNames.some((name, i) => name !== model.classNames[i])) {
         throw new SheafError(
           "data",
           `${model.path} knows the classes ${model.classNames.slice(0, 4).join(", ")}, ..., but ${test.name} has ${test.classNames.slice(0, 4).join(", ")}, ...; choose the data set it was trained for with --data-set.`,
         );
       }
-      const { accuracy, perClass, confusion } = await evaluateModel(model.session, test);
+      using samples = openSamples(test);
+      const { accuracy, perClass, confusion } = await evaluateModel(model.session, samples);
       const result = {
         accuracy,
         perClass,

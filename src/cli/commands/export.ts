@@ -25,7 +25,7 @@ export const exportModel: CommandSpec = {
     const format = options.format as "onnx" | "safetensors";
     if (!/^[A-Za-z0-9_.-]+$/.test(part))
       throw new SheafError("usage", `"${part}" is no part of a run; name a head (H0, H1, H2), central, slim or a device.`);
-    const { bytes, classNames } = await exportPart(path, part, format, options.data, openProgress(terminal).download);
+    const { bytes, classNames } = await exportPart(path, part, format, options.data, openProgress(terminal).data);
     const file = (options.file as string | undefined) ?? `${options.out ?? path}/${part}.${format}`;
     await writeFileAtomic(file, bytes);
     terminal.printJson({ file, bytes: bytes.length, sha256: sha256Hex(bytes), classNames });

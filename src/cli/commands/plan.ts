@@ -22,7 +22,7 @@ export const plan: CommandSpec = {
   ],
   async run({ options, terminal, config }) {
     const settings = await config();
-    const data = await loadData(settings, options, openProgress(terminal).download);
+    const data = await loadData(settings, options, openProgress(terminal).data);
     const target = await buildTarget(settings, fitOf(data.train));
     const prepared = prepareRun(settings, target, data.train);
     const { plan: planned } = prepared;

@@ -1,8 +1,8 @@
 /** `sheaf run` and `sheaf quickstart`: the whole pipeline on one machine. */
 import { existsSync } from "node:fs";
 import { join } from "node:path";
-import { sampleSize } from "../../data/dataset.ts";
 import { writePng } from "../../data/images.node.ts";
+import { openSamples } from "../../data/samples.node.ts";
 import type { RunConfig } from "../../run/config.ts";
 import { loadData, settleDataName } from "../../run/loadData.ts";
 import type { RunResult } from "../../run/result.ts";
@@ -77,7 +77,7 @@ export async function runAndPrint(
       signal,
       commandLine,
       onEvent: (event) => display.show(event),
-      onDownload: display.download,
+      dataProgress: display.data,
     });
     display.close();
     terminal.printJson(result);
@@ -160,8 +160,9 @@ export const quickstart: CommandSpec = {
       invocation.options.out ?? defaultFolder("quickstart", invocation.options.resume === true),
     );
     const { test } = await loadData(config, invocation.options);
+    using samples = openSamples(test);
     const image = join(result.out, `${test.classNames[test.labels[0] ?? 0]}.png`);
-    await writePng(image, test.pixels.subarray(0, sampleSize(test.shape)), test.shape);
+    await writePng(image, samples.record(0) as Uint8Array, test.shape);
     invocation.terminal.print(
       `\nTry the model on a test image, or on one of your own:\n  npm run --silent sheaf -- predict ${result.model} ${image}`,
     );

@@ -28,7 +28,7 @@ export const train: CommandSpec = {
         signal,
         commandLine,
         onEvent: (event) => display.show(event),
-        onDownload: display.download,
+        dataProgress: display.data,
       });
       display.close();
       terminal.printJson(result);
