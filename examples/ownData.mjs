@@ -1,7 +1,7 @@
 // Own data, from arrays to one ONNX model: plan a fleet, cut the target, train each part alone, harvest, glue.
 // Run it in a checkout after `npm ci && npm run build`:  node examples/ownData.mjs [OUT.onnx]
 import { writeFile } from "node:fs/promises";
-import { channelStatistics, partitioners, samplesByClass } from "sheaf/data";
+import { channelStatistics, openSamples, partitioners, samplesByClass } from "sheaf/data";
 import { decouple, localLabel } from "sheaf/decouple";
 import { addStatistics, assembleGlobal, compileStatistics, computeStatistics, inspectHarvest, makeHead } from "sheaf/harvest";
 import { buildModel } from "sheaf/models";
@@ -43,7 +43,7 @@ function makeDataset(count, split) {
     classNames,
     shape,
     labels,
-    pixels,
+    store: { type: "memory", values: pixels },
     ...channelStatistics(pixels, shape),
     provenance: { source: `made in code, ${split}`, sha256: "" },
   };
@@ -121,7 +121,7 @@ const harvested = subModels.map((subModel, d) => {
 const program = compileStatistics(harvested, classCount);
 const pass = await openSession(writeOnnx(program.graph));
 const sums = [];
-for (const d of subModels.keys()) sums.push(await computeStatistics(pass, program, train, samplesOf(d).own));
+for (const d of subModels.keys()) sums.push(await computeStatistics(pass, program, openSamples(train), samplesOf(d).own));
 await pass.dispose();
 const statistics = sums.reduce(addStatistics);
 
@@ -130,7 +130,7 @@ for (const type of /** @type {const} */ (["H0", "H1", "H2"])) {
   const head = makeHead(type, { harvested, classCount, statistics });
   const model = writeOnnx(assembleGlobal(harvested, head, { classNames }), { batchAxis: "N" });
   const session = await openSession(model);
-  const { accuracy } = await evaluateModel(session, test);
+  const { accuracy } = await evaluateModel(session, openSamples(test));
   await session.dispose();
   console.log(`${type} test accuracy ${(100 * accuracy).toFixed(1)} %`);
   if (type === "H2" && process.argv[2]) await writeFile(process.argv[2], model);

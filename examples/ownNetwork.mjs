@@ -2,7 +2,7 @@
 // Run it in a checkout after `npm ci && npm run build`:  node examples/ownNetwork.mjs
 // The same kind of network as a file, for the command line: examples/network.json.
 import { compileInference, compileTraining } from "sheaf/compile";
-import { loadDataset } from "sheaf/data";
+import { loadDataset, openSamples } from "sheaf/data";
 import { chain, convolution, halvingPool, square, standardBatchNorm } from "sheaf/models";
 import { narrow, networkCost, placeLayers } from "sheaf/network";
 import { writeOnnx } from "sheaf/onnx";
@@ -60,6 +60,6 @@ for (; !turn.done; turn = await training.next()) {
 
 const model = writeOnnx(compileInference(network, turn.value.parameters, { classNames: train.classNames }), { batchAxis: "N" });
 const session = await openSession(model);
-const { accuracy } = await evaluateModel(session, test);
+const { accuracy } = await evaluateModel(session, openSamples(test));
 await session.dispose();
 console.log(`test accuracy ${(100 * accuracy).toFixed(1)} %, model of ${model.length} bytes`);

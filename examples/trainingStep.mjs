@@ -2,7 +2,7 @@
 // Run it in a checkout after `npm ci && npm run build`:  node examples/trainingStep.mjs
 // Any ONNX Runtime can do the same with the files of `sheaf compile`; docs/engine.md shows it in Python.
 import { compileTraining, initialState, learningRateAt } from "sheaf/compile";
-import { fillBatch, loadDataset } from "sheaf/data";
+import { fillBatch, loadDataset, openSamples } from "sheaf/data";
 import { buildModel } from "sheaf/models";
 import { writeOnnx } from "sheaf/onnx";
 import { openSession } from "sheaf/runtime";
@@ -23,6 +23,7 @@ const session = await openSession(writeOnnx(program.graph));
 /** @type {Record<string, import("sheaf/util").Tensor>} */
 const feeds = Object.fromEntries(initialState(program, seed));
 const { channels, height, width } = train.shape;
+const samples = openSamples(train);
 // Batch innermost: [channels, height, width, batch] and [classes, batch].
 const image = zeros("float32", [channels, height, width, batchSize]);
 const target = zeros("float32", [classes, batchSize]);
@@ -33,7 +34,7 @@ for (let step = 0; step < steps; step++) {
   const at = step % perEpoch;
   if (at === 0) order = shuffle(order, random(seed, "order", step));
   const batch = order.slice(at * batchSize, (at + 1) * batchSize);
-  fillBatch(image.data, train, batch, undefined, random(seed, "augment", step));
+  fillBatch(image.data, samples, batch, undefined, random(seed, "augment", step));
   target.data.fill(0);
   for (const [column, sample] of batch.entries()) target.data[(train.labels[sample] ?? 0) * batchSize + column] = 1;
   const rate = learningRateAt({ type: "cosine", learningRate: 0.1, warmup: 0.1 }, step, steps);
