@@ -10,7 +10,7 @@ import { inOrder } from "../../util/inOrder.ts";
 import { noiseFolder } from "./classFolders.node.ts";
 import type { FileState } from "./files.node.ts";
 import { byCodeUnits, fileState, fingerprintOf, isHidden, mediumOf, readBytes, reasonOf, statPath, throwIfStopped } from "./files.node.ts";
-import { silenceEntries } from "./silence.node.ts";
+import { silenceEntries, silenceVersion } from "./silence.node.ts";
 import type { SampleSource, SourceEntry, SourceOptions, Split } from "./source.ts";
 
 /** The ten words of the 12-class protocol; with `silence` and all other words as "unknown" they make its 12 classes. */
@@ -53,13 +53,9 @@ async function wavsIn(root: string, folder: string, signal: AbortSignal | undefi
     if (!stats?.isFile()) throw new SheafError("data", `${path} is no file; expected a WAV file, as its name says; remove or mend it.`);
     return { path, ...fileState(`${folder}/${name}`, stats) };
   });
-  return Array.fromAsync ? Array.fromAsync(found) : collect(found);
-}
-
-async function collect<T>(items: AsyncIterable<T>): Promise<T[]> {
-  const all: T[] = [];
-  for await (const item of items) all.push(item);
-  return all;
+  const files: (FileState & { readonly path: string })[] = [];
+  for await (const file of found) files.push(file);
+  return files;
 }
 
 /** Paths WORD/FILE in a list; undefined when there is no such list. Throws `data`, with the line's number, for any other line. */
@@ -205,7 +201,7 @@ export async function openSpeechCommands(path: string, options: SourceOptions = 
     fingerprint: fingerprintOf(
       "speechCommands",
       [...clips, ...noise],
-      [JSON.stringify(classNames), ...entries.map(({ split }) => split ?? "")],
+      [JSON.stringify([classNames, silence && silenceVersion]), ...entries.map(({ split }) => split ?? "")],
     ),
     noise: noisePaths,
     ...(unknown.size > 0 && { otherClass: words.length }),
