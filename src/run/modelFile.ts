@@ -2,6 +2,8 @@
 import { existsSync, statSync } from "node:fs";
 import { join } from "node:path";
 import type { SampleShape } from "../data/dataset.ts";
+import type { AudioFeatures } from "../features/features.ts";
+import type { Graph } from "../onnx/graph.ts";
 import { readOnnx } from "../onnx/read.ts";
 import { openSession } from "../runtime/session.node.ts";
 import type { Session } from "../runtime/session.ts";
@@ -12,10 +14,25 @@ import { runFiles } from "./directory.ts";
 export interface ModelFile {
   readonly path: string;
   readonly bytes: number;
-  readonly shape: SampleShape;
+  /** What goes in: raw pixels, or waves in [-1, 1] of `samples` values at `sampleRate`. */
+  readonly input:
+    | { readonly type: "image"; readonly shape: SampleShape }
+    | { readonly type: "audio"; readonly samples: number; readonly sampleRate: number };
   readonly classNames: readonly string[];
   readonly metadata: Readonly<Record<string, string>>;
   readonly session: Session;
+}
+
+function inputOf({ inputs, metadata }: Graph): ModelFile["input"] | undefined {
+  const image = inputs.find((v) => v.name === "image");
+  if (image?.shape.length === 4) {
+    const [, channels = 0, height = 0, width = 0] = image.shape;
+    return { type: "image", shape: { channels, height, width } };
+  }
+  const audio = inputs.find((v) => v.name === "audio");
+  if (audio?.shape.length !== 2 || metadata.audioFeatures === undefined) return undefined;
+  const { sampleRate } = JSON.parse(metadata.audioFeatures) as AudioFeatures;
+  return { type: "audio", samples: audio.shape[1] ?? 0, sampleRate };
 }
 
 /**
@@ -26,19 +43,18 @@ export async function openModelFile(path: string): Promise<ModelFile> {
   const file = existsSync(path) && statSync(path).isDirectory() ? join(path, runFiles.model) : path;
   const bytes = await readFileChecked(file, "model");
   const graph = readOnnx(bytes, { what: file });
-  const image = graph.inputs.find((v) => v.name === "image");
+  const input = inputOf(graph);
   const names = graph.metadata.classNames;
-  if (image?.shape.length !== 4 || names === undefined || !graph.outputs.some((v) => v.name === "probabilities")) {
+  if (!input || names === undefined || !graph.outputs.some((v) => v.name === "probabilities")) {
     throw new SheafError(
       "corrupt",
-      `${file} is not a deployed model of Sheaf: expected an input "image" [N, C, H, W], an output "probabilities" and class names in its metadata; give a model.onnx that sheaf run or train wrote.`,
+      `${file} is not a deployed model of Sheaf: expected an input "image" [N, C, H, W] or "audio" [N, samples], an output "probabilities" and class names in its metadata; give a model.onnx that sheaf run or train wrote.`,
     );
   }
-  const [, channels = 0, height = 0, width = 0] = image.shape;
   return {
     path: file,
     bytes: bytes.length,
-    shape: { channels, height, width },
+    input,
     classNames: JSON.parse(names) as string[],
     metadata: graph.metadata,
     session: await openSession(bytes, { name: file }),

@@ -1,13 +1,18 @@
-/** The target network of a configuration: by name or from a network file, for a data set's images and classes. */
+/** The target network of a configuration: by name, from a network file, a model or a module, for a data set's samples and classes. */
+import { extname } from "node:path";
 import { type DatasetName, datasetCatalog } from "../data/catalog.ts";
 import type { Dataset } from "../data/dataset.ts";
+import { importNetwork } from "../import/importNetwork.ts";
 import { buildModel, models } from "../models/table.ts";
 import { narrow } from "../network/narrow.ts";
-import type { Network, NetworkInput } from "../network/network.ts";
+import type { FeatureShape, Network, NetworkInput } from "../network/network.ts";
 import { outputShape, placeLayers } from "../network/shapes.ts";
 import { SheafError } from "../util/errors.ts";
 import { readFileChecked } from "../util/files.node.ts";
+import { decodeSafetensors } from "../util/safetensors.ts";
+import { sameShape, type Tensor } from "../util/tensor.ts";
 import type { RunConfig } from "./config.ts";
+import { loadNetworkModule } from "./modules.ts";
 
 /** What a network must fit: images and number of classes. */
 export interface TargetFit {
@@ -64,22 +69,99 @@ async function readNetwork(path: string, fit: TargetFit): Promise<Network> {
   return network;
 }
 
+/** The target, and the weights that it brings, if it is a trained one. */
+export interface Target {
+  readonly network: Network;
+  /** By name; where its head was replaced to fit the data's classes, without the head's. */
+  readonly parameters?: ReadonlyMap<string, Tensor>;
+}
+
+const shapeText = ({ channels, height, width }: FeatureShape): string => `${channels}x${height}x${width}`;
+
+/** A network of the configuration as it stands in its file or table, with the weights of a model file. */
+async function readTarget(name: string, fit: TargetFit): Promise<Target> {
+  switch (extname(name)) {
+    case ".json":
+      return { network: await readNetwork(name, fit) };
+    case ".onnx":
+      return importNetwork(await readFileChecked(name, "model"), { what: name });
+    case ".ts":
+    case ".mjs":
+    case ".js":
+      return { network: (await loadNetworkModule(name)).build(fit.input, fit.classes) };
+    default:
+      return { network: buildModel(name, fit.input, fit.classes) };
+  }
+}
+
+/** Trained weights from a file, for `network`. Throws `data` or `corrupt`, naming the file. */
+async function readWeights(path: string): Promise<ReadonlyMap<string, Tensor>> {
+  return decodeSafetensors(await readFileChecked(path, "weights"), path).tensors;
+}
+
+/** A trained target with a new head of `classes` logits; all other weights are kept. */
+function withNewHead(target: Target, classes: number): Target {
+  const network = narrow(target.network, 1, classes);
+  const shapes = new Map(
+    placeLayers(network).flatMap(({ layer, parameters }) => parameters.map((p) => [`${layer.name}.${p.name}`, p.shape])),
+  );
+  const kept = [...(target.parameters ?? [])].filter(([key, value]) => sameShape(shapes.get(key) ?? [-1], value.shape));
+  return { network, parameters: new Map(kept) };
+}
+
+/** Throws `corrupt` unless every weight has a place in the network and its shape. */
+function checkWeights({ network, parameters }: Target, where: string): void {
+  for (const { layer, parameters: specs } of placeLayers(network)) {
+    for (const spec of specs) {
+      const key = `${layer.name}.${spec.name}`;
+      const found = parameters?.get(key);
+      if (found && sameShape(found.shape, spec.shape)) continue;
+      throw new SheafError(
+        "corrupt",
+        `${where}: weight "${key}" of network "${network.name}" should have shape [${spec.shape.join(", ")}], ${found ? `got [${found.shape.join(", ")}]` : "but it is missing"}; give the weights of this very network.`,
+      );
+    }
+  }
+}
+
 /**
- * Builds the target. A name with a `.json` ending is a network file.
- * Throws `network` when its number of logits is not the number of classes.
+ * The target: by name from the table of networks, from a network file (.json), an ONNX model (.onnx) or a module (.ts, .mjs, .js), with
+ * trained weights where there are any. A trained target with another number of classes keeps its weights and gets a new head.
+ * Throws `network` when it does not fit the data, `corrupt` when weights do not fit the network, `config` for a trained target made narrower.
  */
-export async function buildTarget(config: RunConfig, fit: TargetFit): Promise<Network> {
-  const { network: name, width } = config.target;
-  if (!name.endsWith(".json")) return buildModel(name, fit.input, fit.classes, width);
-  const network = narrow(await readNetwork(name, fit), width);
-  const { channels } = outputShape(network);
-  if (channels !== fit.classes) {
+export async function loadTarget(config: RunConfig, fit: TargetFit): Promise<Target> {
+  const { network: name, width, weights } = config.target;
+  const read = await readTarget(name, fit);
+  const trained: Target = weights === undefined ? read : { network: read.network, parameters: await readWeights(weights) };
+  const { input } = trained.network;
+  if (shapeText(input) !== shapeText(fit.input)) {
+    throw new SheafError(
+      "network",
+      `${name} takes ${shapeText(input)} inputs, but the data has ${shapeText(fit.input)}; bring the data to its size (data.imageSize) or choose another network.`,
+    );
+  }
+  if (!trained.parameters) {
+    const network = narrow(trained.network, width);
+    const { channels } = outputShape(network);
+    if (channels === fit.classes) return { network };
     throw new SheafError(
       "network",
       `${name} ends in ${channels} logits, but the data has ${fit.classes} classes; give its last layer ${fit.classes} outputs.`,
     );
   }
-  return network;
+  if (width !== 1) {
+    throw new SheafError(
+      "config",
+      `${weights ?? name} holds trained weights, which fit width 1 only, got target.width ${width}; leave the width out.`,
+    );
+  }
+  checkWeights(trained, weights ?? name);
+  return outputShape(trained.network).channels === fit.classes ? trained : withNewHead(trained, fit.classes);
+}
+
+/** The network of `loadTarget`. */
+export async function buildTarget(config: RunConfig, fit: TargetFit): Promise<Network> {
+  return (await loadTarget(config, fit)).network;
 }
 
 /** Whether a rate is for the target itself or for its narrow sub-models and the slim control. */

@@ -42,7 +42,7 @@ describe.skipIf(!built)("bad input", () => {
       [["run", "--bathc", "3"], /Unknown option '--bathc'.*Did you mean --batch\?.*see sheaf run --help/],
       [["run", "--epochs", "none"], /'--epochs <n>' argument 'none' is invalid/],
       [["run", "--epochs", "0"], /at least 1/],
-      [["predict", "model.onnx"], /Missing required argument 'images'/],
+      [["predict", "model.onnx"], /Missing required argument 'files'/],
       [["run", "--set", "training.epochs"], /--set expects KEY=VALUE/],
       [["compile", "--network", "tiny"], /needs --out DIR/],
     ])("%j is refused", async (args, says) => {
