@@ -6,8 +6,8 @@
 export const layers = [
   ["util"],
   ["onnx"],
-  ["network"],
-  ["compile"],
+  ["network", "features"],
+  ["compile", "import"],
   ["runtime", "models", "data"],
   ["train", "decouple"],
   ["plan", "harvest"],
