@@ -53,6 +53,10 @@ export interface DeviceAccount {
 export interface RunResult {
   readonly format: "sheaf-run/1";
   readonly accuracy: { readonly central?: number; readonly slim?: number; readonly H0: number; readonly H1: number; readonly H2: number };
+  /** Means of the accuracies of the classes; these count where the test has unequal numbers of samples. */
+  readonly balancedAccuracy: RunResult["accuracy"];
+  /** The samples that accuracies are of. */
+  readonly evaluatedOn: "test" | "validation";
   readonly head: HeadType;
   readonly compute: {
     readonly ratio: { readonly min: number; readonly median: number; readonly max: number };
@@ -97,15 +101,17 @@ export function summarize(outcome: RunOutcome, out: string, seconds: number): Ru
   const { config, data, prepared, heads, controls } = outcome;
   const byDevice = prepared.devices.map(accountOf);
   const cost = networkCost(prepared.target);
-  const accuracyOf = (type: HeadType): number => heads.find((h) => h.type === type)?.evaluation.accuracy ?? 0;
-  const control = (id: "central" | "slim"): Partial<RunResult["accuracy"]> => {
-    const found = controls.find((c) => c.id === id);
-    return found ? { [id]: found.evaluation.accuracy } : {};
+  const accuracies = (kind: "accuracy" | "balancedAccuracy"): RunResult["accuracy"] => {
+    const of = (type: HeadType): number => heads.find((h) => h.type === type)?.evaluation[kind] ?? 0;
+    const controlled = Object.fromEntries(controls.map(({ id, evaluation }) => [id, evaluation[kind]]));
+    return { ...controlled, H0: of("H0"), H1: of("H1"), H2: of("H2") };
   };
   const sum = (value: (account: DeviceAccount) => number): number => byDevice.reduce((total, account) => total + value(account), 0);
   return {
     format: "sheaf-run/1",
-    accuracy: { ...control("central"), ...control("slim"), H0: accuracyOf("H0"), H1: accuracyOf("H1"), H2: accuracyOf("H2") },
+    accuracy: accuracies("accuracy"),
+    balancedAccuracy: accuracies("balancedAccuracy"),
+    evaluatedOn: data.evaluatedOn,
     head: config.head,
     compute: {
       ratio: spread(byDevice.map((account) => account.ratio)),

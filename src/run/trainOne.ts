@@ -24,6 +24,9 @@ import { writeManifest, writeReportFiles } from "./writeReports.ts";
 export interface TrainResult {
   readonly format: "sheaf-train-result/1";
   readonly accuracy: number;
+  /** Mean of the accuracies of the classes. */
+  readonly balancedAccuracy: number;
+  readonly evaluatedOn: "test" | "validation";
   readonly perClass: readonly (number | null)[];
   readonly confusion: readonly (readonly number[])[];
   readonly loss: number;
@@ -121,6 +124,8 @@ export async function trainOne(options: RunOptions): Promise<TrainResult> {
   const result: TrainResult = {
     format: "sheaf-train-result/1",
     accuracy: evaluation.accuracy,
+    balancedAccuracy: evaluation.balancedAccuracy,
+    evaluatedOn: data.evaluatedOn,
     perClass: evaluation.perClass,
     confusion: evaluation.confusion,
     loss: last?.loss ?? 0,

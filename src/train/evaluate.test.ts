@@ -53,6 +53,8 @@ describe("scorePredictions", () => {
   it("counts rows by truth and columns by prediction", () => {
     expect(scorePredictions([0, 1, 1, 0], [0, 0, 1, 0], 3)).toEqual({
       accuracy: 0.75,
+      // Of the two classes that have samples.
+      balancedAccuracy: 5 / 6,
       perClass: [2 / 3, 1, 0],
       confusion: [
         [2, 1, 0],

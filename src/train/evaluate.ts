@@ -11,6 +11,8 @@ import { tensor } from "../util/tensor.ts";
 export interface Scores {
   /** Share of all samples classified rightly. */
   readonly accuracy: number;
+  /** Mean of the shares of the classes that have samples; equal to the accuracy where all have equally many. */
+  readonly balancedAccuracy: number;
   /** Share of each class's samples classified rightly; 0 for a class without samples. */
   readonly perClass: readonly number[];
   /** Samples by true class (row) and predicted class (column). */
@@ -44,12 +46,13 @@ export function scorePredictions(predictions: ArrayLike<number>, truth: ArrayLik
   }
   const right = confusion.map((counts, c) => counts[c] ?? 0);
   const share = (part: number, whole: number): number => (whole > 0 ? part / whole : 0);
+  const sum = (values: readonly number[]): number => values.reduce((a, b) => a + b, 0);
+  const counts = confusion.map(sum);
+  const perClass = right.map((count, c) => share(count, counts[c] ?? 0));
   return {
-    accuracy: share(
-      right.reduce((a, b) => a + b, 0),
-      truth.length,
-    ),
-    perClass: right.map((count, c) => share(count, confusion[c]?.reduce((a, b) => a + b, 0) ?? 0)),
+    accuracy: share(sum(right), truth.length),
+    balancedAccuracy: share(sum(perClass), counts.filter((count) => count > 0).length),
+    perClass,
     confusion,
   };
 }

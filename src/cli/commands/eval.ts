@@ -24,7 +24,7 @@ export const evaluate: CommandSpec = {
     const model = await openModelFile(path);
     try {
       const settings = await config({ data: { name: model.metadata.dataSet ?? "auto" } });
-      const { test } = await loadData(settings, options, openProgress(terminal).data);
+      const { test, evaluatedOn } = await loadData(settings, options, openProgress(terminal).data);
       if (test.classNames.length !== model.classNames.length || test.classNames.some((name, i) => name !== model.classNames[i])) {
         throw new SheafError(
           "data",
@@ -32,9 +32,11 @@ export const evaluate: CommandSpec = {
         );
       }
       using samples = openSamples(test);
-      const { accuracy, perClass, confusion } = await evaluateModel(model.session, samples);
+      const { accuracy, balancedAccuracy, perClass, confusion } = await evaluateModel(model.session, samples);
       const result = {
         accuracy,
+        balancedAccuracy,
+        evaluatedOn,
         perClass,
         confusion,
         classNames: test.classNames,
@@ -45,7 +47,7 @@ export const evaluate: CommandSpec = {
       if (options.out) await writeFileAtomic(join(options.out, "eval.json"), `${canonicalJson(result)}\n`);
       terminal.printJson(result);
       terminal.print(
-        `${model.path}: ${formatPercent(accuracy, 2)} of ${test.labels.length.toLocaleString("en")} test samples of ${test.name}\n`,
+        `${model.path}: ${formatPercent(accuracy, 2)} of ${test.labels.length.toLocaleString("en")} ${evaluatedOn} samples of ${test.name}; mean of the classes ${formatPercent(balancedAccuracy, 2)}\n`,
       );
       terminal.print(
         table(

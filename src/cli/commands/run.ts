@@ -30,12 +30,19 @@ function printResult(terminal: Terminal, result: RunResult): void {
     H1: "H1 recentred and rescaled",
     H2: "H2 ridge on pooled features",
   };
-  terminal.print(bold("\nTest accuracy"));
+  // Where classes have unequal numbers of samples, the mean of their accuracies stands beside.
+  const uneven = Object.entries(result.accuracy).some(
+    ([id, value]) => Math.abs(value - (result.balancedAccuracy[id as "H0"] ?? value)) > 5e-4,
+  );
+  const title = result.evaluatedOn === "test" ? "Test accuracy" : "Validation accuracy";
+  terminal.print(bold(`\n${title}${uneven ? ", and mean of the classes" : ""}`));
   const rows = (Object.keys(labels) as (keyof typeof labels)[]).flatMap((id) => {
     const accuracy = result.accuracy[id];
-    return accuracy === undefined ? [] : [[`  ${labels[id]}${id === result.head ? green("  ← model.onnx") : ""}`, formatPercent(accuracy)]];
+    if (accuracy === undefined) return [];
+    const balanced = uneven ? [formatPercent(result.balancedAccuracy[id] ?? 0)] : [];
+    return [[`  ${labels[id]}${id === result.head ? green("  ← model.onnx") : ""}`, formatPercent(accuracy), ...balanced]];
   });
-  terminal.print(table(rows, { align: ["left", "right"] }));
+  terminal.print(table(rows, { align: ["left", "right", "right"] }));
   terminal.print(bold("\nComputation of each device"));
   terminal.print(
     table([

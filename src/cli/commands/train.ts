@@ -33,7 +33,7 @@ export const train: CommandSpec = {
       display.close();
       terminal.printJson(result);
       terminal.print(
-        `Test accuracy ${formatPercent(result.accuracy)} after ${formatCount(result.computeMacs)}MAC, ${formatDuration(result.seconds * 1e3)}; ${formatCount(result.parameters)} parameters\nModel   ${result.model}\nReport  ${result.out}/report.html`,
+        `${result.evaluatedOn === "test" ? "Test" : "Validation"} accuracy ${formatPercent(result.accuracy)} (mean of the classes ${formatPercent(result.balancedAccuracy)}) after ${formatCount(result.computeMacs)}MAC, ${formatDuration(result.seconds * 1e3)}; ${formatCount(result.parameters)} parameters\nModel   ${result.model}\nReport  ${result.out}/report.html`,
       );
     } finally {
       display.close();
