@@ -1,5 +1,6 @@
 /** Public door of `plan/`: device profiles, costs on a device, task sets as a code, and the planner. */
 export { type CatalogName, catalog, catalogNames, type SpeedBasis, speedBasis, sustainedMacs } from "./plan/catalog.ts";
+export { groupPreferences } from "./plan/classGroups.ts";
 export {
   type BranchCost,
   branchCost,

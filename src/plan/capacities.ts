@@ -12,6 +12,9 @@ export interface Reach {
 
 export interface ReachRequest {
   readonly classCount: number;
+  /** Classes that devices may own, and their samples. */
+  readonly ownableCount: number;
+  readonly ownableSamples: number;
   readonly totalSamples: number;
   readonly rho: number;
   readonly epochs: number;
@@ -32,12 +35,13 @@ export interface ReachRequest {
  * or what it lacks with a single class. A first judgement: the sizing of the whole fleet confirms or corrects it.
  */
 export function reachOf(profile: DeviceProfile, request: ReachRequest): Reach | Shortfall {
-  const { classCount, totalSamples, rho, owners, narrowest, costOf, limits, epochs, batchSize, targetMacs } = request;
+  const { classCount, ownableCount, ownableSamples, totalSamples, rho, owners, narrowest, costOf, limits, epochs, batchSize, targetMacs } =
+    request;
   let reach: Reach | undefined;
   let first: Shortfall | undefined;
-  for (let classes = 1; classes <= classCount; classes++) {
+  for (let classes = 1; classes <= ownableCount; classes++) {
     const branch = costOf(narrowest, classes + 1);
-    const held = (classes / classCount) * totalSamples;
+    const held = (classes / ownableCount) * ownableSamples;
     const ownSamples = held / owners;
     const backgroundSamples = rho * (totalSamples - held);
     const workload = { ownSamples, backgroundSamples, epochs, batchSize, targetMacs, classCount };

@@ -34,7 +34,8 @@ export function describePlan(plan: Plan, classNames: readonly string[]): string 
   });
   const heading = ["device", "profile", "classes", "width", "MACs", "parameters", "time", "memory", "saved"];
   const align = (["left", "left", "left"] as const).concat(Array(6).fill("right"));
-  const owners = plan.codewords.map((codeword) => codeword.length);
+  // A class of no device is meant to have none; what is said of owners is said of the others.
+  const owners = plan.codewords.map((codeword) => codeword.length).filter((count) => count > 0);
   const [fewest, most] = [Math.min(...owners), Math.max(...owners)];
   const each = fewest === most ? `${fewest}` : `${fewest} to ${most}`;
   const apart =

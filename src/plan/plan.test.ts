@@ -191,6 +191,21 @@ describe("planFleet", () => {
     expect(plan.unmetPreferences).toEqual([{ id: "d0", classes: [7] }]);
   });
 
+  it("leaves a class without owners where it is told to, whose samples are background", () => {
+    const request: PlanRequest = { ...base, classCounts: [...Array(9).fill(5000), 20_000], unownedClasses: [9], width: 0.28 };
+    const plan = planFleet(request);
+    expect(plan.devices.flatMap(({ taskSet }) => taskSet).sort((a, b) => a - b)).toEqual([0, 1, 2, 3, 4, 5, 6, 7, 8]);
+    expect(plan.codewords[9]).toEqual([]);
+    for (const { taskSet, ownSamples, backgroundSamples } of plan.devices) {
+      expect(ownSamples).toBe(5000 * taskSet.length);
+      expect(backgroundSamples).toBe(0.25 * (65_000 - ownSamples));
+    }
+    expect(describePlan(plan, Array.from("abcdefghij"))).toMatch(/Every class has 1 owner;/);
+    const none = planFleet({ ...request, classCounts: [...Array(9).fill(5000), 0] });
+    expect(none.codewords).toEqual(plan.codewords);
+    planError({ ...request, classesPerDevice: 10 }, /there are 9 classes to own/, "config");
+  });
+
   it("is pure", () => {
     const request = { ...base, deadlineSeconds: 1800, devices: fleet(catalog["raspberry-pi-4"], catalog.laptop, catalog["phone-mid"]) };
     expect(planFleet(request)).toEqual(planFleet(request));

@@ -5,10 +5,11 @@ import type { Network } from "../network/network.ts";
 import { networkCost, outputShape } from "../network/shapes.ts";
 import { SheafError } from "../util/errors.ts";
 import { classShares, type Reach, reachOf } from "./capacities.ts";
+import { commonGroupSize, groupPreferences } from "./classGroups.ts";
 import type { BranchCost, Expected, Workload } from "./cost.ts";
 import type { DeviceProfile } from "./device.ts";
 import { countSamples } from "./samples.ts";
-import { assignTaskSets, type TaskSets } from "./taskSets.ts";
+import { assignTaskSets, ownableClasses, type TaskSets } from "./taskSets.ts";
 import { branchCosts, type Limits, sizeWidths } from "./widths.ts";
 
 /** Widths that the planner considers are hundredths from here on. Below, the first layers of usual networks have hardly a filter left. */
@@ -32,6 +33,13 @@ export interface PlanRequest {
   readonly disjoint?: boolean;
   /** The same number of classes for every device (at most that many when disjoint). Without it, stronger devices take more. */
   readonly classesPerDevice?: number;
+  /** Classes that no device is to own, such as "unknown": their samples are background only. None by default. */
+  readonly unownedClasses?: readonly number[];
+  /**
+   * Group (superclass) of each class, any numbers: devices without preferences of their own then get whole groups, as far as their numbers of classes
+   * allow. Where all groups are of one size and every device can carry one, numbers of classes that are not given are multiples of that size.
+   */
+  readonly classGroups?: readonly number[];
   /** Samples of a class with several owners: each has them all (`share`, default), or they are dealt out (`split`). */
   readonly overlap?: "share" | "split";
   /** Background samples as a share of all samples of classes that a device does not own, 0 to 1. */
@@ -72,7 +80,7 @@ export interface Plan {
   readonly redundancy: number;
   /** Least Hamming distance between the codewords of two classes. */
   readonly leastDistance: number;
-  /** Ids of the owners, by class. */
+  /** Ids of the owners, by class; none for a class that nobody is to own. */
   readonly codewords: readonly (readonly string[])[];
   /** Devices that cannot take part, each with the reason, a sentence. */
   readonly excluded: readonly { readonly id: string; readonly reason: string }[];
@@ -113,14 +121,23 @@ interface Setting {
   readonly statisticsPass: boolean;
   readonly grid: readonly number[];
   readonly limits: Limits;
+  /** Ids of the classes that devices may own, and how many training samples these have. */
+  readonly ownable: readonly number[];
+  readonly ownableSamples: number;
+  /** Group of each class; undefined for one that nobody is to own. */
+  readonly groupOf: readonly (number | undefined)[] | undefined;
   readonly targetMacs: number;
   readonly costOf: (width: number, logits: number) => BranchCost;
 }
 
 function settingOf(request: PlanRequest): Setting {
   const { disjoint = false, overlap = "share", statisticsPass = true, width, maxWidth = 1, deadlineSeconds, minimumRatio } = request;
+  const ownable = ownableClasses(request.classCount, request.unownedClasses);
   return {
     request,
+    ownable,
+    ownableSamples: ownable.reduce((sum, classId) => sum + request.classCounts[classId]!, 0),
+    groupOf: request.classGroups?.map((group, classId) => (ownable.includes(classId) ? group : undefined)),
     disjoint,
     overlap,
     statisticsPass,
@@ -139,11 +156,11 @@ type Turn =
 
 /** Plans for exactly these devices, or says what has to change first. `learnt`: bounds on numbers of classes from earlier turns. */
 function attempt(setting: Setting, fleet: readonly FleetDevice[], learnt: ReadonlyMap<string, number>, excluded: Plan["excluded"]): Turn {
-  const { request, disjoint, overlap, statisticsPass, grid, limits, targetMacs, costOf } = setting;
+  const { request, disjoint, overlap, statisticsPass, grid, limits, ownable, targetMacs, costOf } = setting;
   const { classCount, classCounts, rho, epochs, batchSize, classesPerDevice } = request;
-  if (disjoint && fleet.length > classCount) {
+  if (disjoint && fleet.length > ownable.length) {
     const device = slowest(fleet, (d) => d);
-    const reason = `is the slowest of ${fleet.length}, and ${classCount} classes in disjoint groups employ at most ${classCount}`;
+    const reason = `is the slowest of ${fleet.length}, and ${ownable.length} classes in disjoint groups employ at most ${ownable.length}`;
     return { type: "exclude", device, reason };
   }
   const reach =
@@ -153,8 +170,8 @@ function attempt(setting: Setting, fleet: readonly FleetDevice[], learnt: Readon
   if ("type" in reach) return reach;
   const profiles = fleet.map(({ profile }) => profile);
   const capacities =
-    classesPerDevice === undefined ? classShares(profiles, reach, classCount, request.redundancy, disjoint) : reach.map((r) => r.most);
-  const assigned = assign(request, fleet, capacities, excluded);
+    classesPerDevice === undefined ? sharesOf(setting, profiles, reach) : reach.map((r) => Math.min(r.most, ownable.length));
+  const assigned = assign(setting, fleet, capacities, excluded);
   const samples = countSamples(assigned.taskSets, classCounts, overlap, rho);
   const empty = samples.findIndex(({ own }) => own === 0);
   if (empty >= 0) {
@@ -185,14 +202,45 @@ function attempt(setting: Setting, fleet: readonly FleetDevice[], learnt: Readon
   return { type: "exclude", device, reason };
 }
 
+/** Numbers of classes by device: in whole groups where groups are of one size and every device can carry one. */
+function sharesOf(
+  { request, ownable, groupOf, disjoint }: Setting,
+  profiles: readonly DeviceProfile[],
+  reach: readonly Reach[],
+): readonly number[] {
+  const size = groupOf && commonGroupSize(groupOf);
+  if (size !== undefined && reach.every(({ most }) => most >= size) && !(disjoint && ownable.length / size < profiles.length)) {
+    const inGroups = reach.map(({ least, most }) => ({
+      least: Math.min(Math.ceil(least / size), Math.floor(most / size)),
+      most: Math.floor(most / size),
+    }));
+    return classShares(profiles, inGroups, ownable.length / size, request.redundancy, disjoint).map((groups) => groups * size);
+  }
+  return classShares(profiles, reach, ownable.length, request.redundancy, disjoint);
+}
+
 /** How many classes each device can take; or the slowest of those that cannot take one: with fewer branches in the statistics pass the others may do. */
 function reachOfAll(
-  { request, disjoint, overlap, statisticsPass, grid, limits, targetMacs, costOf }: Setting,
+  { request, disjoint, overlap, statisticsPass, grid, limits, ownable, ownableSamples, targetMacs, costOf }: Setting,
   fleet: readonly FleetDevice[],
   learnt: ReadonlyMap<string, number>,
 ): readonly Reach[] | Extract<Turn, { type: "exclude" }> {
   const { classCount, classCounts, rho, epochs, batchSize, redundancy } = request;
-  const common = { classCount, rho, epochs, batchSize, targetMacs, statisticsPass, limits, costOf, narrowest: grid[0]! };
+  const narrowest = grid[0]!;
+  const ownableCount = ownable.length;
+  const common = {
+    classCount,
+    ownableCount,
+    ownableSamples,
+    rho,
+    epochs,
+    batchSize,
+    targetMacs,
+    statisticsPass,
+    limits,
+    costOf,
+    narrowest,
+  };
   const owners = overlap === "split" && !disjoint ? redundancy : 1;
   const totalSamples = classCounts.reduce((sum, count) => sum + count, 0);
   const reaches: Reach[] = [];
@@ -200,7 +248,7 @@ function reachOfAll(
   for (const device of fleet) {
     const found = reachOf(device.profile, { ...common, owners, totalSamples, branches: fleet.length });
     if ("reason" in found) unfit.push({ device, reason: found.reason });
-    else reaches.push({ least: found.least, most: Math.max(found.least, Math.min(found.most, learnt.get(device.id) ?? classCount)) });
+    else reaches.push({ least: found.least, most: Math.max(found.least, Math.min(found.most, learnt.get(device.id) ?? ownableCount)) });
   }
   return unfit.length > 0 ? { type: "exclude", ...slowest(unfit, (u) => u.device) } : reaches;
 }
@@ -218,7 +266,7 @@ function widthGrid(maxWidth: number): readonly number[] {
 }
 
 function assign(
-  { classCount, redundancy, disjoint, seed }: PlanRequest,
+  { request: { classCount, redundancy, unownedClasses, seed }, groupOf, disjoint }: Setting,
   fleet: readonly FleetDevice[],
   capacities: readonly number[],
   excluded: Plan["excluded"],
@@ -230,9 +278,20 @@ function assign(
       `No device can take part: ${excluded.map(({ reason }) => reason).join(" ")} Allow more time or memory, fewer samples or a smaller batch.`,
     );
   }
-  const devices = fleet.map(({ id, profile }, i) => ({ id, capacity: capacities[i]!, preferredClasses: profile.preferredClasses }));
+  // A device that says what it wants keeps that; groups are dealt among the others.
+  const wanted = fleet.map(({ profile }) => profile.preferredClasses);
+  const dealt =
+    groupOf &&
+    groupPreferences(
+      groupOf,
+      capacities.map((capacity, i) => (wanted[i] ? 0 : capacity)),
+      seed,
+    );
+  const devices = fleet.map(({ id }, i) => ({ id, capacity: capacities[i]!, preferredClasses: wanted[i] ?? dealt?.[i] }));
   try {
-    return assignTaskSets({ classCount, devices, redundancy, disjoint, seed });
+    const assigned = assignTaskSets({ classCount, devices, redundancy, disjoint, unownedClasses, seed });
+    const asked = new Set(fleet.filter((_, i) => wanted[i]).map(({ id }) => id));
+    return { ...assigned, unmetPreferences: assigned.unmetPreferences.filter(({ id }) => asked.has(id)) };
   } catch (error) {
     if (error instanceof SheafError && error.code === "plan") throw new SheafError("plan", `${error.message}${why}`, { cause: error });
     throw error;
@@ -268,7 +327,7 @@ function finish(
   };
 }
 
-function checkRequest({ target, classCount, classCounts, devices, ...rest }: PlanRequest): void {
+function checkRequest({ target, classCount, classCounts, classGroups, devices, ...rest }: PlanRequest): void {
   const refuse = (message: string): never => {
     throw new SheafError("config", message);
   };
@@ -278,7 +337,10 @@ function checkRequest({ target, classCount, classCounts, devices, ...rest }: Pla
       `"${target.name}" has ${logits} logits, but there are ${classCount} classes with ${classCounts.length} sample counts; all three must agree.`,
     );
   }
-  const missing = classCounts.findIndex((count) => !(count > 0));
+  if (classGroups && classGroups.length !== classCount)
+    refuse(`There are ${classCount} classes, but ${classGroups.length} of them have a group; give every class one.`);
+  const ownable = ownableClasses(classCount, rest.unownedClasses);
+  const missing = classCounts.findIndex((count, classId) => !(count > 0) && ownable.includes(classId));
   if (missing >= 0)
     throw new SheafError(
       "plan",
@@ -308,7 +370,7 @@ function checkRequest({ target, classCount, classCounts, devices, ...rest }: Pla
     if (value !== undefined && !(value > 0)) refuse(`${name} must be positive, got ${value}.`);
   }
   if (maxWidth !== undefined && !(maxWidth >= narrowestWidth)) refuse(`maxWidth must be at least ${narrowestWidth}, got ${maxWidth}.`);
-  if (classesPerDevice !== undefined && classesPerDevice > classCount) {
-    refuse(`classesPerDevice is ${classesPerDevice}, but there are ${classCount} classes; choose at most that many.`);
+  if (classesPerDevice !== undefined && classesPerDevice > ownable.length) {
+    refuse(`classesPerDevice is ${classesPerDevice}, but there are ${ownable.length} classes to own; choose at most that many.`);
   }
 }

@@ -185,3 +185,55 @@ describe("shareOut", () => {
     expect(shareOut(10, [1, 1], [1, 1], [3, 4])).toEqual([3, 4]);
   });
 });
+
+describe("a class that nobody is to own", () => {
+  it("is never dealt out, and the others are covered", () => {
+    fc.assert(
+      fc.property(
+        fc.integer({ min: 2, max: 12 }),
+        fc.integer({ min: 1, max: 6 }),
+        fc.boolean(),
+        fc.nat(),
+        (classCount, count, disjoint, seed) => {
+          const unowned = seed % classCount;
+          fc.pre(!disjoint || count < classCount);
+          const { taskSets, codewords, leastDistance } = assignTaskSets({
+            classCount,
+            devices: fleet(count, classCount),
+            redundancy: 1,
+            disjoint,
+            unownedClasses: [unowned],
+            seed,
+          });
+          expect(taskSets.flat()).not.toContain(unowned);
+          expect(codewords[unowned]).toEqual([]);
+          for (const [classId, owners] of codewords.entries()) {
+            if (classId !== unowned) expect(owners.length).toBeGreaterThanOrEqual(1);
+            for (const device of owners) expect(taskSets[device]).toContain(classId);
+          }
+          const apart = (a: readonly number[], b: readonly number[]): number =>
+            a.filter((d) => !b.includes(d)).length + b.filter((d) => !a.includes(d)).length;
+          const distances = codewords.flatMap((a, i) => codewords.slice(0, i).map((b) => apart(a, b)));
+          expect(leastDistance).toBe(Math.min(...distances));
+        },
+      ),
+      { numRuns: 40, seed: 1 },
+    );
+  });
+
+  it("may stand anywhere: the rest is dealt as if it were not there", () => {
+    const request = { classCount: 6, devices: fleet(4, 3), redundancy: 2, seed: 5 };
+    const without = assignTaskSets(request);
+    const shifted = assignTaskSets({ ...request, classCount: 7, unownedClasses: [2] });
+    expect(shifted.taskSets).toEqual(without.taskSets.map((set) => set.map((c) => (c < 2 ? c : c + 1))));
+  });
+
+  it("cannot be preferred, must exist, and cannot be every class", () => {
+    const request = { classCount: 3, devices: [{ id: "a", capacity: 3, preferredClasses: [1] }], redundancy: 1, seed: 1 };
+    expect(() => assignTaskSets({ ...request, unownedClasses: [1] })).toThrow(/"a" prefers class 1, but nobody is to own it/);
+    expect(() => assignTaskSets({ ...request, unownedClasses: [3] })).toThrow(
+      /Class 3 is to be left without owners, but the classes are 0 to 2/,
+    );
+    expect(() => assignTaskSets({ ...request, unownedClasses: [0, 1, 2] })).toThrow(/None of the 3 classes may be owned/);
+  });
+});

@@ -18,15 +18,20 @@ export interface TaskSetRequest {
   readonly redundancy: number;
   /** Every class has exactly one owner; the sizes of the groups follow the capacities. */
   readonly disjoint?: boolean | undefined;
+  /** Classes that nobody is to own, such as "unknown": never dealt out and not asked to be covered. None by default. */
+  readonly unownedClasses?: readonly number[] | undefined;
   readonly seed: number;
 }
 
 export interface TaskSets {
   /** Class ids by device, ascending, in the order of the request. */
   readonly taskSets: readonly (readonly number[])[];
-  /** Places of the owners in the request, by class. */
+  /** Places of the owners in the request, by class; none for a class that nobody is to own. */
   readonly codewords: readonly (readonly number[])[];
-  /** Least Hamming distance between two classes' codewords: so many devices less one may be lost before two classes look alike. */
+  /**
+   * Least Hamming distance between two classes' codewords: so many devices less one may be lost before two classes look alike.
+   * A class that nobody owns has the empty codeword, and counts.
+   */
   readonly leastDistance: number;
   /** Preferred classes that a device did not get, because it has no room for them or because coverage needed it elsewhere. */
   readonly unmetPreferences: readonly { readonly id: string; readonly classes: readonly number[] }[];
@@ -35,16 +40,23 @@ export interface TaskSets {
 /**
  * Deals classes out to devices. In order of weight: coverage, preferences (each device's dearest first, devices taking turns), least distance between codewords,
  * even numbers of owners. The same request gives the same task sets.
- * Throws `plan` when no assignment covers every class, `config` on a preference for a class that does not exist.
+ * Throws `plan` when no assignment covers every class, `config` on a preference for a class that does not exist or that nobody is to own.
  */
 export function assignTaskSets(request: TaskSetRequest): TaskSets {
   const { classCount, devices, redundancy, disjoint = false, seed } = request;
-  const sizes = checkedSizes(request);
-  const o = emptyOwnership(classCount, sizes);
-  grantPreferences(o, request);
-  for (let classId = 0; classId < classCount; classId++) {
-    while (o.owners[classId]! < redundancy) {
-      if (!addOwner(o, classId, redundancy))
+  const ids = ownableClasses(classCount, request.unownedClasses);
+  const sizes = checkedSizes(request, ids);
+  // The ownership matrix has rows for the classes of `ids` alone.
+  const o = emptyOwnership(ids.length, sizes);
+  const placeOf = new Map(ids.map((classId, place) => [classId, place]));
+  grantPreferences(
+    o,
+    devices.map(({ preferredClasses = [] }) => preferredClasses.map((classId) => placeOf.get(classId) as number)),
+    disjoint,
+  );
+  for (const [place, classId] of ids.entries()) {
+    while (o.owners[place]! < redundancy) {
+      if (!addOwner(o, place, redundancy))
         throw new SheafError("plan", `No device is left to own class ${classId}; lower the redundancy (${redundancy}).`);
     }
   }
@@ -53,27 +65,51 @@ export function assignTaskSets(request: TaskSetRequest): TaskSets {
     fill(o, (limit) => source.below(limit));
     separateClasses(o, redundancy, source);
   }
-  const classes = Array.from({ length: classCount }, (_, classId) => classId);
+  const taskSets = devices.map((_, device) => ids.filter((_, place) => owns(o, device, place)));
+  const unowned = classCount - ids.length;
+  // Two classes that nobody owns have one codeword; a single one lies as far from each class as that has owners.
+  const toUnowned = unowned === 0 ? Number.POSITIVE_INFINITY : unowned === 1 ? Math.min(...o.owners) : 0;
   return {
-    taskSets: devices.map((_, device) => classes.filter((classId) => owns(o, device, classId))),
-    codewords: classes.map((classId) => devices.flatMap((_, device) => (owns(o, device, classId) ? [device] : []))),
-    leastDistance: leastDistance(o),
+    taskSets,
+    codewords: Array.from({ length: classCount }, (_, classId) =>
+      taskSets.flatMap((set, device) => (set.includes(classId) ? [device] : [])),
+    ),
+    leastDistance: Math.min(leastDistance(o), toUnowned),
     unmetPreferences: devices.flatMap(({ id, preferredClasses = [] }, device) => {
-      const missing = [...new Set(preferredClasses)].filter((classId) => !owns(o, device, classId));
+      const missing = [...new Set(preferredClasses)].filter((classId) => !taskSets[device]?.includes(classId));
       return missing.length > 0 ? [{ id, classes: missing }] : [];
     }),
   };
 }
 
+/** Ids of the classes that devices may own, ascending. Throws `config` on an unowned class that does not exist, `plan` when no class is left. */
+export function ownableClasses(classCount: number, unownedClasses: readonly number[] = []): readonly number[] {
+  const unknown = unownedClasses.find((classId) => !Number.isInteger(classId) || classId < 0 || classId >= classCount);
+  if (unknown !== undefined)
+    throw new SheafError("config", `Class ${unknown} is to be left without owners, but the classes are 0 to ${classCount - 1}.`);
+  const ids = Array.from({ length: classCount }, (_, classId) => classId).filter((classId) => !unownedClasses.includes(classId));
+  if (ids.length === 0) throw new SheafError("plan", `None of the ${classCount} classes may be owned; leave some for the devices.`);
+  return ids;
+}
+
 /** Sizes of the task sets; throws where they cannot cover every class. */
-function checkedSizes({ classCount, devices, redundancy, disjoint }: TaskSetRequest): readonly number[] {
+function checkedSizes(
+  { classCount: allClasses, devices, redundancy, disjoint }: TaskSetRequest,
+  ids: readonly number[],
+): readonly number[] {
+  const classCount = ids.length;
   for (const { id, capacity, preferredClasses = [] } of devices) {
     if (!Number.isInteger(capacity) || capacity < 1) {
       throw new SheafError("plan", `Device "${id}" can take ${capacity} classes; give it at least one or leave it out.`);
     }
-    const unknown = preferredClasses.find((classId) => !Number.isInteger(classId) || classId < 0 || classId >= classCount);
-    if (unknown !== undefined)
-      throw new SheafError("config", `Device "${id}" prefers class ${unknown}, but the classes are 0 to ${classCount - 1}.`);
+    const unknown = preferredClasses.find((classId) => !ids.includes(classId));
+    if (unknown !== undefined) {
+      const why =
+        Number.isInteger(unknown) && unknown >= 0 && unknown < allClasses
+          ? "nobody is to own it"
+          : `the classes are 0 to ${allClasses - 1}`;
+      throw new SheafError("config", `Device "${id}" prefers class ${unknown}, but ${why}; take it out of the device's classes.`);
+    }
   }
   if (!Number.isInteger(redundancy) || redundancy < 1) {
     throw new SheafError("config", `The redundancy must be a whole number of at least 1, got ${redundancy}.`);
@@ -102,7 +138,7 @@ function checkedSizes({ classCount, devices, redundancy, disjoint }: TaskSetRequ
   if (places < needed) {
     const uncovered = classCount - Math.floor(places / redundancy);
     const first = classCount - uncovered;
-    const which = uncovered === 1 ? `class ${first}` : `${uncovered} classes (such as ${first} to ${classCount - 1})`;
+    const which = uncovered === 1 ? `class ${ids[first]}` : `${uncovered} classes (such as ${ids[first]} to ${ids.at(-1)})`;
     throw new SheafError(
       "plan",
       `The devices can take ${places} classes in all, but ${classCount} classes with ${redundancy} ${redundancy === 1 ? "owner" : "owners"} each need ${needed}: ${which} cannot be covered; add devices, let them take more classes, or lower the redundancy.`,
@@ -118,14 +154,15 @@ function checkedSizes({ classCount, devices, redundancy, disjoint }: TaskSetRequ
     : most;
 }
 
-function grantPreferences(o: Ownership, { devices, disjoint }: TaskSetRequest): void {
-  const rounds = Math.max(0, ...devices.map((d) => d.preferredClasses?.length ?? 0));
+/** `preferred`: rows of the ownership matrix by device, dearest first. */
+function grantPreferences(o: Ownership, preferred: readonly (readonly number[])[], disjoint: boolean): void {
+  const rounds = Math.max(0, ...preferred.map((rows) => rows.length));
   for (let rank = 0; rank < rounds; rank++) {
-    for (const [device, { preferredClasses }] of devices.entries()) {
-      const classId = preferredClasses?.[rank];
-      if (classId === undefined || o.free[device]! === 0 || owns(o, device, classId) || (disjoint && o.owners[classId]! > 0)) continue;
-      setOwned(o, device, classId, true);
-      o.preferred[classId * o.deviceCount + device] = 1;
+    for (const [device, rows] of preferred.entries()) {
+      const row = rows[rank];
+      if (row === undefined || o.free[device]! === 0 || owns(o, device, row) || (disjoint && o.owners[row]! > 0)) continue;
+      setOwned(o, device, row, true);
+      o.preferred[row * o.deviceCount + device] = 1;
     }
   }
 }
