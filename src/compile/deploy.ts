@@ -2,8 +2,11 @@
  * The deployable form of a network: NCHW, standard inference operators, normalization inside, so that raw values go in.
  * Batch norms stay `BatchNormalization` nodes, which runtimes fold into convolutions themselves. Nothing of the training layout is left.
  */
+import { audioMetadata } from "../features/audioInput.ts";
+import { type AudioInput, featureShape } from "../features/features.ts";
+import { featureGraph } from "../features/graph.ts";
 import { rulesOf } from "../network/layers/table.ts";
-import { type FeatureShape, inputName, type Network } from "../network/network.ts";
+import { type FeatureShape, inputName, type Network, type NetworkInput } from "../network/network.ts";
 import { type PlacedLayer, placeLayers } from "../network/shapes.ts";
 import { GraphBuilder } from "../onnx/builder.ts";
 import type { Graph, Value } from "../onnx/graph.ts";
@@ -113,12 +116,38 @@ export function deployNetwork(
   return options.prefix === undefined ? write() : b.scope(options.prefix, write);
 }
 
+/** What a deployable model takes: images by default, raw audio when a front end is given. */
+export interface InputOptions {
+  /** Puts these features of raw audio in front: input `audio` instead of `image`. */
+  readonly audio?: AudioInput;
+}
+
+/**
+ * Declares a deployable model's input and returns what its networks read: `image` [N, channels, height, width] itself, or the features of
+ * `audio` [N, samples]. Throws `network` when the front end's features have not the shape that `input` says.
+ */
+export function deployInput(b: GraphBuilder, input: NetworkInput, { audio }: InputOptions): Value {
+  const { channels, height, width } = input;
+  if (!audio) return b.input("image", "float32", [1, channels, height, width]);
+  const features = featureShape(audio.features, audio.samples);
+  if (features.channels !== channels || features.height !== height || features.width !== width) {
+    throw new SheafError(
+      "network",
+      `The network reads ${channels}x${height}x${width} values, but the audio features of a clip are 1x${features.height}x${features.width}; give the settings and clip length that it was trained with.`,
+    );
+  }
+  return featureGraph(b, b.input("audio", "float32", [1, audio.samples]), audio.features);
+}
+
+/** Metadata of a model with that input. */
+export const inputMetadata = ({ audio }: InputOptions): Readonly<Record<string, string>> => (audio ? audioMetadata(audio) : {});
+
 /** [N, features] of an activation that is a vector per sample. */
 export function asRows(b: GraphBuilder, value: Value, hint = "rows"): Value {
   return value.shape.length === 2 ? value : b.op("Flatten", [value], { axis: 1 }, hint);
 }
 
-export interface InferenceOptions {
+export interface InferenceOptions extends InputOptions {
   /** One name per logit; stored as JSON under "classNames". */
   readonly classNames: readonly string[];
   /** Name of the graph; the network's by default. */
@@ -128,16 +157,16 @@ export interface InferenceOptions {
 }
 
 /**
- * A network as a deployable model: input `image` [N, channels, height, width], float32 raw values; outputs `logits` and `probabilities`
- * [N, classes]. Write it with `writeOnnx(graph, { batchAxis: "N" })`, and any batch size may be fed.
- * Throws `network` when the network does not end in one logit per class name, `corrupt` when the parameters do not fit.
+ * A network as a deployable model: input `image` [N, channels, height, width], float32 raw values, or with a front end `audio` [N, samples],
+ * float32 in [-1, 1], told in the metadata `audioFeatures` and `clipSamples`; outputs `logits` and `probabilities` [N, classes].
+ * Write it with `writeOnnx(graph, { batchAxis: "N" })`, and any batch size may be fed.
+ * Throws `network` when the network does not end in one logit per class name or does not read the front end's features, `corrupt` when the
+ * parameters do not fit.
  * @example writeOnnx(compileInference(network, parameters, { classNames }), { batchAxis: "N" })
  */
 export function compileInference(network: Network, parameters: ReadonlyMap<string, Tensor>, options: InferenceOptions): Graph {
-  const { channels, height, width } = network.input;
   const b = new GraphBuilder(["logits", "probabilities"]);
-  const image = b.input("image", "float32", [1, channels, height, width]);
-  const logits = asRows(b, deployNetwork(b, network, image, parameters).output);
+  const logits = asRows(b, deployNetwork(b, network, deployInput(b, network.input, options), parameters).output);
   if (logits.shape[1] !== options.classNames.length) {
     throw new SheafError(
       "network",
@@ -147,5 +176,9 @@ export function compileInference(network: Network, parameters: ReadonlyMap<strin
   const probabilities = b.op("Softmax", [logits], { axis: 1 });
   b.output("logits", logits);
   b.output("probabilities", probabilities);
-  return b.build(options.name ?? network.name, { ...options.metadata, classNames: JSON.stringify(options.classNames) });
+  return b.build(options.name ?? network.name, {
+    ...options.metadata,
+    ...inputMetadata(options),
+    classNames: JSON.stringify(options.classNames),
+  });
 }

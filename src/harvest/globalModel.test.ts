@@ -1,18 +1,24 @@
 import { beforeAll, describe, expect, it } from "vitest";
 import { asRows, deployNetwork } from "../compile/deploy.ts";
-import type { ModelName } from "../models/table.ts";
+import { initialParameters } from "../compile/initialize.ts";
+import { decouple } from "../decouple/subModel.ts";
+import { readAudioMetadata } from "../features/audioInput.ts";
+import { openExtractor } from "../features/extract.ts";
+import { defaultAudioFeatures } from "../features/features.ts";
+import { type ModelName, models } from "../models/table.ts";
 import { networkCost } from "../network/shapes.ts";
 import { GraphBuilder } from "../onnx/builder.ts";
 import type { Graph, Value } from "../onnx/graph.ts";
 import { readOnnx } from "../onnx/read.ts";
 import { writeOnnx } from "../onnx/write.ts";
 import { openSession } from "../runtime/session.node.ts";
-import { sizeOf, type Tensor, zeros } from "../util/tensor.ts";
+import { random } from "../util/random.ts";
+import { sizeOf, type Tensor, tensor, zeros } from "../util/tensor.ts";
 import { assembleGlobal, branchGraph, globalCost } from "./globalModel.ts";
 import { type Harvested, layOut } from "./harvested.ts";
 import type { Head } from "./heads.ts";
 import { freeHead } from "./logProbabilityHeads.ts";
-import { argMax, classNames, imagesOf, parts, randomDataset, rowsOf, untrained } from "./parts.fixture.ts";
+import { argMax, classNames, imagesOf, input, parts, randomDataset, rowsOf, untrained } from "./parts.fixture.ts";
 
 const image = imagesOf(randomDataset(7));
 
@@ -139,6 +145,35 @@ describe("global model", () => {
     expect(JSON.parse(metadata.classNames ?? "")).toEqual(classNames);
     expect(JSON.parse(metadata.branches ?? "")).toEqual(parts.map(({ device, taskSet }) => ({ device, taskSet })));
     expect(metadata).toMatchObject({ head: "H0", sheafVersion: "1.2.3", run: "r1" });
+  });
+
+  it("with a front end takes raw audio, whose features all branches share", async () => {
+    const samples = 31 * 160 + 640;
+    const audio = { features: { ...defaultAudioFeatures, hopMs: 10, melBands: 32 }, samples };
+    const grey = { ...input, channels: 1, mean: [-6], std: [4] };
+    const target = decouple(models.tiny.build(grey, classNames.length), parts);
+    const heard = harvested.map((h, d) => ({ ...h, subModel: target[d]!, parameters: initialParameters(target[d]!.network, d) }));
+    const graph = assembleGlobal(heard, head, { classNames, audio });
+    expect(graph.nodes.filter((node) => node.op === "Log")).toHaveLength(1);
+    expect(readAudioMetadata(graph.metadata, "model")).toEqual(audio);
+
+    const source = random(1, "waves");
+    const waves = Float32Array.from({ length: 3 * samples }, () => 0.1 * source.normal());
+    const extractor = openExtractor(audio.features, samples);
+    const features = zeros("float32", [3, 1, 32, 32]);
+    for (const n of [0, 1, 2])
+      extractor.extract(waves.subarray(n * samples, (n + 1) * samples), features.data.subarray(n * 1024, (n + 1) * 1024));
+    await using session = await openSession(writeOnnx(graph, { batchAxis: "N" }));
+    const heardLogits = (await session.run({ audio: tensor("float32", [3, samples], waves) })).logits;
+    const expected = rowsOf((await run(assembleGlobal(heard, head, { classNames }), features)).logits).flat();
+    rowsOf(heardLogits)
+      .flat()
+      .forEach((v, i) => {
+        expect(Math.abs(v - expected[i]!)).toBeLessThan(1e-3);
+      });
+    expect(() => assembleGlobal(harvested, head, { classNames, audio })).toThrow(
+      /reads 3x32x32 values, but the audio features of a clip are 1x32x32/,
+    );
   });
 
   it("writes the same bytes from the same parts", () => {

@@ -1,5 +1,5 @@
 /** Glues harvested sub-models into one graph: parallel branches, concatenated, one head over all classes. */
-import { asRows, deployNetwork } from "../compile/deploy.ts";
+import { asRows, deployInput, deployNetwork, type InputOptions, inputMetadata } from "../compile/deploy.ts";
 import type { SubModel } from "../decouple/subModel.ts";
 import { layerCost, networkCost, placeLayers } from "../network/shapes.ts";
 import { GraphBuilder } from "../onnx/builder.ts";
@@ -65,7 +65,7 @@ export function branchGraph(harvested: readonly Harvested[]): Graph {
 const describeBranches = (harvested: readonly Harvested[]): string =>
   canonicalJson(harvested.map(({ subModel }) => ({ device: subModel.device, taskSet: subModel.taskSet })));
 
-export interface GlobalModelOptions {
+export interface GlobalModelOptions extends InputOptions {
   /** One name per class; stored as JSON under "classNames". */
   readonly classNames: readonly string[];
   /** Name of the graph; "sheaf-global" by default. */
@@ -77,10 +77,12 @@ export interface GlobalModelOptions {
 }
 
 /**
- * The global model: input `image` [N, channels, height, width], float32 raw values; outputs `logits` and `probabilities` [N, classes].
- * Metadata: `classNames`, `branches` (device and task set of each, JSON), `head` (H0, H1 or H2). A head on features leaves the branches'
+ * The global model: input `image` [N, channels, height, width], float32 raw values, or with a front end `audio` [N, samples], float32 in
+ * [-1, 1], whose features all branches share; outputs `logits` and `probabilities` [N, classes]. Metadata: `classNames`, `branches` (device and
+ * task set of each, JSON), `head` (H0, H1 or H2), and of a front end `audioFeatures` and `clipSamples`. A head on features leaves the branches'
  * own final layers out. Write it with `writeOnnx(graph, { batchAxis: "N" })`. The same parts in the same order give the same graph.
- * Throws `config` when branches, head and class names do not go together, `corrupt` when parameters do not fit.
+ * Throws `config` when branches, head and class names do not go together, `network` when the branches do not read the front end's features,
+ * `corrupt` when parameters do not fit.
  * @example writeOnnx(assembleGlobal(harvested, freeHead(subModels, 10), { classNames }), { batchAxis: "N" })
  */
 export function assembleGlobal(harvested: readonly Harvested[], head: Head, options: GlobalModelOptions): Graph {
@@ -99,8 +101,8 @@ export function assembleGlobal(harvested: readonly Harvested[], head: Head, opti
     );
   }
   const b = new GraphBuilder();
-  const image = imageInput(b, harvested);
-  const outputs = writeBranches(b, harvested, image, head.on === "logProbabilities");
+  const { input } = (harvested[0] as Harvested).subModel.network;
+  const outputs = writeBranches(b, harvested, deployInput(b, input, options), head.on === "logProbabilities");
   const logits = b.scope("head", () =>
     b.op("Gemm", [outputs[head.on] as Value, b.parameter("weight", head.weight), b.parameter("bias", head.bias)], { transB: 1 }, "logits"),
   );
@@ -109,6 +111,7 @@ export function assembleGlobal(harvested: readonly Harvested[], head: Head, opti
   b.output("probabilities", probabilities);
   return b.build(options.name ?? "sheaf-global", {
     ...options.metadata,
+    ...inputMetadata(options),
     ...(options.version === undefined ? {} : { sheafVersion: options.version }),
     branches: describeBranches(harvested),
     classNames: JSON.stringify(options.classNames),
