@@ -7,6 +7,7 @@ import { data } from "./data.ts";
 import { doctor } from "./doctor.ts";
 import { evaluate } from "./eval.ts";
 import { exportModel } from "./export.ts";
+import { importModel } from "./import.ts";
 import { plan } from "./plan.ts";
 import { predict } from "./predict.ts";
 import { report } from "./report.ts";
@@ -21,6 +22,7 @@ export const commands: readonly CommandSpec[] = [
   evaluate,
   predict,
   exportModel,
+  importModel,
   report,
   cost,
   compile,
