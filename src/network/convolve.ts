@@ -1,11 +1,13 @@
 /**
- * Convolution of batch-innermost activations, forward and backward, by one of two lowerings.
+ * Convolution of batch-innermost activations, forward and backward, by one of three lowerings.
  * Direct: a `Conv` over the image [1, channels, height, width * batch]. Moving by one pixel is moving by `batch` values, so kernel
  * places along the width lie `batch` apart (a dilation) and padding is `batch` values wide. No columns are stored.
  * By columns: `Gather` with an index table, then one MatMul. Any stride and dtype; better where images are tiny and weights large.
+ * Banded: depthwise convolutions in float32; see `depthwise.ts`.
  */
 import type { Value } from "../onnx/graph.ts";
 import { floats, zeros } from "../util/tensor.ts";
+import { banded, paysBanded } from "./depthwise.ts";
 import type { FeatureShape, Layer } from "./network.ts";
 import type { Activation, TrainingContext } from "./rules.ts";
 import { gatherTable, scatterTable } from "./windows.ts";
@@ -228,14 +230,21 @@ export function convolve(context: TrainingContext, layer: Conv, weights: Weights
   const table = gatherTable(layer, shape, [output.height, output.width], inPixels);
   const columns = (): Value => (isPointwise(layer) ? value : gatherColumns(context, value, table, "columns"));
   const direct = directForward(context, layer, output);
-  const kept = direct ? undefined : columns();
+  const bands = context.dtype === "float32" && paysBanded(layer, shape) ? banded(context, layer, shape, output) : undefined;
+  const forwardBands = bands && !(direct && output.height >= 16) ? bands : undefined;
+  const kept = direct || forwardBands ? undefined : columns();
+  const forward = (): Value => {
+    if (forwardBands) return forwardBands.forward(weights.forward, value);
+    if (kept) return groupedMatMul(context, layer.groups, matrix(weights.forward), kept, outPixels);
+    return directConv(context, layer, value, shape, weights.forward, { stride: layer.stride[0], padding: layer.padding });
+  };
   return {
-    value: kept
-      ? groupedMatMul(context, layer.groups, matrix(weights.forward), kept, outPixels)
-      : directConv(context, layer, value, shape, weights.forward, { stride: layer.stride[0], padding: layer.padding }),
+    value: forward(),
     weightGradient: (gradient) =>
+      bands?.weightGradient(value, gradient) ??
       b.reshape(weightGradient(context, layer.groups, gradient, kept ?? columns(), inner), weights.forward.shape),
     inputGradient(gradient) {
+      if (bands?.inputGradient) return bands.inputGradient(weights.backward, gradient);
       const way = inputGradientOf(context, layer, shape);
       if (way === "direct") return inputGradientDirect(context, layer, weights.backward, gradient, shape, output);
       const inverse = scatterTable(table, k, inPixels, outPixels, outPixels);

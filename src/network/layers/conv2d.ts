@@ -2,6 +2,7 @@
 import type { Value } from "../../onnx/graph.ts";
 import { SheafError } from "../../util/errors.ts";
 import { convolve, isPointwise, places } from "../convolve.ts";
+import { paysBanded } from "../depthwise.ts";
 import type { FeatureShape, Layer } from "../network.ts";
 import type { Activation, LayerRules } from "../rules.ts";
 import { checkGroups, windowOutput } from "../windows.ts";
@@ -49,8 +50,12 @@ export const conv2d: LayerRules<"conv2d"> = {
     return layer.bias ? [weight, bias] : [weight];
   },
   macs: (layer, inputs, output) => output.channels * output.height * output.width * inPerGroup(layer, inputs) * places(layer),
-  workspaceElements: (layer, inputs, output) =>
-    isPointwise(layer) ? 0 : only(inputs).channels * places(layer) * output.height * output.width,
+  workspaceElements(layer, inputs, output) {
+    if (isPointwise(layer)) return 0;
+    const input = only(inputs);
+    const gathered = paysBanded(layer, input) ? layer.kernel[1] * input.height : places(layer) * output.height;
+    return input.channels * gathered * output.width;
+  },
   width: () => "own",
   train(context, layer, [x], output) {
     const b = context.builder;
