@@ -17,7 +17,7 @@ import { drawGlyphs, glyphClassNames, glyphVersion } from "./glyphs.ts";
 import { prepareSource } from "./prepare.node.ts";
 import { openSource } from "./sources/openSource.node.ts";
 import type { SampleSource, SourceOptions } from "./sources/source.ts";
-import { speechCommands } from "./sources/speechCommands.node.ts";
+import { openSpeechCommands } from "./sources/speechCommands.node.ts";
 
 /** How samples that are not stored as a network takes them are brought into its form. */
 export interface Preparation {
@@ -173,7 +173,7 @@ const sourceOptions = ({ preparation, signal }: LoadOptions, info?: DatasetInfo)
 };
 
 async function loadSpeechCommands(name: "speech-commands" | "speech-commands-12", options: LoadOptions): Promise<DatasetSplits> {
-  const source = await speechCommands(await folderOf(name, options), sourceOptions(options, datasetCatalog[name]));
+  const source = await openSpeechCommands(await folderOf(name, options), sourceOptions(options, datasetCatalog[name]));
   return prepare(name, source, options);
 }
 
