@@ -116,6 +116,8 @@ export function fleetCost(branches: readonly BranchCost[]): FleetCost {
 export interface Workload {
   readonly ownSamples: number;
   readonly backgroundSamples: number;
+  /** Samples of its statistics pass; its own ones by default. */
+  readonly statisticsSamples?: number;
   readonly epochs: number;
   readonly batchSize: number;
   /** MACs of one sample's forward pass of the full target. */
@@ -144,14 +146,14 @@ function statisticsSums(
  * Sent up: weights, and the pass's sums in float64. A device with fewer samples than a batch repeats some to fill it, which is charged too.
  */
 export function expectedCost(branch: BranchCost, workload: Workload, profile: DeviceProfile, fleet: FleetCost | undefined): Expected {
-  const { ownSamples, backgroundSamples, epochs, batchSize, targetMacs, classCount } = workload;
+  const { ownSamples, backgroundSamples, statisticsSamples = ownSamples, epochs, batchSize, targetMacs, classCount } = workload;
   const samples = ownSamples + backgroundSamples;
   const repeated = samples > 0 ? Math.max(1, batchSize / samples) : 1;
   const perSample = forwardsPerTrainingStep * branch.macs * epochs * repeated;
   const own = perSample * ownSamples;
   const background = perSample * backgroundSamples;
   const sums = fleet && statisticsSums(fleet, classCount);
-  const statistics = fleet && sums ? ownSamples * (fleet.macs + sums.macs) : 0;
+  const statistics = fleet && sums ? statisticsSamples * (fleet.macs + sums.macs) : 0;
   const total = own + background + statistics;
 
   const dataBytes = samples * branch.inputElements;

@@ -178,10 +178,19 @@ function attempt(setting: Setting, fleet: readonly FleetDevice[], learnt: Readon
     const reason = `would get no sample of its classes ${assigned.taskSets[empty]!.join(", ")}`;
     return { type: "exclude", device: fleet[empty]!, reason };
   }
+  const unowned = unownedShare(setting, fleet.length);
   const devices = samples.map(({ own, background }, i) => ({
     profile: profiles[i]!,
     classes: assigned.taskSets[i]!.length,
-    workload: { ownSamples: own, backgroundSamples: background, epochs, batchSize, targetMacs, classCount },
+    workload: {
+      ownSamples: own,
+      backgroundSamples: background,
+      statisticsSamples: own + unowned,
+      epochs,
+      batchSize,
+      targetMacs,
+      classCount,
+    },
   }));
   const sized = sizeWidths({ grid, devices, costOf, limits, statisticsPass });
   if (sized.type === "sized") {
@@ -200,6 +209,16 @@ function attempt(setting: Setting, fleet: readonly FleetDevice[], learnt: Readon
     return { type: "fewerClasses", most: new Map(reducible.map(({ device, i }) => [device.id, devices[i]!.classes - 1])) };
   const { device, reason } = slowest(short, (s) => s.device);
   return { type: "exclude", device, reason };
+}
+
+/**
+ * Samples of unowned classes that a device is expected to have in its statistics pass: its part of those that are in anybody's background, each of them
+ * counted by as many devices as a sample of another class is.
+ */
+function unownedShare({ request: { classCounts, rho, redundancy }, overlap, ownableSamples }: Setting, deviceCount: number): number {
+  const count = classCounts.reduce((sum, samples) => sum + samples, 0) - ownableSamples;
+  const met = count * (1 - (1 - rho) ** deviceCount);
+  return Math.round(Math.min(rho * count, (met * (overlap === "share" ? redundancy : 1)) / deviceCount));
 }
 
 /** Numbers of classes by device: in whole groups where groups are of one size and every device can carry one. */

@@ -75,6 +75,8 @@ export interface RunConfig {
     readonly redundancy: number;
     readonly disjoint: boolean;
     readonly classesPerDevice?: number | undefined;
+    /** Whether classes are dealt out one by one or superclass by superclass. */
+    readonly groupBy: "class" | "coarse";
     /** The same width for all, instead of the widest that each device can carry. */
     readonly width?: number | undefined;
     /** No sub-model is wider than this. */
@@ -255,6 +257,8 @@ const configSchema = z.strictObject({
       redundancy: count.default(1),
       disjoint: z.boolean().default(false),
       classesPerDevice: count.optional(),
+      /** Classes are dealt out one by one, or superclass by superclass. */
+      groupBy: z.enum(["class", "coarse"]).default("class"),
       /** The same width for all, instead of the widest that each device can carry. */
       width: positive.optional(),
       /** No sub-model is wider than this. */

@@ -11,6 +11,7 @@ import { type Plan, type PlannedDevice, planFleet } from "../plan/plan.ts";
 import type { TrainingJob, TrainingSettings } from "../train/job.ts";
 import { SheafError } from "../util/errors.ts";
 import type { DeviceConfig, RunConfig } from "./config.ts";
+import { statisticsSamples } from "./samples.ts";
 import { peakLearningRate, type WidthKind } from "./target.ts";
 
 /** A device with its samples. */
@@ -20,6 +21,8 @@ export interface PreparedDevice {
   /** Indices into the training set. */
   readonly own: Uint32Array;
   readonly background: Uint32Array;
+  /** Samples of its statistics pass: its own, and its part of those of a class that nobody owns. */
+  readonly statistics: Uint32Array;
   /** Expected cost with the samples that it really has. */
   readonly expected: Expected;
 }
@@ -131,15 +134,40 @@ function splitLocal(
   return { own, background: drawStratified(groups, Math.round(rho * others.length), seed, "background", device) };
 }
 
-/** Classes of a device's local samples, most samples first. */
+/** Classes of a device's local samples that it may own, most samples first. */
 function byCount(train: Dataset, local: Uint32Array): number[] {
   const counts = train.classNames.map(() => 0);
   for (const i of local) counts[train.labels[i] as number] = (counts[train.labels[i] as number] ?? 0) + 1;
   return counts
     .map((count, id) => ({ count, id }))
-    .filter(({ count }) => count > 0)
+    .filter(({ count, id }) => count > 0 && id !== train.otherClass)
     .sort((a, b) => b.count - a.count || a.id - b.id)
     .map(({ id }) => id);
+}
+
+/** The superclass of each class. Throws `config` where there are none to go by. */
+function coarseGroups({ partition }: RunConfig, { name, labels, classNames, coarse }: Dataset): readonly number[] {
+  if (!coarse) {
+    throw new SheafError(
+      "config",
+      `fleet.groupBy is "coarse", but ${name} has no superclasses; set it to "class" or use a set that has, such as cifar100.`,
+    );
+  }
+  if (partition.type !== "byClass") {
+    throw new SheafError(
+      "config",
+      `fleet.groupBy is "coarse", but with partition "${partition.type}" what a device holds decides what it owns; use the partition byClass.`,
+    );
+  }
+  const groups = classNames.map((_, classId) => coarse.labels[labels.indexOf(classId)] ?? 0);
+  const odd = labels.findIndex((label, i) => coarse.labels[i] !== groups[label]);
+  if (odd >= 0) {
+    throw new SheafError(
+      "data",
+      `Sample ${odd} of ${name}, of class "${classNames[labels[odd] ?? 0]}", is in another superclass than the first of its class; a class must lie in one superclass.`,
+    );
+  }
+  return groups;
 }
 
 /** The plan of a configuration for a target and its training data. Throws `plan` when there is none. */
@@ -154,6 +182,8 @@ export function planOf(config: RunConfig, target: Network, train: Dataset, local
       classesPerDevice: fleet.classesPerDevice,
       deadlineSeconds: fleet.deadlineSeconds,
       width: fleet.width,
+      classGroups: fleet.groupBy === "coarse" ? coarseGroups(config, train) : undefined,
+      unownedClasses: train.otherClass === undefined ? undefined : [train.otherClass],
     }).filter(([, value]) => value !== undefined),
   );
   const plan = (minimumRatio: number | undefined): Plan =>
@@ -204,7 +234,7 @@ function median(values: readonly number[]): number {
 function deviceJob(
   config: RunConfig,
   train: Dataset,
-  { subModel, own, background }: Omit<PreparedDevice, "expected" | "planned">,
+  { subModel, own, background }: Omit<PreparedDevice, "expected" | "planned" | "statistics">,
 ): TrainingJob {
   const samples = new Uint32Array([...own, ...background]);
   const labels = Uint16Array.from(samples, (i) => localLabel(subModel.taskSet, train.labels[i] ?? 0));
@@ -257,8 +287,7 @@ export function prepareRun(config: RunConfig, target: Network, train: Dataset): 
   const branches = plan.devices.map((d) => branchCost(d.network));
   const fleet = fleetCost(branches);
   const targetMacs = branchCost(target).macs;
-  const devices = plan.devices.map((planned, i): PreparedDevice => {
-    const subModel = subModels[i] as SubModel;
+  const parts = plan.devices.map((planned, i) => {
     const local = locals?.[order.get(planned.id) ?? 0];
     const { own, background } = local
       ? splitLocal(train, local, planned.taskSet, config.rho, config.seed, planned.id)
@@ -269,9 +298,16 @@ export function prepareRun(config: RunConfig, target: Network, train: Dataset): 
         `Device "${planned.id}" has no sample of its classes ${planned.taskSet.map((c) => train.classNames[c]).join(", ")}; give it other classes or another partition.`,
       );
     }
+    return { own, background };
+  });
+  const passes = statisticsSamples(train.labels, parts, train.otherClass);
+  const devices = plan.devices.map((planned, i): PreparedDevice => {
+    const { own, background } = parts[i] as (typeof parts)[number];
+    const statistics = passes[i] as Uint32Array;
     const workload = {
       ownSamples: own.length,
       backgroundSamples: background.length,
+      statisticsSamples: statistics.length,
       epochs: planned.epochs,
       batchSize: planned.batchSize,
       targetMacs,
@@ -279,9 +315,10 @@ export function prepareRun(config: RunConfig, target: Network, train: Dataset): 
     };
     return {
       planned,
-      subModel,
+      subModel: subModels[i] as SubModel,
       own,
       background,
+      statistics,
       expected: expectedCost(branches[i] as ReturnType<typeof branchCost>, workload, planned.profile, fleet),
     };
   });

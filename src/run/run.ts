@@ -56,14 +56,14 @@ async function gatherStatistics(
   const session = await openSession(model, { name: "the statistics pass" });
   try {
     let total: DeviceStatistics | undefined;
-    for (const { subModel, own } of prepared.devices) {
+    for (const { subModel, statistics: samples } of prepared.devices) {
       throwIfInterrupted(options.signal, directory.path);
       let statistics = await readStatistics(directory.path, subModel.device, branches);
       if (!statistics) {
-        options.onEvent?.({ type: "statistics", device: subModel.device, samples: own.length });
-        statistics = await computeStatistics(session, program, train, own, options.signal ? { signal: options.signal } : {});
+        options.onEvent?.({ type: "statistics", device: subModel.device, samples: samples.length });
+        statistics = await computeStatistics(session, program, train, samples, options.signal ? { signal: options.signal } : {});
         await keepStatistics(directory, subModel.device, statistics, branches);
-        await directory.log({ type: "statistics", device: subModel.device, samples: own.length });
+        await directory.log({ type: "statistics", device: subModel.device, samples: samples.length });
       }
       total = total ? addStatistics(total, statistics) : statistics;
     }

@@ -1,3 +1,5 @@
+/** Lists of samples: counted by class, and chosen for the statistics pass. */
+
 /** Counts samples per class in lists of indices. */
 export function classCountsOf(labels: Uint16Array, classCount: number, ...parts: readonly Uint32Array[]): number[] {
   const counts = Array.from({ length: classCount }, () => 0);
@@ -8,4 +10,28 @@ export function classCountsOf(labels: Uint16Array, classCount: number, ...parts:
     }
   }
   return counts;
+}
+
+/**
+ * The samples that each device runs the statistics pass on: its own; and of the class that nobody owns, whose samples are in backgrounds alone, its
+ * part of those. Without them no head could learn that class. Each counts as often as a sample of another class does on the mean, as far as it is held.
+ */
+export function statisticsSamples(
+  labels: Uint16Array,
+  parts: readonly { readonly own: Uint32Array; readonly background: Uint32Array }[],
+  otherClass: number | undefined,
+): readonly Uint32Array[] {
+  if (otherClass === undefined) return parts.map(({ own }) => own);
+  const owned = parts.flatMap(({ own }) => [...own]);
+  const copies = Math.max(1, Math.round(owned.length / new Set(owned).size));
+  const holders = new Map<number, number[]>();
+  for (const [device, { background }] of parts.entries()) {
+    for (const i of background) if (labels[i] === otherClass) holders.set(i, [...(holders.get(i) ?? []), device]);
+  }
+  const more: number[][] = parts.map(() => []);
+  // Holders take turns, starting from another one for each sample.
+  for (const [turn, [i, devices]] of [...holders].sort(([a], [b]) => a - b).entries()) {
+    for (let copy = 0; copy < Math.min(copies, devices.length); copy++) more[devices[(turn + copy) % devices.length] as number]?.push(i);
+  }
+  return parts.map(({ own }, device) => Uint32Array.from([...own, ...(more[device] ?? [])]).sort());
 }

@@ -1,0 +1,95 @@
+import { describe, expect, it } from "vitest";
+import { type Dataset, sharedBytes, sharedLabels } from "../data/dataset.ts";
+import { buildModel } from "../models/table.ts";
+import { parseConfig } from "./config.ts";
+import { type PreparedRun, prepareRun } from "./prepare.ts";
+import { fitOf } from "./target.ts";
+
+/** Blank samples; classes take turns. */
+function blankSet(classes: number, perClass: number, more: Partial<Dataset> = {}): Dataset {
+  const labels = sharedLabels(classes * perClass).map((_, i) => i % classes);
+  const classNames = Array.from({ length: classes }, (_, c) => `class${c}`);
+  const shape = { channels: 1, height: 8, width: 8 };
+  const store = { type: "memory", values: sharedBytes(labels.length * 64) } as const;
+  return { name: "blank", classNames, shape, labels, store, mean: [0], std: [1], provenance: { source: "blank", sha256: "0" }, ...more };
+}
+
+function prepare(train: Dataset, config: Record<string, unknown>): PreparedRun {
+  const parsed = parseConfig({ target: { network: "tiny" }, ...config });
+  return prepareRun(parsed, buildModel("tiny", fitOf(train).input, train.classNames.length), train);
+}
+
+describe("a class that no device needs to own", () => {
+  const train = blankSet(6, 100, { otherClass: 4 });
+  const isOther = (i: number): boolean => train.labels[i] === 4;
+
+  it.each([
+    [{ type: "byClass" }, 0.5, 1],
+    [{ type: "byClass" }, 0.5, 2],
+    [{ type: "byClass", overlap: "split" }, 0.5, 2],
+    [{ type: "dirichlet", alpha: 1 }, 1, 1],
+    [{ type: "shards", shardsPerDevice: 6 }, 1, 1],
+    [{ type: "iid" }, 0.25, 1],
+  ])("is background for everybody, %o, rho %f, redundancy %i, and is learnt in the statistics pass", (partition, rho, redundancy) => {
+    const { plan, devices, jobs } = prepare(train, { partition, rho, fleet: { width: 0.5, redundancy } });
+    expect(plan.codewords[4]).toEqual([]);
+    expect(plan.devices.flatMap(({ taskSet }) => taskSet)).not.toContain(4);
+    expect(devices.flatMap(({ own }) => [...own]).some(isOther)).toBe(false);
+    const held = new Set(devices.flatMap(({ background }) => [...background].filter(isOther)));
+    expect(held.size).toBeGreaterThan(0);
+    for (const { own, background, statistics, subModel } of devices) {
+      // All of its own, and only such others as it holds and as belong to the class that nobody owns.
+      expect([...statistics].filter((i) => !isOther(i))).toEqual([...own]);
+      expect([...statistics].filter(isOther).every((i) => background.includes(i))).toBe(true);
+      const job = jobs.find(({ id }) => id === subModel.device);
+      for (const [place, i] of (job?.samples ?? []).entries()) if (isOther(i)) expect(job?.labels[place]).toBe(subModel.taskSet.length);
+    }
+    const passed = devices.flatMap(({ statistics }) => [...statistics].filter(isOther));
+    expect(new Set(passed)).toEqual(held);
+    const owned = devices.flatMap(({ own }) => [...own]);
+    expect(passed.length / held.size).toBeLessThanOrEqual(Math.max(1, Math.round(owned.length / new Set(owned).size)));
+  });
+
+  it("costs what its samples in the statistics pass cost, and the plan expects about that", () => {
+    const { plan, devices } = prepare(train, { rho: 0.5, fleet: { width: 0.5, redundancy: 2 } });
+    for (const [i, { statistics, own, expected }] of devices.entries()) {
+      const { statistics: planned } = plan.devices[i]!.expected.compute;
+      expect(expected.compute.statistics / planned).toBeGreaterThan(0.9);
+      expect(expected.compute.statistics / planned).toBeLessThan(1.1);
+      expect(statistics.length).toBeGreaterThan(own.length);
+    }
+  });
+
+  it("changes nothing where there is none", () => {
+    const { devices } = prepare(blankSet(6, 100), { fleet: { width: 0.5 } });
+    for (const { own, statistics } of devices) expect(statistics).toEqual(own);
+  });
+});
+
+describe("fleet.groupBy coarse", () => {
+  const labels = sharedLabels(400).map((_, i) => i % 20);
+  const coarse = { classNames: ["a", "b", "c", "d"], labels: labels.map((label) => label % 4) };
+  const train = blankSet(20, 20, { coarse });
+  const devices = Array.from({ length: 4 }, () => ({ profile: "laptop" }));
+
+  it("gives devices whole superclasses", () => {
+    for (const [classesPerDevice, redundancy] of [
+      [5, 1],
+      [10, 2],
+    ]) {
+      const { plan } = prepare(train, { fleet: { devices, groupBy: "coarse", classesPerDevice, redundancy, width: 0.5 } });
+      for (const { taskSet } of plan.devices) {
+        expect(taskSet.length).toBe(classesPerDevice);
+        expect(new Set(taskSet.map((c) => c % 4)).size).toBe((classesPerDevice ?? 0) / 5);
+      }
+    }
+  });
+
+  it("needs superclasses, each class in one of them, and the partition byClass", () => {
+    const fleet = { devices, groupBy: "coarse", width: 0.5 };
+    expect(() => prepare(blankSet(20, 20), { fleet })).toThrow(/blank has no superclasses/);
+    expect(() => prepare(train, { fleet, partition: { type: "iid" } })).toThrow(/partition "iid"/);
+    const torn = { ...coarse, labels: coarse.labels.map((group, i) => (i === 41 ? 0 : group)) };
+    expect(() => prepare(blankSet(20, 20, { coarse: torn }), { fleet })).toThrow(/Sample 41 of blank, of class "class1"/);
+  });
+});
