@@ -121,3 +121,28 @@ export function contactSheet(
   }
   return { pixels, shape };
 }
+
+/** How pixels become a file: without loss, or small. */
+export type PictureEncoding = { readonly format: "png" } | { readonly format: "webp"; readonly quality: number };
+
+/**
+ * An image of red, green, blue and opacity, [height, width, 4], as a data URL that stands in a page for the file.
+ * `largest` shrinks an image that is higher than so many pixels.
+ */
+export async function pictureDataUrl(
+  { rgba, width, height }: { readonly rgba: Uint8Array; readonly width: number; readonly height: number },
+  encoding: PictureEncoding,
+  largestHeight?: number,
+): Promise<string> {
+  const image = sharp(rgba, { raw: { width, height, channels: 4 } });
+  if (largestHeight !== undefined && height > largestHeight) image.resize({ height: largestHeight });
+  const encoded = encoding.format === "png" ? image.png({ compressionLevel: 9 }) : image.webp({ quality: encoding.quality, effort: 6 });
+  return `data:image/${encoding.format};base64,${(await encoded.toBuffer()).toString("base64")}`;
+}
+
+/** An SVG as the bytes of a PNG file, with `scale` pixels for each of its own. */
+export async function svgToPng(svg: string, scale: number = 2): Promise<Uint8Array> {
+  return sharp(new TextEncoder().encode(svg), { density: 72 * scale, limitInputPixels: false, unlimited: true })
+    .png()
+    .toBuffer();
+}

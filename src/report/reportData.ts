@@ -46,6 +46,50 @@ export interface DeviceCompute {
 /** `harvested`: in the global model. `rejected`: came back and failed the gate. `lost`: never came back. */
 export type DeviceStatus = "harvested" | "rejected" | "lost";
 
+/** Samples that a device holds: one number per class. */
+export interface HoldingsReport {
+  readonly own: readonly number[];
+  readonly background: readonly number[];
+}
+
+/** Some training samples of one class, side by side. */
+export interface SampleStrip {
+  readonly classId: number;
+  /** Samples in the picture. */
+  readonly count: number;
+  /** The picture itself, as a data URL of PNG or WebP. */
+  readonly image: string;
+}
+
+/** Samples as pictures. */
+export interface SamplesReport {
+  readonly kind: "image" | "spectrogram" | "array";
+  /** Pixels of one sample, and between two. */
+  readonly sampleWidth: number;
+  readonly sampleHeight: number;
+  readonly gap: number;
+  readonly strips: readonly SampleStrip[];
+}
+
+/** The data set of a run. Of runs before Sheaf 0.2 only names, numbers and source are known. */
+export interface DataSetReport {
+  readonly name: string;
+  readonly classes: readonly string[];
+  readonly trainCount: number;
+  readonly testCount: number;
+  readonly source: string;
+  /** Such as "subset" or "stand-in test". */
+  readonly note?: string;
+  /** What a network is given of one sample: channels, height, width. */
+  readonly shape?: readonly [channels: number, height: number, width: number];
+  /** Per channel, over the training samples. */
+  readonly mean?: readonly number[];
+  readonly std?: readonly number[];
+  /** Samples of each class. */
+  readonly counts?: { readonly train: readonly number[]; readonly validation?: readonly number[]; readonly test: readonly number[] };
+  readonly samples?: SamplesReport;
+}
+
 /** One device: what it is, what it was given, what it did. */
 export interface DeviceReport {
   readonly id: string;
@@ -62,6 +106,8 @@ export interface DeviceReport {
   readonly submodelParameters: number;
   readonly ownSamples: number;
   readonly backgroundSamples: number;
+  /** The same by class. */
+  readonly holdings?: HoldingsReport;
   readonly epochs: number;
   readonly compute: DeviceCompute;
   /** Training the full target on the device's own samples for the same epochs: what the device was spared. */
@@ -131,15 +177,7 @@ export interface ReportData {
     /** Version by package, for instance `{ "onnxruntime-node": "1.30.0" }`. */
     readonly onnxruntime: Readonly<Record<string, string>>;
   };
-  readonly dataSet: {
-    readonly name: string;
-    readonly classes: readonly string[];
-    readonly trainCount: number;
-    readonly testCount: number;
-    readonly source: string;
-    /** Such as "subset" or "stand-in test". */
-    readonly note?: string;
-  };
+  readonly dataSet: DataSetReport;
   readonly target: {
     readonly name: string;
     readonly width: number;
@@ -196,6 +234,7 @@ const deviceSchema = z.object({
   submodelParameters: count,
   ownSamples: count,
   backgroundSamples: count,
+  holdings: z.exactOptional(z.object({ own: z.array(count), background: z.array(count) })),
   epochs: amount,
   compute: z.object({
     trainOwnMacs: amount,
@@ -229,6 +268,34 @@ const curveSchema = z.object({
   ),
 });
 
+const samplesSchema = z.object({
+  kind: z.enum(["image", "spectrogram", "array"]),
+  sampleWidth: count.positive(),
+  sampleHeight: count.positive(),
+  gap: count,
+  strips: z.array(
+    z.object({
+      classId: count,
+      count: count.positive(),
+      image: z.string().regex(/^data:image\/(?:png|webp);base64,[A-Za-z0-9+/]+={0,2}$/),
+    }),
+  ),
+});
+
+const dataSetSchema: z.ZodType<DataSetReport> = z.object({
+  name: text,
+  classes: z.array(text).min(1),
+  trainCount: count,
+  testCount: count,
+  source: text,
+  note: z.exactOptional(text),
+  shape: z.exactOptional(z.tuple([count, count, count])),
+  mean: z.exactOptional(z.array(z.number())),
+  std: z.exactOptional(z.array(z.number())),
+  counts: z.exactOptional(z.object({ train: z.array(count), validation: z.exactOptional(z.array(count)), test: z.array(count) })),
+  samples: z.exactOptional(samplesSchema),
+});
+
 const tensorSchema = z.object({ name: text, dtype: text, shape: z.array(z.union([z.number(), text])) });
 
 /** Checks the shape and that its parts agree with one another; see {@link parseReportData} for an error in one sentence. */
@@ -242,14 +309,7 @@ export const reportDataSchema: z.ZodType<ReportData> = z
     commit: z.exactOptional(text),
     sheafVersion: text,
     machine: z.object({ cpu: text, cores: count, node: text, onnxruntime: z.record(text, text) }),
-    dataSet: z.object({
-      name: text,
-      classes: z.array(text).min(1),
-      trainCount: count,
-      testCount: count,
-      source: text,
-      note: z.exactOptional(text),
-    }),
+    dataSet: dataSetSchema,
     target: z.object({ name: text, width: z.number().positive(), macs: amount, parameters: count }),
     training: z.object({ epochs: amount, batch: count, optimizer: text, schedule: text, augmentation: text }),
     rho: z.exactOptional(share),
@@ -294,7 +354,15 @@ function disagreements(data: ReportData): Disagreement[] {
     if (confusion !== undefined && (confusion.length !== classCount || confusion.some((row) => row.length !== classCount)))
       complain(["heads", h, "confusion"], `is not ${classCount} rows of ${classCount}`);
   });
+  for (const [part, counts] of Object.entries(data.dataSet.counts ?? {}))
+    if (counts.length !== classCount) complain(["dataSet", "counts", part], `has ${counts.length} entries for ${classCount} classes`);
+  data.dataSet.samples?.strips.forEach(({ classId }, s) => {
+    if (classId >= classCount) complain(["dataSet", "samples", "strips", s], `names class ${classId} of ${classCount}`);
+  });
   data.devices.forEach((device, d) => {
+    for (const [kind, counts] of Object.entries(device.holdings ?? {}))
+      if (counts.length !== classCount)
+        complain(["devices", d, "holdings", kind], `has ${counts.length} entries for ${classCount} classes`);
     for (const id of device.taskSet) if (id >= classCount) complain(["devices", d, "taskSet"], `names class ${id} of ${classCount}`);
     const macs = totalMacs(device.compute);
     // A device that did nothing (lost at once) has no ratio to check.

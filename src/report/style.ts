@@ -3,17 +3,15 @@
  * (Color Universal Design, 2008), which people with any colour vision can tell apart, lightened for the dark ground.
  */
 
-/** Colours and chart classes; enough for a chart on its own, as a dashboard would show it. */
-export const chartStyle = `
-:root{color-scheme:light dark;
---ground:#ffffff;--plane:#f6f7f8;--ink:#1b1f23;--muted:#5a636d;--rule:#d5dae0;--grid:#e8ebee;--on:#ffffff;--on-wrong:#1b1f23;--right:#004f8a;
---blue:#0072b2;--sky:#56b4e9;--green:#009e73;--orange:#e69f00;--red:#d55e00;--pink:#cc79a7;--grey:#9aa3ac;--strong:#3c444c}
-@media (prefers-color-scheme:dark){:root{
---ground:#14171a;--plane:#1c2024;--ink:#e6e9ec;--muted:#a2abb4;--rule:#3a4149;--grid:#2a3036;--on:#0c0e10;--on-wrong:#0c0e10;--right:#6db8ec;
---blue:#4aa3df;--sky:#9ad4f5;--green:#35c79c;--orange:#f2b53a;--red:#f0864a;--pink:#e3a3c6;--grey:#7d868f;--strong:#c9d0d6}}
-@media print{:root{color-scheme:light;
---ground:#ffffff;--plane:#f6f7f8;--ink:#000000;--muted:#444b52;--rule:#c5cad0;--grid:#e3e6e9;--on:#ffffff;--on-wrong:#1b1f23;--right:#004f8a;
---blue:#0072b2;--sky:#56b4e9;--green:#009e73;--orange:#e69f00;--red:#d55e00;--pink:#cc79a7;--grey:#9aa3ac;--strong:#3c444c}}
+/** Colours on a light ground, on a dark one, and on paper. */
+const light = `--ground:#ffffff;--plane:#f6f7f8;--ink:#1b1f23;--muted:#5a636d;--rule:#d5dae0;--grid:#e8ebee;--on:#ffffff;--on-wrong:#1b1f23;--right:#004f8a;
+--blue:#0072b2;--sky:#56b4e9;--green:#009e73;--orange:#e69f00;--red:#d55e00;--pink:#cc79a7;--grey:#9aa3ac;--strong:#3c444c`;
+const dark = `--ground:#14171a;--plane:#1c2024;--ink:#e6e9ec;--muted:#a2abb4;--rule:#3a4149;--grid:#2a3036;--on:#0c0e10;--on-wrong:#0c0e10;--right:#6db8ec;
+--blue:#4aa3df;--sky:#9ad4f5;--green:#35c79c;--orange:#f2b53a;--red:#f0864a;--pink:#e3a3c6;--grey:#7d868f;--strong:#c9d0d6`;
+const paper = `--ground:#ffffff;--plane:#f6f7f8;--ink:#000000;--muted:#444b52;--rule:#c5cad0;--grid:#e3e6e9;--on:#ffffff;--on-wrong:#1b1f23;--right:#004f8a;
+--blue:#0072b2;--sky:#56b4e9;--green:#009e73;--orange:#e69f00;--red:#d55e00;--pink:#cc79a7;--grey:#9aa3ac;--strong:#3c444c`;
+
+const chartRules = `
 svg.chart{display:block;max-width:100%;height:auto;font:12px/1 system-ui,-apple-system,"Segoe UI",Roboto,"Noto Sans",sans-serif;font-variant-numeric:tabular-nums;fill:var(--ink)}
 svg.chart.fixed{max-width:none}
 .chart .tick,.chart .legend{fill:var(--muted)}
@@ -39,7 +37,31 @@ svg.chart.fixed{max-width:none}
 .chart .s4{stroke:var(--orange)}.chart .s5{stroke:var(--pink)}.chart .s6{stroke:var(--sky)}
 .chart .many{stroke:var(--green);stroke-width:1;stroke-opacity:.45}
 .chart .d1{stroke-dasharray:6 3}.chart .d2{stroke-dasharray:2 2}
+.chart .f-train-part{fill:var(--blue)}.chart .f-validation-part{fill:var(--orange)}.chart .f-test-part{fill:var(--grey)}
+.chart .f-own{fill:var(--blue)}.chart .f-background{fill:var(--orange)}
 `;
+
+/** Colours and chart classes; enough for a chart on its own, as a dashboard would show it. */
+export const chartStyle: string = `
+:root{color-scheme:light dark;
+${light}}
+@media (prefers-color-scheme:dark){:root{
+${dark}}}
+@media print{:root{color-scheme:light;
+${paper}}}
+${chartRules.trimStart()}`;
+
+/** The chart rules with the colours put in: many programs that show SVG files know no variables. */
+function resolvedRules(colours: string): string {
+  const values = new Map([...colours.matchAll(/--([\w-]+):([^;]+)/g)].map((match) => [match[1], match[2]?.trim()]));
+  const rules = `${chartRules}.ground{fill:var(--ground)}`;
+  return rules.replaceAll(/var\(--([\w-]+)\)/g, (variable, name: string) => values.get(name) ?? variable);
+}
+
+/** The style sheet of a chart that is a file of its own: on a light ground, or on the ground that the viewer prefers. */
+export function fileStyle(ground: "light" | "preferred"): string {
+  return ground === "light" ? resolvedRules(light) : `${resolvedRules(light)}\n@media (prefers-color-scheme:dark){${resolvedRules(dark)}}`;
+}
 
 /** The page around the charts. */
 export const pageStyle = `
@@ -57,6 +79,10 @@ a{color:var(--blue)}
 .result{font-size:1.25rem;line-height:1.4;max-width:60ch;margin-bottom:20px}
 .note{color:var(--muted);font-size:.9rem}
 .narrow{display:none}
+.samples{display:grid;gap:8px 20px;margin:16px 0 8px}
+.samples figure{margin:0;display:flex;align-items:center;gap:10px;min-width:0;break-inside:avoid}
+.samples figcaption{flex:0 0 7em;text-align:right;font-size:.85rem;line-height:1.2;overflow-wrap:anywhere}
+.samples img{display:block;min-width:0;max-width:calc(100% - 7em - 10px);height:auto;image-rendering:pixelated}
 figure{margin:16px 0 8px}
 .scroll{overflow-x:auto;max-width:100%}
 table{border-collapse:collapse;font-size:.9rem}
@@ -84,6 +110,7 @@ main{padding:24px 16px 48px}
 section{margin-top:36px}
 h1{font-size:1.4rem}.result{font-size:1.1rem}
 .wide,.wide-cell{display:none}th,td{padding-right:10px}thead .n{white-space:normal}th[scope=row]{min-width:8em}.narrow{display:block}
+.samples figcaption{flex-basis:5em}.samples img{max-width:calc(100% - 5em - 10px)}
 dl.list{grid-template-columns:1fr;gap:0}dl.list dd{margin-bottom:10px}
 .facts{grid-template-columns:1fr 1fr}}
 @media print{

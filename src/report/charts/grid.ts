@@ -20,6 +20,8 @@ export interface GridSpec {
   readonly rowHeight?: number;
   /** Limits the height that follows from the width. */
   readonly tallestRow?: number;
+  /** At least so much room for the row labels, where something else stands in their place. */
+  readonly leastLabelSpace?: number;
 }
 
 export interface Grid {
@@ -44,7 +46,7 @@ export function grid(spec: GridSpec): Grid {
   const size = fixed ? 10 : fontSize;
   const labelSpace = isNarrow(spec.width) && !fixed ? 84 : 150;
   const labelWidth = Math.min(labelSpace, Math.max(...rowLabels.map((text) => textWidth(text, size)), 0) + 2);
-  const left = Math.ceil(labelWidth) + 22;
+  const left = Math.ceil(Math.max(labelWidth, spec.leastLabelSpace ?? 0)) + 22;
   const free = spec.width - left - rightSpace;
   const cellWidth = fixed ? smallCell : Math.floor(Math.min(largestCell, free / columnLabels.length));
   const cellHeight = spec.rowHeight ?? Math.min(cellWidth, spec.tallestRow ?? cellWidth);
