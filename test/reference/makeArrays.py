@@ -14,7 +14,7 @@ def images(count, channels, height, width, start=0):
     return planes
 
 
-train, test = images(6, 2, 5, 4), images(3, 2, 5, 4, 50)
+train, test = images(6, 2, 5, 6), images(3, 2, 5, 6, 50)
 labels = np.array([0, 1, 2, 0, 1, 2])
 # Keras: channels last, stored without compression, labels [N, 1].
 np.savez("keras.npz", x_train=train.transpose(0, 2, 3, 1).copy(), y_train=labels.astype(np.uint8)[:, None],

@@ -55,7 +55,8 @@ export function requireTraining(title: string, splits: Iterable<Split | undefine
   }
 }
 
-const wholeNumber = /^\d+$/;
+/** Longer ones are identifiers: as numbers they would lose digits, and two of them could become one. */
+const wholeNumber = /^\d{1,15}$/;
 
 /** The number of a label, or undefined when it is a name. */
 function numberOf(label: string | number): number | undefined {
@@ -71,16 +72,19 @@ function classesOf(
 ): { readonly classNames: string[]; readonly classOf: Map<string | number, number> } {
   const numeric = distinct.every((label) => numberOf(label) !== undefined);
   // Names beside labels that are names fix their order; beside numbers they are looked up.
-  const byName = names !== undefined && distinct.every((label) => typeof label === "string" && names.includes(label));
+  const byName = names !== undefined && (!numeric || distinct.every((label) => typeof label === "string" && names.includes(label)));
   const rank = (label: string | number): number => {
-    const number = numberOf(label);
-    if (byName) return names.indexOf(String(label));
-    if (number === undefined) return names ? refuse(label, `one of the ${names.length} class names or a number below ${names.length}`) : 0;
+    if (byName) {
+      const index = names.indexOf(String(label));
+      return index >= 0 ? index : refuse(label, `one of the ${names.length} class names`);
+    }
+    if (!numeric) return 0; // by code units alone
+    const number = numberOf(label) ?? -1;
     if (!Number.isInteger(number) || number < 0) return refuse(label, "a whole number, 0 or more");
     if (names && number >= names.length) return refuse(label, `a number below ${names.length}, as many as there are class names`);
     return number;
   };
-  const ranked = distinct.map((label) => ({ label, rank: names || numeric ? rank(label) : 0 }));
+  const ranked = distinct.map((label) => ({ label, rank: rank(label) }));
   ranked.sort((a, b) => a.rank - b.rank || (String(a.label) < String(b.label) ? -1 : 1));
   const classNames: string[] = [];
   const classOf = new Map<string | number, number>();

@@ -81,7 +81,10 @@ describe("a Parquet file", () => {
     const source = await openSource(join(folder, "a.parquet"), {});
     expect(Buffer.from((await source.entries[1]?.read()) as Uint8Array)).toEqual(Buffer.from(image));
     await source.close?.();
-    const audio = [{ path: "one.wav", label: 0 }, { bytes: clip(2), label: 1 }];
+    const audio = [
+      { path: "one.wav", label: 0 },
+      { bytes: clip(2), label: 1 },
+    ];
     await writeTree(folder, { "b.parquet": parquet(audio, { sample: "audio" }), "one.wav": clip(1) });
     const clips = await openSource(join(folder, "b.parquet"), {});
     expect(clips.kind).toBe("audio");
