@@ -51,6 +51,7 @@ export function openExtractor(f: AudioFeatures, samples: number): Extractor {
   const frame = new Float64Array(f.fftSize);
   const power = new Float64Array(endBin);
   const bands = new Float64Array(f.melBands);
+  const coefficients = new Float64Array(width);
 
   const logBands = (wave: Float32Array, start: number): void => {
     for (let i = 0; i < window.length; i++) frame[i] = (wave[start + i] as number) * (window[i] as number);
@@ -64,12 +65,15 @@ export function openExtractor(f: AudioFeatures, samples: number): Extractor {
     }
   };
 
+  // Row by row of the matrix: sums that do not wait for each other.
   const cepstrum = (matrix: Float64Array, into: Float32Array, start: number): void => {
-    for (let k = 0; k < width; k++) {
-      let sum = 0;
-      for (let band = 0; band < bands.length; band++) sum += (bands[band] as number) * (matrix[band * width + k] as number);
-      into[start + k] = sum;
+    coefficients.fill(0);
+    for (let band = 0; band < bands.length; band++) {
+      const value = bands[band] as number;
+      const row = band * width;
+      for (let k = 0; k < width; k++) coefficients[k] = (coefficients[k] as number) + value * (matrix[row + k] as number);
     }
+    into.set(coefficients, start);
   };
 
   return {
