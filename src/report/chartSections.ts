@@ -10,6 +10,7 @@ import { findHead, inHeadOrder } from "./charts/headStyles.ts";
 import { perClassChart } from "./charts/perClassChart.ts";
 import { planChart } from "./charts/planChart.ts";
 import { timelineChart } from "./charts/timelineChart.ts";
+import { dataSection } from "./dataSection.ts";
 import { bytes, count, duration, percent, points, ratio, si, widths } from "./format.ts";
 import { type Child, el, type Markup, trusted } from "./markup.ts";
 import { type DeviceReport, type HeadReport, type ReportData, totalMacs } from "./reportData.ts";
@@ -24,6 +25,7 @@ export function chartSections(data: ReportData): Markup[] {
     fleet && computeSection(data),
     perClassSection(data),
     confusionSection(data),
+    dataSection(data),
     fleet && planSection(data),
     timelineSection(data),
     curvesSection(data),
@@ -89,6 +91,7 @@ function accuracySection(data: ReportData): Markup | undefined {
 function computeSection(data: ReportData): Markup {
   const { devices } = data;
   const settled = devices.some((device) => (device.compute.settleMacs ?? 0) > 0);
+  const warm = devices.some((device) => (device.compute.warmStartMacs ?? 0) > 0);
   return section(
     "compute",
     "Computation per device",
@@ -106,6 +109,7 @@ function computeSection(data: ReportData): Markup {
         numeric("own samples"),
         numeric("background"),
         numeric("statistics"),
+        ...(warm ? [numeric("warm start")] : []),
         ...(settled ? [numeric("settling")] : []),
         numeric("in all"),
         numeric("full target"),
@@ -117,6 +121,7 @@ function computeSection(data: ReportData): Markup {
           si(device.compute.trainOwnMacs),
           si(device.compute.trainBackgroundMacs),
           si(device.compute.statisticsMacs),
+          ...(warm ? [si(device.compute.warmStartMacs ?? 0)] : []),
           ...(settled ? [si(device.compute.settleMacs ?? 0)] : []),
           si(totalMacs(device.compute)),
           si(device.fullTargetMacs),

@@ -40,6 +40,8 @@ export interface DeviceCompute {
   readonly trainOwnMacs: number;
   readonly trainBackgroundMacs: number;
   readonly statisticsMacs: number;
+  /** Running a trained target forward for a warm start. */
+  readonly warmStartMacs?: number;
   readonly settleMacs?: number;
 }
 
@@ -240,6 +242,7 @@ const deviceSchema = z.object({
     trainOwnMacs: amount,
     trainBackgroundMacs: amount,
     statisticsMacs: amount,
+    warmStartMacs: z.exactOptional(amount),
     settleMacs: z.exactOptional(amount),
   }),
   fullTargetMacs: amount,
@@ -385,7 +388,8 @@ function disagreements(data: ReportData): Disagreement[] {
 
 /** All multiply-adds that Sheaf made a device do. */
 export function totalMacs(compute: DeviceCompute): number {
-  return compute.trainOwnMacs + compute.trainBackgroundMacs + compute.statisticsMacs + (compute.settleMacs ?? 0);
+  const { trainOwnMacs, trainBackgroundMacs, statisticsMacs, warmStartMacs = 0, settleMacs = 0 } = compute;
+  return trainOwnMacs + trainBackgroundMacs + statisticsMacs + warmStartMacs + settleMacs;
 }
 
 /**

@@ -82,6 +82,7 @@ a{color:var(--blue)}
 .samples{display:grid;gap:8px 20px;margin:16px 0 8px}
 .samples figure{margin:0;display:flex;align-items:center;gap:10px;min-width:0;break-inside:avoid}
 .samples figcaption{flex:0 0 7em;text-align:right;font-size:.85rem;line-height:1.2;overflow-wrap:anywhere}
+.samples figcaption.short{flex-basis:6em}
 .samples img{display:block;min-width:0;max-width:calc(100% - 7em - 10px);height:auto;image-rendering:pixelated}
 figure{margin:16px 0 8px}
 .scroll{overflow-x:auto;max-width:100%}
