@@ -32,6 +32,8 @@ export interface ComputeBreakdown {
   readonly background: number;
   /** The forward pass of all branches over its own samples, and the sums of products of their features. */
   readonly statistics: number;
+  /** The forward pass of a trained target that tells which of its filters fire for which classes. */
+  readonly warmStart: number;
   /** Passes against the other branches' frozen outputs. */
   readonly settle: number;
   readonly total: number;
@@ -123,6 +125,8 @@ export interface Workload {
   /** MACs of one sample's forward pass of the full target. */
   readonly targetMacs: number;
   readonly classCount: number;
+  /** Of a warm start by class activation: own samples that the trained target is run on, and the bytes of its weights. */
+  readonly warmStart?: { readonly samples: number; readonly targetBytes: number };
 }
 
 /** What the statistics pass sums up, for the features and for the log-probabilities: their products with each other, and their sums by class. */
@@ -143,10 +147,12 @@ function statisticsSums(
 /**
  * What training `branch` on `workload` costs a device, the statistics pass over `fleet` (this branch included) charged to it; undefined leaves the pass out.
  * Memory is the larger of the two phases' peaks. Samples are held as bytes (raw pixels). Data are the device's own: they cost no traffic.
+ * A warm start brings the trained target's weights down and runs it forward on some own samples; the sums that go up for it are small and left out.
  * Sent up: weights, and the pass's sums in float64. A device with fewer samples than a batch repeats some to fill it, which is charged too.
  */
 export function expectedCost(branch: BranchCost, workload: Workload, profile: DeviceProfile, fleet: FleetCost | undefined): Expected {
   const { ownSamples, backgroundSamples, statisticsSamples = ownSamples, epochs, batchSize, targetMacs, classCount } = workload;
+  const warm = workload.warmStart ?? { samples: 0, targetBytes: 0 };
   const samples = ownSamples + backgroundSamples;
   const repeated = samples > 0 ? Math.max(1, batchSize / samples) : 1;
   const perSample = forwardsPerTrainingStep * branch.macs * epochs * repeated;
@@ -154,7 +160,8 @@ export function expectedCost(branch: BranchCost, workload: Workload, profile: De
   const background = perSample * backgroundSamples;
   const sums = fleet && statisticsSums(fleet, classCount);
   const statistics = fleet && sums ? statisticsSamples * (fleet.macs + sums.macs) : 0;
-  const total = own + background + statistics;
+  const warmStart = warm.samples * targetMacs;
+  const total = own + background + statistics + warmStart;
 
   const dataBytes = samples * branch.inputElements;
   const trainingPeak =
@@ -165,7 +172,7 @@ export function expectedCost(branch: BranchCost, workload: Workload, profile: De
       ? fleet.weightBytes + batchSize * (fleet.activationBytes + floatBytes * (branch.inputElements + fleet.features)) + sums.bytesHeld
       : 0;
 
-  const bytesDown = fleet ? fleet.weightBytes : branch.weightBytes;
+  const bytesDown = (fleet ? fleet.weightBytes : branch.weightBytes) + warm.targetBytes;
   const bytesUp = branch.weightBytes + (sums?.bytesUp ?? 0);
   const seconds = total / profile.macsPerSecond + (8 * (bytesDown + bytesUp)) / profile.bandwidthBitsPerSecond;
   const fullTargetMacs = forwardsPerTrainingStep * targetMacs * ownSamples * epochs;
@@ -175,7 +182,7 @@ export function expectedCost(branch: BranchCost, workload: Workload, profile: De
     energyJoules: profile.watts === undefined ? undefined : profile.watts * seconds,
     bytesDown,
     bytesUp,
-    compute: { own, background, statistics, settle: 0, total },
+    compute: { own, background, statistics, warmStart, settle: 0, total },
     fullTargetMacs,
     ratio: fullTargetMacs / total,
   };

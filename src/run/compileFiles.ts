@@ -6,6 +6,7 @@ import { opsetVersion } from "../onnx/graph.ts";
 import { writeOnnx } from "../onnx/write.ts";
 import { writeFileAtomic } from "../util/files.node.ts";
 import { encodeSafetensors } from "../util/safetensors.ts";
+import type { Tensor } from "../util/tensor.ts";
 import { sheafVersion } from "./machine.ts";
 
 export interface CompiledFiles {
@@ -16,13 +17,14 @@ export interface CompiledFiles {
   readonly bytes: number;
 }
 
-/** Writes `train.onnx`, `parameters.safetensors` (initial values of every parameter and state) and `train.json` into `folder`. */
+/** Writes `train.onnx`, `parameters.safetensors` (first values of every parameter and state: trained ones where they are given) and `train.json` into `folder`. */
 export async function writeCompiled(
   network: Network,
   options: TrainingOptions,
   learningRate: number,
   seed: number,
   folder: string,
+  trained?: ReadonlyMap<string, Tensor>,
 ): Promise<CompiledFiles> {
   const program = compileTraining(network, options);
   const model = writeOnnx(program.graph, { producerVersion: sheafVersion });
@@ -59,7 +61,7 @@ export async function writeCompiled(
     outputs: program.outputs.map(port),
   };
   await writeFileAtomic(paths.program, model);
-  await writeFileAtomic(paths.parameters, encodeSafetensors(initialState(program, seed)));
+  await writeFileAtomic(paths.parameters, encodeSafetensors(new Map([...initialState(program, seed), ...(trained ?? [])])));
   await writeFileAtomic(paths.description, `${JSON.stringify(description, null, 2)}\n`);
   return { ...paths, nodes: program.graph.nodes.length, bytes: model.length };
 }

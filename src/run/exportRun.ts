@@ -17,7 +17,7 @@ import { passGate, readStatistics } from "./harvest.ts";
 import { audioInputOf, type DataProgress, type LoadedData, loadData } from "./loadData.ts";
 import { sheafVersion } from "./machine.ts";
 import { type PreparedRun, prepareRun } from "./prepare.ts";
-import { buildTarget, fitOf } from "./target.ts";
+import { fitOf, loadTarget } from "./target.ts";
 
 /** What can be taken out: a head of the global model, a control, or a device's sub-model by its id. */
 export type ExportPart = HeadType | "central" | "slim" | (string & {});
@@ -87,8 +87,8 @@ export async function exportPart(
 ): Promise<Exported> {
   const config = await configOf(path);
   const { train, configName } = await loadData(config, dataDir === undefined ? {} : { data: dataDir }, progress);
-  const target = await buildTarget(config, fitOf(train));
-  const prepared = prepareRun(config, target, train);
+  const target = await loadTarget(config, fitOf(train));
+  const prepared = prepareRun(config, target.network, train, target.parameters !== undefined);
   const metadata = { dataSet: configName, seed: String(config.seed) };
   if (isHead(part)) {
     if (format !== "onnx")

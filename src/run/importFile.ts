@@ -17,7 +17,7 @@ export interface ImportCheck {
   readonly maxOutput: number;
 }
 
-/** Differences above this share of the largest output (or of 1, if that is less) are no rounding. */
+/** Differences above this share of the largest output are no rounding. */
 export const importTolerance = 1e-3;
 
 /** Softmax of each row, and its logarithm on demand. */
@@ -102,7 +102,7 @@ export async function checkImport(
 }
 
 /** Whether the difference is no more than rounding makes. */
-export const agrees = ({ maxDifference, maxOutput }: ImportCheck): boolean => maxDifference <= importTolerance * Math.max(1, maxOutput);
+export const agrees = ({ maxDifference, maxOutput }: ImportCheck): boolean => maxDifference <= importTolerance * maxOutput + 1e-9;
 
 /** Reads and imports a file. Throws `data` when there is no such file, and what `importNetwork` throws. */
 export async function importFile(

@@ -23,6 +23,8 @@ export interface PreparedDevice {
   readonly background: Uint32Array;
   /** Samples of its statistics pass: its own, and its part of those of a class that nobody owns. */
   readonly statistics: Uint32Array;
+  /** Own samples that a trained target is run on, for a warm start by class activation; none otherwise. */
+  readonly activation: Uint32Array;
   /** Expected cost with the samples that it really has. */
   readonly expected: Expected;
 }
@@ -234,7 +236,7 @@ function median(values: readonly number[]): number {
 function deviceJob(
   config: RunConfig,
   train: Dataset,
-  { subModel, own, background }: Omit<PreparedDevice, "expected" | "planned" | "statistics">,
+  { subModel, own, background }: Omit<PreparedDevice, "expected" | "planned" | "statistics" | "activation">,
 ): TrainingJob {
   const samples = new Uint32Array([...own, ...background]);
   const labels = Uint16Array.from(samples, (i) => localLabel(subModel.taskSet, train.labels[i] ?? 0));
@@ -262,11 +264,24 @@ export function controlJob(config: RunConfig, train: Dataset, id: string, networ
   };
 }
 
+/** Samples of each own class that a trained target is run on: plenty for a mean. */
+const activationSamplesPerClass = 64;
+
+function activationSamples(labels: Uint16Array, own: Uint32Array): Uint32Array {
+  const taken = new Map<number, number>();
+  return own.filter((sample) => {
+    const label = labels[sample] as number;
+    const count = taken.get(label) ?? 0;
+    taken.set(label, count + 1);
+    return count < activationSamplesPerClass;
+  });
+}
+
 /**
- * Prepares a run. Deterministic in its arguments.
+ * Prepares a run. Deterministic in its arguments. `trained` says whether the target has weights that devices may start from.
  * Throws `plan` when no plan exists, `config` on unknown classes, profiles or ids.
  */
-export function prepareRun(config: RunConfig, target: Network, train: Dataset): PreparedRun {
+export function prepareRun(config: RunConfig, target: Network, train: Dataset, trained = false): PreparedRun {
   const locals = localParts(config, train, config.fleet.devices.length);
   const plan = planOf(config, target, train, locals);
   const order = new Map(fleetOf(config, train.classNames).map(({ id }, i) => [id, i]));
@@ -286,7 +301,8 @@ export function prepareRun(config: RunConfig, target: Network, train: Dataset): 
       : undefined;
   const branches = plan.devices.map((d) => branchCost(d.network));
   const fleet = fleetCost(branches);
-  const targetMacs = branchCost(target).macs;
+  const { macs: targetMacs, weightBytes: targetBytes } = branchCost(target);
+  const activated = trained && config.fleet.warmStart === "activation";
   const parts = plan.devices.map((planned, i) => {
     const local = locals?.[order.get(planned.id) ?? 0];
     const { own, background } = local
@@ -304,6 +320,7 @@ export function prepareRun(config: RunConfig, target: Network, train: Dataset): 
   const devices = plan.devices.map((planned, i): PreparedDevice => {
     const { own, background } = parts[i] as (typeof parts)[number];
     const statistics = passes[i] as Uint32Array;
+    const activation = activated ? activationSamples(train.labels, own) : new Uint32Array();
     const workload = {
       ownSamples: own.length,
       backgroundSamples: background.length,
@@ -312,6 +329,7 @@ export function prepareRun(config: RunConfig, target: Network, train: Dataset): 
       batchSize: planned.batchSize,
       targetMacs,
       classCount: classes,
+      ...(activated ? { warmStart: { samples: activation.length, targetBytes } } : {}),
     };
     return {
       planned,
@@ -319,6 +337,7 @@ export function prepareRun(config: RunConfig, target: Network, train: Dataset): 
       own,
       background,
       statistics,
+      activation,
       expected: expectedCost(branches[i] as ReturnType<typeof branchCost>, workload, planned.profile, fleet),
     };
   });

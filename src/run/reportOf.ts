@@ -4,6 +4,7 @@ import { globalCost } from "../harvest/globalModel.ts";
 import type { Network } from "../network/network.ts";
 import { networkCost } from "../network/shapes.ts";
 import { opsetVersion } from "../onnx/graph.ts";
+import { branchCost } from "../plan/cost.ts";
 import type { CurveSeries, DeviceReport, HeadReport, ReportData, TimelineSegment } from "../report/reportData.ts";
 import { reportFormat } from "../report/reportData.ts";
 import type { Evaluation } from "../train/evaluate.ts";
@@ -51,16 +52,19 @@ function timelines(outcome: RunOutcome, accounts: readonly DeviceAccount[]): rea
   });
   const firsts = devices.map(({ planned: { profile } }, i) => {
     const account = accounts[i] as DeviceAccount;
-    const transfer = (8 * (weightBytes[i] as number)) / profile.bandwidthBitsPerSecond;
-    const trained = transfer + (account.trainOwnMacs + account.trainBackgroundMacs) / profile.macsPerSecond;
-    return { transfer, trained, up: trained + transfer };
+    const upload = (8 * (weightBytes[i] as number)) / profile.bandwidthBitsPerSecond;
+    // A warm start begins with the trained target: its weights come down, and it is run before training starts.
+    const targetBytes = account.warmStartMacs > 0 ? branchCost(outcome.prepared.target).weightBytes : 0;
+    const transfer = upload + (8 * targetBytes) / profile.bandwidthBitsPerSecond;
+    const trained = transfer + (account.warmStartMacs + account.trainOwnMacs + account.trainBackgroundMacs) / profile.macsPerSecond;
+    return { targetBytes, transfer, trained, up: trained + upload };
   });
   const together = Math.max(...firsts.map((f) => f.up));
   return devices.map(({ planned: { profile } }, i) => {
-    const { transfer, trained, up } = firsts[i] as (typeof firsts)[number];
+    const { targetBytes, transfer, trained, up } = firsts[i] as (typeof firsts)[number];
     const account = accounts[i] as DeviceAccount;
     const seconds = (bytes: number): number => (8 * bytes) / profile.bandwidthBitsPerSecond;
-    const fetched = together + seconds(account.bytesDown - (weightBytes[i] as number));
+    const fetched = together + seconds(account.bytesDown - targetBytes - (weightBytes[i] as number));
     const passed = fetched + account.statisticsMacs / profile.macsPerSecond;
     return [
       { kind: "download", startSeconds: 0, endSeconds: transfer },
@@ -98,6 +102,7 @@ function deviceReports(outcome: RunOutcome, result: RunResult): readonly DeviceR
         trainOwnMacs: account.trainOwnMacs,
         trainBackgroundMacs: account.trainBackgroundMacs,
         statisticsMacs: account.statisticsMacs,
+        ...(account.warmStartMacs > 0 ? { warmStartMacs: account.warmStartMacs } : {}),
       },
       fullTargetMacs: account.fullTargetMacs,
       ratio: account.ratio,

@@ -38,6 +38,8 @@ export interface DeviceAccount {
   readonly trainOwnMacs: number;
   readonly trainBackgroundMacs: number;
   readonly statisticsMacs: number;
+  /** Running a trained target forward to see which filters fire for which classes; 0 without a warm start. */
+  readonly warmStartMacs: number;
   readonly totalMacs: number;
   /** Training the full target on the device's own samples for the same epochs. */
   readonly fullTargetMacs: number;
@@ -87,6 +89,7 @@ export function accountOf({ planned, own, background, expected }: PreparedDevice
     trainOwnMacs: compute.own,
     trainBackgroundMacs: compute.background,
     statisticsMacs: compute.statistics,
+    warmStartMacs: compute.warmStart,
     totalMacs: compute.total,
     fullTargetMacs,
     ratio,

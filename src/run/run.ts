@@ -22,8 +22,9 @@ import { sheafVersion } from "./machine.ts";
 import type { RunOptions } from "./options.ts";
 import { controlIds, type PreparedRun, prepareRun } from "./prepare.ts";
 import { type RunOutcome, type RunResult, summarize } from "./result.ts";
-import { buildTarget, fitOf } from "./target.ts";
+import { fitOf, loadTarget } from "./target.ts";
 import { type FinishedJob, throwIfInterrupted, trainJobs } from "./trainJobs.ts";
+import { warmStart } from "./warmStart.ts";
 import { writeReports } from "./writeReports.ts";
 
 /** Passes every device's result through the gate; a rejected device is left out and said. */
@@ -156,8 +157,11 @@ export async function run(options: RunOptions): Promise<RunResult> {
     source: data.train.provenance.source,
     note: data.note,
   });
-  const target = await buildTarget(config, fitOf(data.train));
-  const prepared = prepareRun(config, target, data.train);
+  const target = await loadTarget(config, fitOf(data.train));
+  using trainSamples = openSamples(data.train);
+  using test = openSamples(data.test);
+  const trained = target.parameters !== undefined;
+  const prepared = await warmStart(prepareRun(config, target.network, data.train, trained), target, config, trainSamples, signal);
   onEvent?.({ type: "planned", prepared, classNames: data.train.classNames });
 
   // Neither changes a result, so a run may be resumed with other values.
@@ -171,8 +175,6 @@ export async function run(options: RunOptions): Promise<RunResult> {
   const results = await trainJobs(prepared.jobs, directory, { ...options, config });
   throwIfInterrupted(signal, options.out);
   const { harvested, rejected } = await harvestAll(prepared, results, data.train, directory, options);
-  using trainSamples = openSamples(data.train);
-  using test = openSamples(data.test);
   const statistics = await gatherStatistics(prepared, harvested, trainSamples, directory, options);
   const heads = await evaluateHeads(harvested, statistics, data, test, directory, options);
   const main = heads.find((h) => h.type === config.head) as RunOutcome["heads"][number];

@@ -16,7 +16,7 @@ import { commitOf, sheafVersion } from "./machine.ts";
 import type { RunOptions } from "./options.ts";
 import { controlJob, trainingSettings } from "./prepare.ts";
 import { reportBasis } from "./reportOf.ts";
-import { buildTarget, fitOf } from "./target.ts";
+import { fitOf, loadTarget } from "./target.ts";
 import { type FinishedJob, throwIfInterrupted, trainJobs } from "./trainJobs.ts";
 import { writeManifest, writeReportFiles } from "./writeReports.ts";
 
@@ -59,7 +59,7 @@ export async function trainOne(options: RunOptions): Promise<TrainResult> {
     source: train.provenance.source,
     note,
   });
-  const network = await buildTarget(config, fitOf(train));
+  const { network, parameters: initial } = await loadTarget(config, fitOf(train));
   const { seed, data: dataConfig, target } = config;
   const identity = {
     kind: "train",
@@ -72,7 +72,7 @@ export async function trainOne(options: RunOptions): Promise<TrainResult> {
   await using directory = await openRunDirectory(options.out, identity, options.resume ?? false);
   await directory.log({ type: directory.resumed ? "resumed" : "started", version: sheafVersion });
   const id = "central";
-  const job = controlJob(config, train, id, network, "wide");
+  const job = { ...controlJob(config, train, id, network, "wide"), ...(initial ? { initial } : {}) };
   const finished = (await trainJobs([job], directory, { ...options, config })).get(id) as FinishedJob;
   throwIfInterrupted(signal, options.out);
   const last = finished.curve.at(-1);

@@ -1,7 +1,7 @@
 /** `sheaf compile`: a training step as an ONNX file, for any ONNX Runtime in any language. */
 import { writeCompiled } from "../../run/compileFiles.ts";
 import { loadData } from "../../run/loadData.ts";
-import { buildTarget, catalogFit, fitOf, peakLearningRate } from "../../run/target.ts";
+import { catalogFit, fitOf, loadTarget, peakLearningRate } from "../../run/target.ts";
 import { SheafError } from "../../util/errors.ts";
 import { formatBytes } from "../../util/format.ts";
 import type { CommandSpec } from "../command.ts";
@@ -19,10 +19,8 @@ export const compile: CommandSpec = {
     if (options.out === undefined) throw new SheafError("usage", "sheaf compile needs --out DIR, the folder to write train.onnx into.");
     const settings = await config();
     const fit =
-      settings.data.name === "auto"
-        ? catalogFit("auto")
-        : fitOf((await loadData(settings, options, openProgress(terminal).data)).train);
-    const network = await buildTarget(settings, fit);
+      settings.data.name === "auto" ? catalogFit("auto") : fitOf((await loadData(settings, options, openProgress(terminal).data)).train);
+    const { network, parameters } = await loadTarget(settings, fit);
     const { batchSize, optimizer, labelSmoothing, emaDecay } = settings.training;
     const files = await writeCompiled(
       network,
@@ -30,6 +28,7 @@ export const compile: CommandSpec = {
       peakLearningRate(settings, "wide"),
       settings.seed,
       options.out,
+      parameters,
     );
     terminal.printJson(files);
     terminal.print(`${files.program}  ${files.nodes} nodes, ${formatBytes(files.bytes)}\n${files.parameters}\n${files.description}`);

@@ -3,7 +3,7 @@ import { join } from "node:path";
 import { describePlan } from "../../plan/describe.ts";
 import { loadData } from "../../run/loadData.ts";
 import { prepareRun, spread } from "../../run/prepare.ts";
-import { buildTarget, fitOf } from "../../run/target.ts";
+import { fitOf, loadTarget } from "../../run/target.ts";
 import { writeFileAtomic } from "../../util/files.node.ts";
 import { formatRatio } from "../../util/format.ts";
 import type { CommandSpec } from "../command.ts";
@@ -23,8 +23,8 @@ export const plan: CommandSpec = {
   async run({ options, terminal, config }) {
     const settings = await config();
     const data = await loadData(settings, options, openProgress(terminal).data);
-    const target = await buildTarget(settings, fitOf(data.train));
-    const prepared = prepareRun(settings, target, data.train);
+    const { network: target, parameters } = await loadTarget(settings, fitOf(data.train));
+    const prepared = prepareRun(settings, target, data.train, parameters !== undefined);
     const { plan: planned } = prepared;
     const result = {
       target: planned.target,
