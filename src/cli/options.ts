@@ -67,7 +67,7 @@ const configFlags: { readonly [F in ConfigFlag]: FlagEntry } = {
     flag: "--network <name>",
     key: "target.network",
     parse: String,
-    help: "alexnet, vgg11, vgg13, vgg16, resnet18, tiny, or a network file (.json)",
+    help: "alexnet, vgg11, vgg13, vgg16, resnet18, kws-alexnet, kws-vgg, ds-cnn, tiny, or a file (.json, .onnx, .ts, .mjs, .js)",
   },
   width: { flag: "--width <factor>", key: "target.width", parse: number, help: "width of the network, 1 is full" },
   epochs: { flag: "--epochs <n>", key: "training.epochs", parse: integer(1), help: "passes over the data" },

@@ -8,6 +8,7 @@ import {
   type NetworkInput,
   type Pair,
 } from "../network/network.ts";
+import { outputShape } from "../network/shapes.ts";
 
 /** Both extents alike. */
 export const square = (n: number): Pair => [n, n];
@@ -44,4 +45,10 @@ export function chain(input: NetworkInput): Chain {
     },
     network: (name) => ({ name, input, layers }),
   };
+}
+
+/** Adds a 2x2 pool of stride 2, unless what it would read is a single row or column. */
+export function pool(net: Chain, name: string): void {
+  const { height, width } = outputShape(net.network("unfinished"));
+  if (Math.min(height, width) >= 2) net.push("maxPool", name, halvingPool);
 }

@@ -3,45 +3,64 @@ import { narrow, type WidthFactors } from "../network/narrow.ts";
 import type { Network, NetworkInput } from "../network/network.ts";
 import { SheafError } from "../util/errors.ts";
 import { alexnet } from "./alexnet.ts";
+import { defineNetwork, type LearningRates, type NetworkDefinition } from "./definition.ts";
+import { dsCnn } from "./dsCnn.ts";
+import { kwsAlexnet } from "./kwsAlexnet.ts";
+import { kwsVgg } from "./kwsVgg.ts";
 import { resnet18 } from "./resnet.ts";
 import { tiny } from "./tiny.ts";
-import { vgg } from "./vgg.ts";
+import { type VggName, vgg } from "./vgg.ts";
 
-export interface ModelEntry {
-  readonly title: string;
-  /**
-   * Peak learning rates for SGD with momentum 0.9 and batches of 64 when nothing else is asked for: of the network at half to
-   * full width, and of its narrow sub-models, which bear a higher rate.
-   */
-  readonly learningRate: { readonly wide: number; readonly narrow: number };
-  build(input: NetworkInput, classes: number): Network;
+/** A network that comes with Sheaf; its rates are known. */
+export interface ModelEntry extends NetworkDefinition {
+  readonly learningRate: LearningRates;
 }
 
-export type ModelName = "alexnet" | "vgg11" | "vgg13" | "vgg16" | "resnet18" | "tiny";
+export type ModelName = "alexnet" | "vgg11" | "vgg13" | "vgg16" | "resnet18" | "kws-alexnet" | "kws-vgg" | "ds-cnn" | "tiny";
 
-export const models: { readonly [M in ModelName]: ModelEntry } = {
-  alexnet: { title: "AlexNet, CIFAR form", learningRate: { wide: 0.02, narrow: 0.05 }, build: alexnet },
-  vgg11: {
-    title: "VGG-11 with batch norm, CIFAR form",
+const vggOf = <N extends VggName>(name: N, title: string): ModelEntry & { readonly name: N } =>
+  defineNetwork({ name, title, learningRate: { wide: 0.05, narrow: 0.1 }, build: (input, classes) => vgg(name, input, classes) });
+
+/** The networks that come with Sheaf, images first, then keyword spotting. Each goes by its own name. */
+export const models: { readonly [M in ModelName]: ModelEntry & { readonly name: M } } = {
+  alexnet: defineNetwork({
+    name: "alexnet",
+    title: "AlexNet, CIFAR form",
+    learningRate: { wide: 0.02, narrow: 0.05 },
+    build: alexnet,
+  }),
+  vgg11: vggOf("vgg11", "VGG-11 with batch norm, CIFAR form"),
+  vgg13: vggOf("vgg13", "VGG-13 with batch norm, CIFAR form"),
+  vgg16: vggOf("vgg16", "VGG-16 with batch norm, CIFAR form"),
+  resnet18: defineNetwork({
+    name: "resnet18",
+    title: "ResNet-18, CIFAR form",
     learningRate: { wide: 0.05, narrow: 0.1 },
-    build: (input, classes) => vgg("vgg11", input, classes),
-  },
-  vgg13: {
-    title: "VGG-13 with batch norm, CIFAR form",
+    build: resnet18,
+  }),
+  "kws-alexnet": defineNetwork({
+    name: "kws-alexnet",
+    title: "AlexNet for keyword spotting",
+    learningRate: { wide: 0.02, narrow: 0.05 },
+    build: kwsAlexnet,
+  }),
+  "kws-vgg": defineNetwork({
+    name: "kws-vgg",
+    title: "VGG with batch norm for keyword spotting",
     learningRate: { wide: 0.05, narrow: 0.1 },
-    build: (input, classes) => vgg("vgg13", input, classes),
-  },
-  vgg16: {
-    title: "VGG-16 with batch norm, CIFAR form",
+    build: kwsVgg,
+  }),
+  "ds-cnn": defineNetwork({
+    name: "ds-cnn",
+    title: "DS-CNN for keyword spotting, medium size",
     learningRate: { wide: 0.05, narrow: 0.1 },
-    build: (input, classes) => vgg("vgg16", input, classes),
-  },
-  resnet18: { title: "ResNet-18, CIFAR form", learningRate: { wide: 0.05, narrow: 0.1 }, build: resnet18 },
-  tiny: { title: "Two convolutions, for tests", learningRate: { wide: 0.1, narrow: 0.1 }, build: tiny },
+    build: dsCnn,
+  }),
+  tiny: defineNetwork({ name: "tiny", title: "Two convolutions, for tests", learningRate: { wide: 0.1, narrow: 0.1 }, build: tiny }),
 };
 
 /**
- * A network by name, at a width. Raw values 0 to 255 go in; `input` says how they are normalized.
+ * A network by name, at a width. Raw values (0 to 255 of images, features of clips) go in; `input` says how they are normalized.
  * Throws `config` on an unknown name.
  */
 export function buildModel(name: string, input: NetworkInput, classes: number, width: WidthFactors = 1): Network {
