@@ -1,6 +1,7 @@
 import { mkdtemp, rm, stat, writeFile } from "node:fs/promises";
 import { tmpdir } from "node:os";
 import { join } from "node:path";
+import { fileURLToPath } from "node:url";
 import { parquetWriteBuffer } from "hyparquet-writer";
 import { afterAll, beforeAll, beforeEach, describe, expect, test } from "vitest";
 import { openSource } from "./openSource.node.ts";
@@ -43,6 +44,16 @@ describe("a Parquet file", () => {
     const read = await Promise.all(backwards.map(({ entry }) => entry.read()));
     expect(read).toEqual(backwards.map(({ i }) => bytesOf(i)));
     await source.close?.();
+    await source.close?.();
+  });
+
+  test.each(["ZSTD", "SNAPPY", "GZIP", "BROTLI", "LZ4_RAW"])("written by Apache Arrow in Rust with %s is read", async (codec) => {
+    const path = fileURLToPath(new URL(`../../../test/fixtures/parquet/arrowRust-${codec}.parquet`, import.meta.url));
+    const source = await openSource(path, {});
+    expect(source.classNames).toEqual(["ant", "bee", "cow", "dog"]);
+    expect(source.entries.map(({ label }) => label)).toEqual(Array.from({ length: 25 }, (_, n) => n % 4));
+    const read = await Promise.all(source.entries.map((entry) => entry.read()));
+    expect(read).toEqual(Array.from({ length: 25 }, (_, n) => new Uint8Array(40).fill(n)));
     await source.close?.();
   });
 
