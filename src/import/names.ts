@@ -11,6 +11,8 @@ function meaning(node: ForeignNode, weight: string | undefined, type: LayerType)
   if (/[A-Za-z]/.test(stem)) return stem;
   if (node.name.startsWith("#")) return `${type}${node.name.slice(1)}`;
   const parts = node.name.split("/").filter((part) => part !== "");
+  // PyTorch repeats the container: `features/features.0` is `features.0`.
+  for (let i = parts.length - 1; i > 0; i--) if (parts[i]?.startsWith(`${parts[i - 1]}.`)) parts.splice(i - 1, 1);
   if (parts.length > 1 && parts.at(-1)?.replace(/_\d+$/, "") === node.op) parts.pop();
   return parts.join("/");
 }

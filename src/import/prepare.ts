@@ -45,6 +45,29 @@ function liveNodes(nodes: readonly ForeignNode[], output: string): readonly Fore
   return live;
 }
 
+/** Nodes in an order in which each comes after what it reads; ONNX demands that of files, and not every tool obeys. */
+function inOrder(nodes: readonly ForeignNode[]): readonly ForeignNode[] {
+  const producer = new Map(nodes.flatMap((n) => n.outputs.map((name) => [name, n] as const)));
+  const entered = new Set<ForeignNode>();
+  const result: ForeignNode[] = [];
+  for (const root of nodes) {
+    // Not recursive: a deep network is a long chain.
+    const open: { readonly node: ForeignNode; next: number }[] = [];
+    const enter = (node: ForeignNode): void => {
+      if (entered.has(node)) return;
+      entered.add(node);
+      open.push({ node, next: 0 });
+    };
+    enter(root);
+    for (let top = open.at(-1); top; top = open.at(-1)) {
+      const before = producer.get(top.node.inputs[top.next++] ?? "");
+      if (before) enter(before);
+      else if (top.next > top.node.inputs.length) result.push((open.pop() as { node: ForeignNode }).node);
+    }
+  }
+  return result;
+}
+
 /** Arithmetic that models do on their input, in each branch anew where they have several. */
 const repeatable: ReadonlySet<string> = new Set(["Identity", "Cast", "Add", "Sub", "Mul", "Div", "Transpose"]);
 
@@ -71,7 +94,7 @@ export function prepareGraph(graph: ForeignGraph, fail: Fail): PreparedGraph {
     const value = attributes.value;
     if (op === "Constant" && value?.type === "tensor") constants.set(outputs[0] ?? "", value.value);
   }
-  const all = joinHardSwish(graph.nodes, constants);
+  const all = joinHardSwish(inOrder(graph.nodes), constants);
   const output = chooseOutput(graph, new Map(all.flatMap((n) => n.outputs.map((name) => [name, n] as const))), fail);
   const nodes = liveNodes(mergeRepeats(all, output.name), output.name);
   const uses = new Map<string, number>([[output.name, 1]]);

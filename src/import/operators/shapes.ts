@@ -19,8 +19,9 @@ function view(node: NodeReader, draft: Draft, x: Activation, shape: Shape): Acti
   const cannot = (): never => node.fail(`turns ${describeShape(x.shape)} into ${describeShape(shape)}, which is no flattening to a vector`);
   if (shape[0] !== x.shape[0] || sizeOf(shape) !== sizeOf(x.shape)) return cannot();
   const { feature } = x;
-  if (x.layer === inputName && !x.shared && draft.layers.length === 0 && shape.length === 4 && x.channelAxis === 1) {
-    const [, channels = 0, height = 0, width = 0] = shape;
+  const untouched = x.layer === inputName && !x.shared && draft.layers.length === 0 && x.channelAxis === 1;
+  if (untouched && (shape.length === 4 || x.shape.length === 3)) {
+    const [, channels = 1, height = 1, width = 1] = shape;
     draft.reshapeInput({ channels, height, width });
     return { ...x, feature: { channels, height, width }, shape, channelAxis: 1 };
   }
