@@ -21,6 +21,8 @@ export interface CommandSpec {
   /** Name, or names from outer to inner: `["bench", "step"]`. */
   readonly name: string | readonly [string, string];
   readonly summary: string;
+  /** Of a command with two names: it is what the outer name alone does. */
+  readonly isDefault?: boolean;
   /** Positional arguments in commander's notation, `<needed>`, `[optional]`, `[many...]`. */
   readonly arguments?: string;
   readonly flags?: readonly ConfigFlag[];

@@ -65,11 +65,13 @@ export async function main(argv: readonly string[]): Promise<number> {
     const [name] = spec.name;
     let group = groups.get(name);
     if (!group) {
-      group = reportUsage(new Command(name), `sheaf ${name}`).description(`${spec.name[1]}: ${spec.summary}`);
+      const inner = commands.filter((other) => other.name[0] === name && typeof other.name !== "string");
+      const summaries = inner.map((other) => `${other.name[1]}: ${other.summary}`);
+      group = reportUsage(new Command(name), `sheaf ${name}`).description(summaries.join("; "));
       groups.set(name, group);
       program.addCommand(group);
     }
-    group.addCommand(command);
+    group.addCommand(command, { isDefault: spec.isDefault ?? false });
   }
   try {
     if (argv.length === 0) {

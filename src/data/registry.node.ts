@@ -1,8 +1,9 @@
 /** Names that the user gave to data of their own (`sheaf data add`): one JSON file in the cache folder. Holds paths and settings, never samples. */
-import { join } from "node:path";
+import { rm } from "node:fs/promises";
+import { basename, dirname, extname, join } from "node:path";
 import { z } from "zod";
 import { SheafError } from "../util/errors.ts";
-import { readFileChecked, writeFileAtomic } from "../util/files.node.ts";
+import { readFileChecked, storageError, writeFileAtomic } from "../util/files.node.ts";
 import { datasetNames } from "./catalog.ts";
 import { cacheFolder, type Environment } from "./find.node.ts";
 import type { Preparation } from "./load.node.ts";
@@ -13,6 +14,8 @@ export interface Registered {
   readonly path: string;
   /** How its samples are prepared, where that differs from the defaults. */
   readonly preparation: Partial<Preparation>;
+  /** The file of its prepared samples in the cache folder; a set in a module has none. */
+  readonly records?: string;
 }
 
 const format = "sheaf-datasets/1";
@@ -45,7 +48,10 @@ const preparationSchema = z.strictObject({
 
 const fileSchema = z.strictObject({
   format: z.literal(format),
-  sets: z.record(z.string(), z.strictObject({ path: z.string().min(1), preparation: preparationSchema })),
+  sets: z.record(
+    z.string(),
+    z.strictObject({ path: z.string().min(1), preparation: preparationSchema, records: z.exactOptional(z.string()) }),
+  ),
 });
 
 /** Where the names are kept. */
@@ -120,6 +126,27 @@ export function checkOwnName(name: string): void {
 export async function register(name: string, entry: Registered, env?: Environment): Promise<void> {
   checkOwnName(name);
   await write(new Map([...(await registeredSets(env)), [name, entry]]), env);
+}
+
+/**
+ * Deletes the prepared samples of a forgotten set, unless another name needs them; gives the paths of what was deleted. Only files of the
+ * cache folder are touched. Throws `data` when the list is damaged, `storage` when a file cannot be deleted.
+ */
+export async function deletePrepared({ records }: Registered, env?: Environment): Promise<readonly string[]> {
+  if (records === undefined || dirname(records) !== join(cacheFolder(env), "prepared")) return [];
+  if ([...(await registeredSets(env)).values()].some((other) => other.records === records)) return [];
+  const description = join(dirname(records), `${basename(records, extname(records))}.json`);
+  const deleted: string[] = [];
+  // Without its description a file of records counts as absent: that goes first.
+  for (const path of [description, records]) {
+    try {
+      await rm(path);
+      deleted.push(path);
+    } catch (error) {
+      if ((error as NodeJS.ErrnoException).code !== "ENOENT") throw storageError(error, path);
+    }
+  }
+  return deleted;
 }
 
 /** Forgets a name and says what it stood for. Throws `config`, listing the names there are, when it was never added. */

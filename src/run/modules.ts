@@ -1,19 +1,9 @@
 /** Networks that a module of the user's own defines. */
-import type { ModelEntry } from "../models/table.ts";
-import type { Network, NetworkInput } from "../network/network.ts";
+import type { LearningRates, NetworkDefinition } from "../models/definition.ts";
+import type { Network } from "../network/network.ts";
 import { outputShape, placeLayers } from "../network/shapes.ts";
 import { SheafError } from "../util/errors.ts";
 import { importDefault } from "../util/modules.node.ts";
-
-/** A network that was loaded from a module; `build` checks what the module's own gives. */
-export interface LoadedNetwork {
-  readonly name: string;
-  readonly title: string;
-  /** Peak learning rates when nothing else is asked for; absent where the module names none. */
-  readonly learningRate?: ModelEntry["learningRate"];
-  /** The network at full width. Throws `network`, naming the file, when it is ill-formed or does not end in `classes` logits. */
-  build(input: NetworkInput, classes: number): Network;
-}
 
 type Unknown = Readonly<Record<string, unknown>>;
 const isObject = (value: unknown): value is Unknown => typeof value === "object" && value !== null;
@@ -25,7 +15,7 @@ function refuse(path: string, what: string, expected: string, got: unknown): nev
   throw new SheafError("network", `${path}: ${what} must be ${expected}, got ${shown(got)}; correct the file and run again.`);
 }
 
-function ratesOf(value: unknown, path: string): LoadedNetwork["learningRate"] {
+function ratesOf(value: unknown, path: string): LearningRates | undefined {
   if (value === undefined) return undefined;
   const { wide, narrow } = isObject(value) ? value : {};
   if (!(typeof wide === "number" && wide > 0 && typeof narrow === "number" && narrow > 0)) {
@@ -56,11 +46,12 @@ function checkNetwork(value: unknown, classes: number, path: string): Network {
 }
 
 /**
- * Loads the network that a module (.ts, .mjs, .js) exports with `export default defineNetwork({...})`, and checks it.
+ * Loads the network that a module (.ts, .mjs, .js) exports with `export default defineNetwork({...})`, and checks it; `build` of what comes back
+ * checks each network it gives, and throws `network`, naming the file, when it is ill-formed or does not end in `classes` logits.
  * Throws `data` when there is no such file, `network`, naming the file, when it cannot be run or exports no network.
  * @example const network = (await loadNetworkModule("network.ts")).build(fitOf(train).input, 10);
  */
-export async function loadNetworkModule(path: string): Promise<LoadedNetwork> {
+export async function loadNetworkModule(path: string): Promise<NetworkDefinition> {
   const value = await importDefault(path, "network", "network");
   if (!isObject(value)) refuse(path, "the default export", "what defineNetwork returns: an object with name and build", value);
   const { name, title, build, learningRate } = value;
@@ -74,7 +65,7 @@ export async function loadNetworkModule(path: string): Promise<LoadedNetwork> {
     build(input, classes) {
       let built: unknown;
       try {
-        built = (value as unknown as Pick<ModelEntry, "build">).build(input, classes);
+        built = (value as unknown as Pick<NetworkDefinition, "build">).build(input, classes);
       } catch (cause) {
         if (cause instanceof SheafError) throw cause;
         throw new SheafError(

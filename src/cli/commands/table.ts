@@ -3,7 +3,9 @@ import type { CommandSpec } from "../command.ts";
 import { benchStepCommand } from "./benchStep.ts";
 import { compile } from "./compile.ts";
 import { cost } from "./cost.ts";
-import { data } from "./data.ts";
+import { dataList } from "./data.ts";
+import { dataAdd, dataRemove } from "./dataAdd.ts";
+import { dataInspect } from "./dataInspect.ts";
 import { doctor } from "./doctor.ts";
 import { evaluate } from "./eval.ts";
 import { exportModel } from "./export.ts";
@@ -27,6 +29,9 @@ export const commands: readonly CommandSpec[] = [
   cost,
   compile,
   benchStepCommand,
-  data,
+  dataList,
+  dataInspect,
+  dataAdd,
+  dataRemove,
   doctor,
 ];
