@@ -2,7 +2,7 @@
 import { existsSync, statSync } from "node:fs";
 import { join } from "node:path";
 import type { SampleShape } from "../data/dataset.ts";
-import type { AudioFeatures } from "../features/features.ts";
+import { readAudioMetadata } from "../features/audioInput.ts";
 import type { Graph } from "../onnx/graph.ts";
 import { readOnnx } from "../onnx/read.ts";
 import { openSession } from "../runtime/session.node.ts";
@@ -23,16 +23,15 @@ export interface ModelFile {
   readonly session: Session;
 }
 
-function inputOf({ inputs, metadata }: Graph): ModelFile["input"] | undefined {
+function inputOf({ inputs, metadata }: Graph, what: string): ModelFile["input"] | undefined {
   const image = inputs.find((v) => v.name === "image");
   if (image?.shape.length === 4) {
     const [, channels = 0, height = 0, width = 0] = image.shape;
     return { type: "image", shape: { channels, height, width } };
   }
-  const audio = inputs.find((v) => v.name === "audio");
-  if (audio?.shape.length !== 2 || metadata.audioFeatures === undefined) return undefined;
-  const { sampleRate } = JSON.parse(metadata.audioFeatures) as AudioFeatures;
-  return { type: "audio", samples: audio.shape[1] ?? 0, sampleRate };
+  const audio = readAudioMetadata(metadata, what);
+  if (!audio || !inputs.some((v) => v.name === "audio" && v.shape[1] === audio.samples)) return undefined;
+  return { type: "audio", samples: audio.samples, sampleRate: audio.features.sampleRate };
 }
 
 /**
@@ -43,7 +42,7 @@ export async function openModelFile(path: string): Promise<ModelFile> {
   const file = existsSync(path) && statSync(path).isDirectory() ? join(path, runFiles.model) : path;
   const bytes = await readFileChecked(file, "model");
   const graph = readOnnx(bytes, { what: file });
-  const input = inputOf(graph);
+  const input = inputOf(graph, file);
   const names = graph.metadata.classNames;
   if (!input || names === undefined || !graph.outputs.some((v) => v.name === "probabilities")) {
     throw new SheafError(
