@@ -1,7 +1,9 @@
 /** Reads a CNN made elsewhere, an ONNX file, into a network and its weights: node by node through the table of operators. */
+import { readAudioMetadata } from "../features/audioInput.ts";
+import { type AudioInput, featureShape } from "../features/features.ts";
 import { type FeatureShape, inputName, type Network } from "../network/network.ts";
 import { placeLayers } from "../network/shapes.ts";
-import type { ForeignGraph, ForeignNode } from "../onnx/foreign.ts";
+import type { ForeignGraph, ForeignNode, ForeignValue } from "../onnx/foreign.ts";
 import { readForeign } from "../onnx/read.ts";
 import { SheafError } from "../util/errors.ts";
 import { sameShape, type Tensor } from "../util/tensor.ts";
@@ -31,7 +33,7 @@ export interface ImportSource {
   readonly producer: string;
   readonly opset: number;
   readonly inputName: string;
-  /** Shape that goes into the model. */
+  /** Shape that goes into the network, batch first; of a model with an audio front end, the features'. */
   readonly inputShape: readonly number[];
   /** The batch size, where the file fixes it. */
   readonly batch: number | undefined;
@@ -47,6 +49,8 @@ export interface ImportedNetwork {
   readonly parameters: Map<string, Tensor>;
   /** From the metadata of a model of Sheaf's own. */
   readonly classNames?: readonly string[];
+  /** The front end of a model of Sheaf's own that takes raw audio; the network then reads its features. */
+  readonly audio?: AudioInput;
   /** Things worth telling the user. */
   readonly notes: readonly string[];
   readonly source: ImportSource;
@@ -169,6 +173,18 @@ function checkParameters(network: Network, parameters: ReadonlyMap<string, Tenso
   }
 }
 
+/** Name that `featureGraph` gives to what it makes. */
+const featuresName = "features/features";
+
+/** Where the network of a model with Sheaf's own audio front end begins. */
+function featuresOf(graph: ForeignGraph, { features, samples }: AudioInput, fail: Fail): ForeignValue {
+  if (!graph.nodes.some((n) => n.outputs.includes(featuresName))) {
+    fail(`its metadata tells of an audio front end, but no node gives "${featuresName}"; give the model as sheaf wrote it`);
+  }
+  const { channels, height, width } = featureShape(features, samples);
+  return { name: featuresName, dtype: "float32", shape: ["N", channels, height, width] };
+}
+
 function startOf({ shape, feature }: InputShape, channelsLast: boolean, uses: number): Activation {
   return { kind: "activation", layer: inputName, feature, shape, channelAxis: channelsLast ? 3 : 1, nonNegative: false, shared: uses > 1 };
 }
@@ -191,7 +207,9 @@ export function importNetwork(bytes: Uint8Array, options: ImportOptions = {}): I
       `it uses ONNX operator set ${graph.opset}, Sheaf imports ${opsets.least} to ${opsets.most}; convert it with ONNX's version converter`,
     );
   }
-  const prepared = prepareGraph(graph, fail);
+  const audio = readAudioMetadata(graph.metadata, what);
+  const features = audio && featuresOf(graph, audio, fail);
+  const prepared = prepareGraph(graph, features, fail);
   const channelsLast = hasChannelsLast(prepared);
   const shape = inputShapeOf(prepared, channelsLast, options.input, fail);
   const draft = newDraft(shape.feature);
@@ -215,11 +233,12 @@ export function importNetwork(bytes: Uint8Array, options: ImportOptions = {}): I
     network,
     parameters: draft.parameters,
     ...(classNames ? { classNames } : {}),
+    ...(audio ? { audio } : {}),
     notes: [...draft.notes],
     source: {
       producer: graph.producer,
       opset: graph.opset,
-      inputName: prepared.input.name,
+      inputName: audio ? (graph.inputs[0]?.name ?? "") : prepared.input.name,
       inputShape: shape.shape,
       batch: shape.batch,
       channelsLast,

@@ -34,11 +34,11 @@ function chooseOutput(graph: ForeignGraph, producer: ReadonlyMap<string, Foreign
   return own[0] as ForeignValue;
 }
 
-function liveNodes(nodes: readonly ForeignNode[], output: string): readonly ForeignNode[] {
+function liveNodes(nodes: readonly ForeignNode[], output: string, start: string | undefined): readonly ForeignNode[] {
   const needed = new Set([output]);
   const live: ForeignNode[] = [];
   for (const node of [...nodes].reverse()) {
-    if (!node.outputs.some((name) => needed.has(name))) continue;
+    if (!node.outputs.some((name) => needed.has(name) && name !== start)) continue;
     live.unshift(node);
     for (const name of node.inputs) if (name !== "") needed.add(name);
   }
@@ -87,8 +87,11 @@ function mergeRepeats(nodes: readonly ForeignNode[], kept: string): readonly For
   });
 }
 
-/** Throws (through `fail`) unless the model has one input of float32 and one output. */
-export function prepareGraph(graph: ForeignGraph, fail: Fail): PreparedGraph {
+/**
+ * Takes the network out of its graph. With `start`, a value inside of it, what comes before that is left out and the value is the input.
+ * Throws (through `fail`) unless the model has one input of float32 and one output.
+ */
+export function prepareGraph(graph: ForeignGraph, start: ForeignValue | undefined, fail: Fail): PreparedGraph {
   const constants = new Map<string, Tensor>(graph.initializers);
   for (const { op, outputs, attributes } of graph.nodes) {
     const value = attributes.value;
@@ -96,10 +99,10 @@ export function prepareGraph(graph: ForeignGraph, fail: Fail): PreparedGraph {
   }
   const all = joinHardSwish(inOrder(graph.nodes), constants);
   const output = chooseOutput(graph, new Map(all.flatMap((n) => n.outputs.map((name) => [name, n] as const))), fail);
-  const nodes = liveNodes(mergeRepeats(all, output.name), output.name);
+  const nodes = liveNodes(mergeRepeats(all, output.name), output.name, start?.name);
   const uses = new Map<string, number>([[output.name, 1]]);
   for (const name of nodes.flatMap((n) => n.inputs)) uses.set(name, (uses.get(name) ?? 0) + 1);
-  const inputs = graph.inputs.filter(({ name }) => uses.has(name));
+  const inputs = (start ? [...graph.inputs, start] : graph.inputs).filter(({ name }) => uses.has(name));
   if (inputs.length !== 1)
     fail(`it has ${inputs.length} inputs (${inputs.map((i) => i.name).join(", ")}); Sheaf reads networks with one, the image`);
   const input = inputs[0] as ForeignValue;

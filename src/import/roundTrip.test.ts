@@ -2,6 +2,7 @@ import { describe, expect, test } from "vitest";
 import { runGraph } from "../../test/support/session.ts";
 import { compileInference } from "../compile/deploy.ts";
 import { initialParameters } from "../compile/initialize.ts";
+import { defaultAudioFeatures, featureShape } from "../features/features.ts";
 import { assembleGlobal } from "../harvest/globalModel.ts";
 import type { Head } from "../harvest/heads.ts";
 import { freeHead } from "../harvest/logProbabilityHeads.ts";
@@ -12,6 +13,7 @@ import type { Network } from "../network/network.ts";
 import { outputShape } from "../network/shapes.ts";
 import type { Graph } from "../onnx/graph.ts";
 import { writeOnnx } from "../onnx/write.ts";
+import { checkImport } from "../run/importFile.ts";
 import { random } from "../util/random.ts";
 import { floats, type Tensor, zeros } from "../util/tensor.ts";
 import { importNetwork } from "./importNetwork.ts";
@@ -88,6 +90,21 @@ describe("export then import", () => {
     // The image is normalized once for all branches, not by a layer in each.
     expect(imported.network.input.mean[0]).toBeCloseTo(input.mean[0] as number, 4);
     expect(imported.network.layers.filter((l) => l.type === "conv2d").length).toBe(2 * harvested.length);
+  });
+
+  test("of a model with an audio front end leaves the front end out and says what it is", async () => {
+    const audio = { features: { ...defaultAudioFeatures, type: "mfcc" as const, coefficients: 13 }, samples: 8000 };
+    const { channels, height, width } = featureShape(audio.features, audio.samples);
+    const network = models["ds-cnn"].build({ channels, height, width, mean: [-3], std: [2] }, classNames.length);
+    const parameters = shaken(narrow(network, 0.2), 3);
+    const bytes = writeOnnx(compileInference(narrow(network, 0.2), parameters, { classNames, audio }), { batchAxis: "N" });
+    const imported = importNetwork(bytes, { what: "kws.onnx" });
+    expect(imported.audio).toEqual(audio);
+    expect(imported.network.input).toMatchObject({ channels, height, width });
+    expect(imported.network.layers.filter((l) => l.type === "conv2d")).toHaveLength(
+      network.layers.filter((l) => l.type === "conv2d").length,
+    );
+    expect((await checkImport(bytes, imported)).maxDifference).toBe(0);
   });
 
   test("of the global model with a head on log-probabilities is refused by name", () => {

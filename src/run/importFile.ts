@@ -59,18 +59,23 @@ export async function checkImport(
   { mean, std }: Pick<ImportOptions, "mean" | "std"> = {},
   seed = 0,
 ): Promise<ImportCheck> {
-  const { network, parameters, source } = imported;
+  const { network, parameters, source, audio } = imported;
   const { channels, height, width } = network.input;
   const samples = source.batch ?? 2;
   const classes = outputShape(network).channels;
-  const raw = zeros("float32", [samples, channels, height, width]);
+  const raw = zeros("float32", audio ? [samples, audio.samples] : [samples, channels, height, width]);
   const prepared = zeros("float32", raw.shape);
   const pixels = height * width;
-  const source01 = random(seed, "checkImport");
+  const generator = random(seed, "checkImport");
   for (let i = 0; i < raw.data.length; i++) {
+    if (audio) {
+      prepared.data[i] = 2 * generator.uniform() - 1;
+      raw.data[i] = prepared.data[i] as number;
+      continue;
+    }
     const c = Math.floor(i / pixels) % channels;
     // As the network itself will see them: spread like normalized images.
-    const value = source01.normal();
+    const value = generator.normal();
     raw.data[i] = (network.input.mean[c] as number) + (network.input.std[c] as number) * value;
     prepared.data[i] = ((raw.data[i] as number) - (mean?.[c] ?? 0)) / (std?.[c] ?? 1);
   }
@@ -83,11 +88,11 @@ export async function checkImport(
     }
   };
   const fed: Tensor = source.channelsLast ? channelsLast(prepared) : prepared;
-  const shape = [samples, ...source.inputShape.slice(1)];
+  const shape = audio ? fed.shape : [samples, ...source.inputShape.slice(1)];
   const expected = await run(bytes, "the original model", { [source.inputName]: { ...fed, shape } }, source.outputName);
   const classNames = Array.from({ length: classes }, (_, i) => `class ${i}`);
-  const own = writeOnnx(compileInference(network, parameters, { classNames }), { batchAxis: "N" });
-  const logits = await run(own, "the imported network", { image: raw }, "logits");
+  const own = writeOnnx(compileInference(network, parameters, { classNames, ...(audio ? { audio } : {}) }), { batchAxis: "N" });
+  const logits = await run(own, "the imported network", { [audio ? "audio" : "image"]: raw }, "logits");
   const got = source.ending === "logits" ? logits : softmaxRows(logits, classes, source.ending === "logSoftmax");
   let maxDifference = 0;
   let maxOutput = 0;

@@ -76,7 +76,7 @@ export const importModel: CommandSpec = {
       ...(options.name ? { name: options.name as string } : {}),
     };
     const { bytes, imported } = await importFile(path, given);
-    const { network, parameters, notes, source } = imported;
+    const { network, parameters, notes, source, audio } = imported;
     const classes = outputShape(network).channels;
     const classNames = options.classNames === undefined ? imported.classNames : await readClassNames(options.classNames as string, classes);
     const check = options.check === false ? undefined : await checkImport(bytes, imported, given, options.seed ?? 0);
@@ -87,7 +87,10 @@ export const importModel: CommandSpec = {
       );
     }
     const files = { network: join(options.out, "network.json"), weights: join(options.out, "weights.safetensors") };
-    await writeFileAtomic(files.network, `${canonicalJson({ ...network, ...(classNames ? { classNames } : {}) })}\n`);
+    await writeFileAtomic(
+      files.network,
+      `${canonicalJson({ ...network, ...(classNames ? { classNames } : {}), ...(audio ? { audio } : {}) })}\n`,
+    );
     await writeFileAtomic(files.weights, encodeSafetensors(parameters, classNames ? { classNames: JSON.stringify(classNames) } : {}));
     const total = networkCost(network);
     terminal.printJson({
@@ -98,6 +101,7 @@ export const importModel: CommandSpec = {
       input: network.input,
       classes,
       classNames: classNames ?? null,
+      audio: audio ?? null,
       layers: network.layers.length,
       macs: total.macs,
       parameters: total.parameters,
