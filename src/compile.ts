@@ -1,4 +1,5 @@
 /** The door `sheaf/compile`: training steps and deployable models as ONNX graphs. */
+export { compileActivations } from "./compile/activations.ts";
 export { compileInference, deployNetwork, type InferenceOptions, type InputOptions } from "./compile/deploy.ts";
 export { initialParameters } from "./compile/initialize.ts";
 export { chain, type OptimizerConfig, type OptimizerPiece, optimizer, optimizers } from "./compile/optimizers.ts";
