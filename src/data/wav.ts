@@ -145,7 +145,10 @@ export function decodeWav(bytes: Uint8Array, where: string, seconds: number = Nu
 
 /** Samples in [-1, 1] as 16-bit numbers; what lies beyond is clipped. 16-bit samples that were decoded come back exactly. */
 export function toInt16(samples: Float32Array): Int16Array {
-  return Int16Array.from(samples, (value) => Math.max(-32768, Math.min(32767, Math.round(value * 32768))));
+  const values = new Int16Array(samples.length);
+  // A plain loop: `from` with a function takes far longer.
+  for (let i = 0; i < samples.length; i++) values[i] = Math.max(-32768, Math.min(32767, Math.round(samples[i]! * 32768)));
+  return values;
 }
 
 /** `samples` cut, or padded with zeros at the end, to `length`. */
