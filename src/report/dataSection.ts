@@ -38,6 +38,9 @@ export function shapeText({ shape, mean, std }: DataSetReport): string | undefin
   return mean && std ? `${extents}; mean ${mean.map(statistic).join(", ")}, standard deviation ${std.map(statistic).join(", ")}` : extents;
 }
 
+/** A name that may go on in another line after an underscore. */
+const breakable = (name: string): Child => name.split("_").map((part, i, parts) => (i + 1 < parts.length ? [`${part}_`, el("wbr")] : part));
+
 function samplesFigure(classes: readonly string[], samples: SamplesReport): Markup {
   const { strips, sampleWidth, sampleHeight, gap } = samples;
   const { columns, labelWidth } = samplesLayout(strips.length);
@@ -52,7 +55,7 @@ function samplesFigure(classes: readonly string[], samples: SamplesReport): Mark
       el(
         "figure",
         {},
-        el("figcaption", columns > 2 ? { class: "short" } : {}, classes[classId] ?? String(classId)),
+        el("figcaption", columns > 2 ? { class: "short" } : {}, breakable(classes[classId] ?? String(classId))),
         el("img", {
           src: image,
           alt: `${shown} samples of ${classes[classId] ?? classId}`,

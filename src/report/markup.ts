@@ -14,7 +14,7 @@ export type Child = Markup | string | number | undefined | false | readonly Chil
 /** Attribute values; `undefined` leaves the attribute out. */
 export type Attributes = Readonly<Record<string, string | number | undefined>>;
 
-const voidElements: ReadonlySet<string> = new Set(["br", "col", "hr", "img", "meta"]);
+const voidElements: ReadonlySet<string> = new Set(["br", "col", "hr", "img", "meta", "wbr"]);
 // XML 1.0 allows none of these, not even escaped.
 // biome-ignore lint/suspicious/noControlCharactersInRegex: control characters are what is looked for
 const forbidden = /[\u0000-\u0008\u000b\u000c\u000e-\u001f\ufffe\uffff]/g;

@@ -81,8 +81,8 @@ a{color:var(--blue)}
 .narrow{display:none}
 .samples{display:grid;gap:8px 20px;margin:16px 0 8px}
 .samples figure{margin:0;display:flex;align-items:center;gap:10px;min-width:0;break-inside:avoid}
-.samples figcaption{flex:0 0 7em;text-align:right;font-size:.85rem;line-height:1.2;overflow-wrap:anywhere}
-.samples figcaption.short{flex-basis:6em}
+.samples figcaption{flex:0 0 7em;text-align:right;font-size:.85rem;line-height:1.2;overflow-wrap:break-word}
+.samples figcaption.short{flex-basis:6.8em;font-size:.8rem}
 .samples img{display:block;min-width:0;max-width:calc(100% - 7em - 10px);height:auto;image-rendering:pixelated}
 figure{margin:16px 0 8px}
 .scroll{overflow-x:auto;max-width:100%}

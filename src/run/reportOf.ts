@@ -10,6 +10,7 @@ import { reportFormat } from "../report/reportData.ts";
 import type { Evaluation } from "../train/evaluate.ts";
 import type { RunConfig } from "./config.ts";
 import { runFiles } from "./directory.ts";
+import { dataSetReport, holdingsOf } from "./inspect.ts";
 import type { LoadedData } from "./loadData.ts";
 import { machineFacts, sheafVersion } from "./machine.ts";
 import { scheduleOf } from "./prepare.ts";
@@ -97,6 +98,7 @@ function deviceReports(outcome: RunOutcome, result: RunResult): readonly DeviceR
       submodelParameters: cost.parameters,
       ownSamples: own.length,
       backgroundSamples: background.length,
+      holdings: holdingsOf(outcome.data.train, { own, background }),
       epochs: planned.epochs,
       compute: {
         trainOwnMacs: account.trainOwnMacs,
@@ -150,12 +152,12 @@ function describeTraining(config: RunConfig): ReportData["training"] {
 }
 
 /** Provenance, data, target and training: what the report of a run and of a single training share. */
-export function reportBasis(
+export async function reportBasis(
   config: RunConfig,
   data: LoadedData,
   target: Network,
   context: ReportContext,
-): Omit<ReportData, "heads" | "mainHead" | "devices" | "curves"> {
+): Promise<Omit<ReportData, "heads" | "mainHead" | "devices" | "curves">> {
   const machine = machineFacts();
   const cost = networkCost(target);
   return {
@@ -167,21 +169,14 @@ export function reportBasis(
     ...(context.commit === undefined ? {} : { commit: context.commit }),
     sheafVersion,
     machine: { cpu: machine.cpu, cores: machine.cores, node: machine.node, onnxruntime: machine.onnxruntime },
-    dataSet: {
-      name: data.train.name,
-      classes: data.train.classNames,
-      trainCount: data.train.labels.length,
-      testCount: data.test.labels.length,
-      source: data.train.provenance.source,
-      ...(data.note === undefined ? {} : { note: data.note }),
-    },
+    dataSet: await dataSetReport(data),
     target: { name: target.name, width: config.target.width, macs: cost.macs, parameters: cost.parameters },
     training: describeTraining(config),
   };
 }
 
 /** The report of a finished run. */
-export function reportOf(outcome: RunOutcome, result: RunResult, context: ReportContext): ReportData {
+export async function reportOf(outcome: RunOutcome, result: RunResult, context: ReportContext): Promise<ReportData> {
   const { config, data, prepared, heads, controls, harvested } = outcome;
   const classCount = data.train.classNames.length;
   const { channels, height, width } = prepared.target.input;
@@ -192,7 +187,7 @@ export function reportOf(outcome: RunOutcome, result: RunResult, context: Report
       classCount,
     ).parameters;
   return {
-    ...reportBasis(config, data, prepared.target, context),
+    ...(await reportBasis(config, data, prepared.target, context)),
     rho: config.rho,
     heads: [
       ...controls.map(({ id, network, evaluation }) =>

@@ -96,7 +96,7 @@ export async function trainOne(options: RunOptions): Promise<TrainResult> {
   const classes = train.classNames.length;
   const sha256 = sha256Hex(model);
   const report: ReportData = {
-    ...reportBasis(config, data, network, { commandLine, commit, date: new Date().toISOString().slice(0, 10) }),
+    ...(await reportBasis(config, data, network, { commandLine, commit, date: new Date().toISOString().slice(0, 10) })),
     heads: [
       {
         id,

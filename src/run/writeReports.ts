@@ -51,7 +51,7 @@ export async function writeManifest(
 export async function writeReports(outcome: RunOutcome, result: RunResult, directory: RunDirectory, commandLine: string): Promise<void> {
   const commit = await commitOf();
   const context = { commandLine, commit, date: new Date().toISOString().slice(0, 10) };
-  await writeReportFiles(reportOf(outcome, result, context), directory);
+  await writeReportFiles(await reportOf(outcome, result, context), directory);
   await directory.write(runFiles.result, pretty(result));
   await writeManifest(directory, { seed: outcome.config.seed, commandLine, commit });
 }
