@@ -6,7 +6,7 @@ import { placeLayers } from "../network/shapes.ts";
 import type { ForeignGraph, ForeignNode, ForeignValue } from "../onnx/foreign.ts";
 import { readForeign } from "../onnx/read.ts";
 import { SheafError } from "../util/errors.ts";
-import { sameShape, type Tensor } from "../util/tensor.ts";
+import { sameShape, sizeOf, type Tensor } from "../util/tensor.ts";
 import { type Draft, newDraft } from "./draft.ts";
 import { folds } from "./fold.ts";
 import { readNode, Unreadable } from "./nodeReader.ts";
@@ -78,7 +78,17 @@ interface Problem {
   readonly reason: string;
 }
 
-/** Reads every node; what depends on an unreadable node is not tried, so that problems are told once. */
+/** Operators whose output has their (largest) input's shape: behind one that cannot be read, reading goes on, to find the other problems too. */
+const shapeKeeping: ReadonlySet<string> = new Set(
+  "Mul Sub Div Max Min Pow Tanh Elu Selu Celu Gelu Softplus Softsign Mish Erf Exp Sqrt Abs Neg PRelu ThresholdedRelu HardSigmoid LRN InstanceNormalization GroupNormalization LayerNormalization BatchNormalization Softmax LogSoftmax QuantizeLinear DequantizeLinear".split(
+    " ",
+  ),
+);
+
+const largestActivation = (inputs: readonly (Imported | undefined)[]): Activation | undefined =>
+  inputs.flatMap((v) => (v?.kind === "activation" ? [v] : [])).sort((a, b) => sizeOf(b.shape) - sizeOf(a.shape))[0];
+
+/** Reads every node; what depends on an unreadable node whose output's shape is not known is not tried, so that problems are told once. */
 function walk(
   graph: ForeignGraph,
   prepared: PreparedGraph,
@@ -116,7 +126,9 @@ function walk(
     } catch (error) {
       if (!(error instanceof Unreadable)) throw error;
       problems.push({ node, reason: error.message });
-      for (const name of node.outputs) lost.add(name);
+      const standIn = shapeKeeping.has(node.op) ? largestActivation(inputs) : undefined;
+      if (standIn) values.set(first, { ...standIn, shared: true });
+      else for (const name of node.outputs) lost.add(name);
     }
   }
   return { problems, output: values.get(prepared.output.name) };

@@ -1,10 +1,11 @@
+import { readFileSync } from "node:fs";
 import fc from "fast-check";
 import { describe, expect, test } from "vitest";
 import { SheafError } from "../util/errors.ts";
 import { type DType, integers, sizeOf, type Tensor, tensor, zeros } from "../util/tensor.ts";
 import { GraphBuilder } from "./builder.ts";
 import type { Attribute, Graph, Value } from "./graph.ts";
-import { readOnnx } from "./read.ts";
+import { readForeign, readOnnx } from "./read.ts";
 import { verify } from "./verify.ts";
 import { writeOnnx } from "./write.ts";
 
@@ -152,5 +153,44 @@ describe("readOnnx", () => {
         .next().value?.data ?? []),
     ]).toEqual([2n ** 62n + 1n, -(2n ** 63n)]);
     expect(integers([1], [-5]).data[0]).toBe(-5n);
+  });
+});
+
+describe("readForeign", () => {
+  const fixture = (name: string): Uint8Array => readFileSync(`test/fixtures/import/${name}.onnx`);
+
+  test("gives the nodes, shapes and weights of a model of any operator set", () => {
+    const graph = readForeign(fixture("old-opset7"));
+    expect([graph.opset, graph.producer]).toEqual([7, "onnx.helper"]);
+    expect(graph.inputs).toEqual([{ name: "data", dtype: "float32", shape: [2, 3, 8, 8] }]);
+    const clip = graph.nodes.find((n) => n.op === "Clip");
+    expect(clip).toEqual({ op: "Clip", name: "#8", inputs: ["s1"], outputs: ["r1"], attributes: clip?.attributes });
+    expect(clip?.attributes.max).toEqual({ type: "float", value: 6 });
+    expect(graph.initializers.get("w1")?.shape).toEqual([4, 3, 3, 3]);
+    expect(() => readOnnx(fixture("old-opset7"))).toThrow(/it uses ONNX operator set 7, Sheaf reads 18/);
+  });
+
+  test("keeps the names of open extents and the places of inputs left out", () => {
+    expect(readForeign(fixture("resnet-opset17")).inputs[0]?.shape).toEqual(["batch", 3, "height", "width"]);
+    const clip = readForeign(fixture("channels-last-opset13")).nodes.find((n) => n.op === "Clip");
+    expect(clip?.inputs).toEqual(["flat", "", "three"]);
+  });
+
+  test("reads what Sheaf writes, and refuses what is no model", () => {
+    const b = new GraphBuilder();
+    b.output("y", b.op("Relu", [b.input("x", "float32", [1, 2])], {}, "relu"));
+    const graph = readForeign(writeOnnx(b.build("small", { key: "value" }), { batchAxis: "N", producerVersion: "1.0" }));
+    expect(graph.nodes).toEqual([{ op: "Relu", name: "relu", inputs: ["x"], outputs: ["y"], attributes: {} }]);
+    expect([graph.name, graph.producer, graph.metadata]).toEqual(["small", "sheaf 1.0", { key: "value" }]);
+    expect(() => readForeign(new Uint8Array(), { what: "x.onnx" })).toThrow(
+      "x.onnx cannot be read: it holds no graph; expected an ONNX model.",
+    );
+  });
+
+  test("names the file in which weights lie", () => {
+    const bytes = fixture("external-opset13");
+    expect(() => readForeign(bytes, { what: "x.onnx" })).toThrow(
+      "x.onnx cannot be read: 1 of its weights lie in another file (weights.bin); save the model as one file.",
+    );
   });
 });

@@ -252,3 +252,11 @@ save(
     [value("x", ["N", 2, 5, 5])], [value("f", ["N", None])],
     [weight("w", 3, 2, 3, 3)],
 )
+
+# Weights in another file (which is not kept: the model is refused before it is looked for).
+outside = helper.make_model(
+    helper.make_graph([node("Conv", ["x", "w"], ["y"])], "external", [value("x", ["N", 2, 5, 5])], [value("y", None)], [weight("w", 3, 2, 3, 3)]),
+    opset_imports=[helper.make_opsetid("", 13)],
+)
+onnx.save_model(outside, str(folder / "external-opset13.onnx"), save_as_external_data=True, location="weights.bin", size_threshold=0)
+(folder / "weights.bin").unlink()

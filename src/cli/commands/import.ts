@@ -1,6 +1,6 @@
 /** `sheaf import`: a CNN made elsewhere becomes a network file with weights. */
 import { existsSync } from "node:fs";
-import { join } from "node:path";
+import { basename, join } from "node:path";
 import { InvalidArgumentError, Option } from "commander";
 import type { ImportedNetwork } from "../../import/importNetwork.ts";
 import type { FeatureShape } from "../../network/network.ts";
@@ -60,7 +60,7 @@ export const importModel: CommandSpec = {
     new Option("--mean <a,b,c>", "values reach the model as (x - mean) / std; per channel").argParser(parseNumbers),
     new Option("--std <a,b,c>", "see --mean").argParser(parseNumbers),
     new Option("--class-names <names>", "a file with one name a line, or names with commas between them"),
-    new Option("--name <name>", "name of the network; the graph's by default"),
+    new Option("--name <name>", "name of the network; the file's by default"),
     new Option("--no-check", "do not compare with the original by running both"),
   ],
   examples: [
@@ -73,7 +73,7 @@ export const importModel: CommandSpec = {
       ...(options.input ? { input: options.input as FeatureShape } : {}),
       ...(options.mean ? { mean: options.mean as readonly number[] } : {}),
       ...(options.std ? { std: options.std as readonly number[] } : {}),
-      ...(options.name ? { name: options.name as string } : {}),
+      name: (options.name as string | undefined) ?? basename(path).replace(/\.onnx$/, ""),
     };
     const { bytes, imported } = await importFile(path, given);
     const { network, parameters, notes, source, audio } = imported;
