@@ -1,11 +1,12 @@
 /** The door `sheaf/data`: data sets in memory, augmentation, batches and partitioners, for Node and browsers alike. */
 export type { Augmentation, Normalization } from "./data/augment.ts";
 export { checkAugmentation, fillBatch, fillBatchNchw, noAugmentation } from "./data/augment.ts";
-export { type AudioAugmentation, fillWaves } from "./data/clips.ts";
 export type { ArchiveSource, DatasetInfo, DatasetName } from "./data/catalog.ts";
 export { datasetCatalog, datasetName, datasetNames } from "./data/catalog.ts";
 export type { CifarClasses, CifarRecords, NamedBytes } from "./data/cifar.ts";
 export { cifarShape, parseCifar, parseClassNames } from "./data/cifar.ts";
+export { type ClipDecoder, openClipDecoder } from "./data/clipDecoder.ts";
+export { type AudioAugmentation, fillWaves } from "./data/clips.ts";
 export type {
   AudioSource,
   CoarseLabels,
@@ -23,3 +24,4 @@ export { drawGlyph, drawGlyphs, glyphClassNames, glyphShape, glyphVersion } from
 export type { Partition, Partitioner, PartitionOptions, PartitionType } from "./data/partition/partition.ts";
 export { partitioners } from "./data/partition/partitioners.ts";
 export { type OpenSamples, openMemorySamples, type Records, type Samples } from "./data/samples.ts";
+export { decodeWav, encodeWav, type Wave } from "./data/wav.ts";
