@@ -1,5 +1,8 @@
 import fc from "fast-check";
 import { describe, expect, it } from "vitest";
+import { randomBatch } from "../../test/support/batches.ts";
+import { trainSteps } from "../../test/support/trainingLoop.ts";
+import { compileTraining } from "../compile/training.ts";
 import { type ModelName, models } from "../models/table.ts";
 import { scaledWidth, widthGroups } from "../network/narrow.ts";
 import type { Layer, Network, NetworkInput } from "../network/network.ts";
@@ -35,6 +38,7 @@ const targets: Readonly<Record<string, (classes: number) => Network>> = {
   vgg11: models.vgg11.build.bind(null, input),
   alexnet: models.alexnet.build.bind(null, input),
   resnet18: models.resnet18.build.bind(null, input),
+  "ds-cnn": models["ds-cnn"].build.bind(null, { channels: 1, height: 49, width: 40, mean: [0], std: [1] }),
   tangled,
 };
 
@@ -144,6 +148,29 @@ describe("decouple", () => {
     const attempt = (): unknown => decouple(target("vgg11"), parts);
     expect(attempt).toThrow(SheafError);
     expect(attempt).toThrow(message);
+  });
+});
+
+describe("a sub-model of ds-cnn", () => {
+  const clip: NetworkInput = { channels: 1, height: 49, width: 40, mean: [0], std: [1] };
+  const [subModel] = decouple(models["ds-cnn"].build(clip, 12), [{ device: "a", taskSet: [7, 2, 4], widths: 0.1 }]);
+  const network = (subModel as { network: Network }).network;
+
+  it("is as wide in its depthwise layers as in those before them", () => {
+    for (const layer of network.layers) {
+      if (layer.type !== "conv2d") continue;
+      expect([layer.outChannels, layer.groups], layer.name).toEqual([17, layer.name.endsWith("depthwise") ? 17 : 1]);
+    }
+    expect(subModel?.filters.block1_depthwise).toBeUndefined();
+    expect(subModel?.filters.block1_pointwise).toEqual([0, 17]);
+  });
+
+  it("learns its own classes and other", async () => {
+    const optimizer = { type: "sgd", momentum: 0.9, nesterov: true, weightDecay: 0 } as const;
+    const program = compileTraining(network, { batchSize: 8, optimizer });
+    const { losses, outputs } = await trainSteps(program, 25, () => randomBatch(program, 1, 0.1));
+    expect(outputs.get("logits")?.shape).toEqual([4, 8]);
+    expect(losses.at(-1)).toBeLessThan(0.5 * (losses[0] as number));
   });
 });
 

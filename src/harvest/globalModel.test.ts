@@ -52,7 +52,7 @@ const featureHead = (columns: number): Head => {
 };
 
 describe("branches side by side", () => {
-  it.each<ModelName>(["tiny", "vgg11", "alexnet", "resnet18"])("give bit for bit what each part of %s gives alone", async (model) => {
+  it.each<ModelName>(["tiny", "vgg11", "alexnet", "resnet18", "kws-alexnet", "kws-vgg", "ds-cnn"])("give bit for bit what each part of %s gives alone", async (model) => {
     const harvested = untrained(
       model,
       parts.map((p) => ({ ...p, widths: Number(p.widths) / 8 })),

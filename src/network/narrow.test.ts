@@ -63,6 +63,13 @@ const networks: Readonly<Record<string, Network>> = {
     add("sum", "down", "a"),
     ...head,
   ]),
+  "depthwise of two outputs per channel": networkOf(input, [
+    conv("a", 16),
+    conv("dw", 32, { groups: 16, stride: [2, 2] }),
+    batchNorm("bn"),
+    conv("pw", 24, pointwise),
+    ...head,
+  ]),
   "depthwise on the input": networkOf(input, [conv("dw", 3, { groups: 3 }), conv("a", 16, pointwise), ...head]),
   groups: networkOf(input, [conv("a", 16), conv("g", 24, { groups: 8 }), groupNorm("gn", 6), conv("m", 48, { groups: 24 }), ...head]),
   concat: networkOf(input, [
@@ -162,6 +169,14 @@ describe("narrow", () => {
     const result = narrow(networks.depthwise as Network, { a: 0.3 });
     expect(result.layers[1]).toMatchObject({ name: "dw", outChannels: 5, groups: 5 });
     expect(widths(result)).toEqual({ a: 5, dw: 5, pw: 24, last: 10 });
+  });
+
+  test("a depthwise convolution of several outputs per channel keeps their number", () => {
+    const network = networks["depthwise of two outputs per channel"] as Network;
+    const result = narrow(network, { a: 0.3 });
+    expect(result.layers[1]).toMatchObject({ name: "dw", outChannels: 10, groups: 5 });
+    expect(widths(result)).toEqual({ a: 5, dw: 10, pw: 24, last: 10 });
+    expect([...widthGroups(network).keys()]).toEqual(["a", "pw"]);
   });
 
   test("a depthwise convolution on the input stays", () => {

@@ -36,8 +36,8 @@ function traceWidths(network: Network): Widths {
   const own: string[] = [];
   const bound: string[] = [];
   for (const { layer, inputs, output } of placeLayers(network)) {
-    const depthwise =
-      layer.type === "conv2d" && layer.groups > 1 && layer.groups === inputs[0]?.channels && layer.groups === output.channels;
+    // As wide as its input, or a whole multiple of it.
+    const depthwise = layer.type === "conv2d" && layer.groups > 1 && layer.groups === inputs[0]?.channels;
     const rule = depthwise ? "same" : rulesOf(layer).width(layer);
     if (rule === "own") {
       own.push(layer.name);
@@ -68,7 +68,7 @@ function traceWidths(network: Network): Widths {
 
 /**
  * Names of the layers whose width is free, each group under the name of one of its members: layers whose outputs are added together
- * share a width, and a depthwise convolution is as wide as what it reads. The output's width is the number of classes and never
+ * share a width, and a depthwise convolution is as wide as what it reads, or a multiple of it. The output's width is the number of classes and never
  * changes; neither do widths that are added to the input's or to a concatenation's.
  */
 export function widthGroups(network: Network): ReadonlyMap<string, readonly string[]> {
@@ -148,8 +148,8 @@ function resize(layer: Layer, inChannels: number, inChannelsBefore: number, widt
   if (layer.type === "groupNorm") return { ...layer, groups: gcd(layer.groups, inChannels) };
   if (layer.type !== "conv2d") return layer;
   if (layer.groups === 1) return { ...layer, outChannels: width(layer.outChannels) };
-  if (layer.groups === inChannelsBefore && layer.outChannels === inChannelsBefore)
-    return { ...layer, groups: inChannels, outChannels: inChannels };
+  if (layer.groups === inChannelsBefore)
+    return { ...layer, groups: inChannels, outChannels: (layer.outChannels / inChannelsBefore) * inChannels };
   const outChannels = width(layer.outChannels);
   return { ...layer, outChannels, groups: gcd(layer.groups, gcd(inChannels, outChannels)) };
 }
