@@ -14,7 +14,7 @@ export const imageDecoderVersion: string = `sharp ${sharp.versions.sharp ?? ""} 
 
 /** [H, W, C] to [C, H, W]. */
 function toPlanes(interleaved: Uint8Array, { channels, height, width }: SampleShape): Uint8Array {
-  if (channels === 1) return interleaved;
+  if (channels === 1) return new Uint8Array(interleaved.buffer, interleaved.byteOffset, interleaved.length);
   const area = height * width;
   const planes = new Uint8Array(channels * area);
   for (let channel = 0; channel < channels; channel++) {

@@ -2,26 +2,16 @@
 import { writeFile } from "node:fs/promises";
 import sharp from "sharp";
 import { SheafError } from "../util/errors.ts";
+import { readFileChecked } from "../util/files.node.ts";
 import type { SampleShape } from "./dataset.ts";
 import { sampleSize } from "./dataset.ts";
+import { decodeImage, type Resize } from "./decodeImage.node.ts";
 import type { Samples } from "./samples.ts";
-
-const readable = new Set(["png", "jpeg", "webp"]);
 
 function requireImageShape({ channels }: SampleShape): void {
   if (channels !== 1 && channels !== 3) {
     throw new SheafError("config", `Images have 1 (grey) or 3 (RGB) channels, but the sample shape has ${channels}.`);
   }
-}
-
-/** [H, W, C] to [C, H, W]. */
-function toPlanes(interleaved: Uint8Array, { channels, height, width }: SampleShape): Uint8Array {
-  const area = height * width;
-  const planes = new Uint8Array(channels * area);
-  for (let pixel = 0; pixel < area; pixel++) {
-    for (let channel = 0; channel < channels; channel++) planes[channel * area + pixel] = interleaved[pixel * channels + channel]!;
-  }
-  return planes;
 }
 
 /** [C, H, W] to [H, W, C]. */
@@ -35,36 +25,14 @@ function toInterleaved(planes: Uint8Array, { channels, height, width }: SampleSh
 }
 
 /**
- * Reads an image file as one sample: bytes [channels, height, width], RGB (or grey for one channel).
- * The picture is turned upright as its EXIF data says, transparent parts become white, and it is scaled and cropped at the centre to cover the shape.
+ * Reads an image file as one sample: bytes [channels, height, width], RGB (or grey for one channel), decoded as own data are prepared:
+ * upright as its EXIF data says, transparent parts black, made to fit the shape as `resize` says.
  * Throws `data`, naming the path, when the file is missing, no image, damaged, or of another format than PNG, JPEG and WebP.
  * @example const pixels = await readImage("cat.jpg", { channels: 3, height: 32, width: 32 });
  */
-export async function readImage(path: string, shape: SampleShape): Promise<Uint8Array> {
+export async function readImage(path: string, shape: SampleShape, resize: Resize = "cover"): Promise<Uint8Array> {
   requireImageShape(shape);
-  try {
-    const image = sharp(path);
-    const { format } = await image.metadata();
-    if (!readable.has(format ?? "")) {
-      throw new SheafError("data", `${path} is of format ${format}; expected a PNG, JPEG or WebP image.`);
-    }
-    const upright = image
-      .rotate()
-      .flatten({ background: "white" })
-      .resize(shape.width, shape.height, { fit: "cover" })
-      .toColourspace(shape.channels === 1 ? "b-w" : "srgb");
-    const { data, info } = await upright.raw({ depth: "uchar" }).toBuffer({ resolveWithObject: true });
-    if (info.channels !== shape.channels) {
-      throw new SheafError("data", `${path}: expected ${shape.channels} channels after decoding, got ${info.channels}.`);
-    }
-    return toPlanes(data, shape);
-  } catch (error) {
-    if (error instanceof SheafError) throw error;
-    const reason = error instanceof Error ? (error.message.split("\n")[0] ?? "") : String(error);
-    throw new SheafError("data", `${path} cannot be read as a PNG, JPEG or WebP image (${reason}); check the path and the file.`, {
-      cause: error,
-    });
-  }
+  return decodeImage(await readFileChecked(path, "an image"), path, shape, resize);
 }
 
 /** The bytes of a PNG file showing one sample ([channels, height, width], 1 or 3 channels). Throws `config` for another number of channels. */
