@@ -60,7 +60,12 @@ interface FlagEntry {
 /** The total table of flags, so that a flag means the same in every command. */
 const configFlags: { readonly [F in ConfigFlag]: FlagEntry } = {
   seed: { flag: "--seed <n>", key: "seed", parse: integer(Number.MIN_SAFE_INTEGER), help: "seed of everything random (0)" },
-  dataSet: { flag: "--data-set <name>", key: "data.name", parse: String, help: "cifar10, cifar100, glyphs, or auto" },
+  dataSet: {
+    flag: "--data-set <name>",
+    key: "data.name",
+    parse: String,
+    help: "name or path of a data set (sheaf data lists names); auto by default",
+  },
   trainCount: { flag: "--train-count <n>", key: "data.trainCount", parse: integer(1), help: "use this many training samples" },
   testCount: { flag: "--test-count <n>", key: "data.testCount", parse: integer(1), help: "use this many test samples" },
   network: {

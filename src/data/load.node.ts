@@ -14,7 +14,7 @@ import { downloadArchive } from "./download.node.ts";
 import type { FindOptions } from "./find.node.ts";
 import { cacheFolder, findDataset, placesToLook } from "./find.node.ts";
 import { drawGlyphs, glyphClassNames, glyphVersion } from "./glyphs.ts";
-import { prepareSource } from "./prepare.node.ts";
+import { type PreparedSplits, prepareSource } from "./prepare.node.ts";
 import { openSource } from "./sources/openSource.node.ts";
 import type { SampleSource, SourceOptions } from "./sources/source.ts";
 import { openSpeechCommands } from "./sources/speechCommands.node.ts";
@@ -148,7 +148,7 @@ async function loadCifar(name: CifarName, options: LoadOptions): Promise<Dataset
 }
 
 /** Decodes a source's samples once and keeps them in the cache folder. */
-async function prepare(name: string, source: SampleSource, options: LoadOptions): Promise<DatasetSplits> {
+async function prepare(name: string, source: SampleSource, options: LoadOptions): Promise<PreparedSplits> {
   const { preparation = defaultPreparation, seed = 0, trainCount, testCount, signal, onPrepare, env } = options;
   const { words: _, silence: __, ...settings } = preparation;
   try {
@@ -172,7 +172,7 @@ const sourceOptions = ({ preparation, signal }: LoadOptions, info?: DatasetInfo)
   return { silence, ...(words ? { words } : {}), ...(signal ? { signal } : {}) };
 };
 
-async function loadSpeechCommands(name: "speech-commands" | "speech-commands-12", options: LoadOptions): Promise<DatasetSplits> {
+async function loadSpeechCommands(name: "speech-commands" | "speech-commands-12", options: LoadOptions): Promise<PreparedSplits> {
   const source = await openSpeechCommands(await folderOf(name, options), sourceOptions(options, datasetCatalog[name]));
   return prepare(name, source, options);
 }
@@ -181,7 +181,7 @@ async function loadSpeechCommands(name: "speech-commands" | "speech-commands-12"
  * Loads the user's own data: a folder of images or WAVs per class, a CSV, an .npz, a folder of .npy or Parquet files.
  * Throws `data`, naming the path, when there is nothing that can be read.
  */
-export async function loadOwnData(name: string, path: string, options: LoadOptions = {}): Promise<DatasetSplits> {
+export async function loadOwnData(name: string, path: string, options: LoadOptions = {}): Promise<PreparedSplits> {
   return prepare(name, await openSource(path, sourceOptions(options)), options);
 }
 
@@ -200,7 +200,10 @@ async function loadGlyphs(options: LoadOptions): Promise<DatasetSplits> {
   return assemble("glyphs", glyphClassNames, draw("train", trainCount), draw("test", testCount), {});
 }
 
-const loaders: { readonly [N in DatasetName]: (options: LoadOptions) => Promise<DatasetSplits> } = {
+/** A loaded set; what had to be prepared says what happened on the way. */
+export type LoadedSplits = DatasetSplits & Partial<Pick<PreparedSplits, "skipped" | "notes">>;
+
+const loaders: { readonly [N in DatasetName]: (options: LoadOptions) => Promise<LoadedSplits> } = {
   cifar10: (options) => loadCifar("cifar10", options),
   cifar100: (options) => loadCifar("cifar100", options),
   "speech-commands": (options) => loadSpeechCommands("speech-commands", options),
@@ -213,6 +216,6 @@ const loaders: { readonly [N in DatasetName]: (options: LoadOptions) => Promise<
  * Throws `config` for an unknown name or too large a count, `data` for missing or damaged files, `unavailable` when a download fails.
  * @example const { train, test } = await loadDataset("cifar10", { dir: "data", trainCount: 5000 });
  */
-export async function loadDataset(name: string, options: LoadOptions = {}): Promise<DatasetSplits> {
+export async function loadDataset(name: string, options: LoadOptions = {}): Promise<LoadedSplits> {
   return loaders[datasetName(name)](options);
 }

@@ -5,7 +5,14 @@ import { type DatasetInfo, type DatasetName, datasetCatalog, datasetNames } from
 import { type Dataset, type DatasetSplits, splitOff, subset } from "../data/dataset.ts";
 import type { DownloadProgress } from "../data/download.node.ts";
 import { findDataset } from "../data/find.node.ts";
-import { type LoadOptions, loadDataset, loadOwnData, type Preparation, type PrepareProgress } from "../data/load.node.ts";
+import {
+  type LoadedSplits,
+  type LoadOptions,
+  loadDataset,
+  loadOwnData,
+  type Preparation,
+  type PrepareProgress,
+} from "../data/load.node.ts";
 import { loadDatasetModule } from "../data/modules.node.ts";
 import { registered } from "../data/registry.node.ts";
 import { type AudioInput, defaultAudioFeatures } from "../features/features.ts";
@@ -73,7 +80,7 @@ function cutTo(splits: DatasetSplits, { trainCount, testCount, seed = 0 }: LoadO
   };
 }
 
-async function load(name: string, options: LoadOptions): Promise<DatasetSplits> {
+async function load(name: string, options: LoadOptions): Promise<LoadedSplits> {
   if (isCatalogName(name)) return loadDataset(name, options);
   const known = await registered(name, options.env);
   if (known)
@@ -120,8 +127,12 @@ export async function loadData(
     onPrepare: (event) => progress.prepare?.(name, event),
   });
   const { evaluateOn } = config.data;
+  const skipped = splits.skipped?.length ?? 0;
+  const [firstSkipped] = splits.skipped ?? [];
   const notes = [
     noteOf(name, splits),
+    ...(splits.notes ?? []).map((text) => text.replace(/\.$/, "")),
+    firstSkipped && `${skipped} ${skipped === 1 ? "sample" : "samples"} left out, the first: ${firstSkipped.reason.replace(/\.$/, "")}`,
     evaluateOn === "validation" ? "evaluated on validation samples; the test samples were not looked at" : undefined,
   ];
   const note = notes.filter((part) => part !== undefined).join("; ");
