@@ -18,17 +18,17 @@ function checkClasses(branches: readonly BranchPlace[], classCount: number): voi
 
 /**
  * H0, which needs no statistics: a product of experts. The logit of class c is the sum over devices of log p(c) where the device owns c,
- * else of log p(other): a matrix of zeros and ones over the log-probabilities, bias 0.
+ * else of log p(other): a matrix of zeros and ones over the log-probabilities. The bias is 0, or `bias`: see `unownedBias`.
  * Throws `config` when the branches do not go together or own a class that does not exist.
  */
-export function freeHead(subModels: readonly SubModel[], classCount: number): Head {
+export function freeHead(subModels: readonly SubModel[], classCount: number, bias: ArrayLike<number> = new Float64Array(classCount)): Head {
   const layout = layOut(subModels);
   checkClasses(layout.branches, classCount);
   const weight = zeros("float32", [classCount, layout.logProbabilities]);
   for (const c of classIds(classCount)) {
     for (const branch of layout.branches) weight.data[c * layout.logProbabilities + columnOf(branch, c)] = 1;
   }
-  return { type: "H0", on: "logProbabilities", weight, bias: zeros("float32", [classCount]) };
+  return { type: "H0", on: "logProbabilities", weight, bias: floats("float32", [classCount], bias) };
 }
 
 /**
@@ -51,6 +51,38 @@ export function logPriors(harvested: readonly Harvested[]): Float64Array {
       result[start + i] = Math.log((count + 1) / (samples + counts.length));
     });
   });
+  return result;
+}
+
+/**
+ * What a class that no branch owns must be given beside its log-probabilities, by class; 0 for every other class.
+ *
+ * p(other) of a branch is the sum over the classes that the branch does not own, so for one of them it says too much: of the n classes behind
+ * "other", u of them owned by nobody, an unowned one has the share 1/n where no other branch knows better, and 1/u where the other branches have ruled
+ * out all the rest. Halfway between, its logarithm is -log(n u) / 2; that much is taken for each owner that a class has on the mean, as the owners are where an owned class
+ * says log p(own) instead. And training saw "other" more or less often than an own class: the log priors' difference is taken too, unless `recentred`
+ * says that the scores are free of priors already (then what that took beyond the half is given back). `scales` are the branches' factors.
+ * A branch that saw no background knows nothing of "other" and counts for nothing.
+ */
+export function unownedBias(harvested: readonly Harvested[], classCount: number, recentred: boolean, scales?: Float64Array): Float64Array {
+  const { branches } = layOut(harvested.map((h) => h.subModel));
+  const shift = logPriors(harvested);
+  const owned = classIds(classCount).filter((c) => branches.some(({ taskSet }) => taskSet.includes(c)));
+  const unowned = classCount - owned.length;
+  const result = new Float64Array(classCount);
+  if (unowned === 0 || owned.length === 0) return result;
+  let sum = 0;
+  for (const [d, branch] of branches.entries()) {
+    const { taskSet, logProbabilities } = branch;
+    const seen = harvested[d]?.classCounts.some((count, c) => count > 0 && !taskSet.includes(c)) ?? false;
+    if (!seen) continue;
+    const share = Math.log((classCount - taskSet.length) / unowned) / 2;
+    for (const c of taskSet) {
+      const prior = recentred ? 0 : (shift[logProbabilities[1] - 1] as number) - (shift[columnOf(branch, c)] as number);
+      sum += (scales?.[d] ?? 1) * (share - prior);
+    }
+  }
+  for (const c of classIds(classCount)) if (!owned.includes(c)) result[c] = sum / owned.length;
   return result;
 }
 
@@ -93,7 +125,7 @@ export function branchScales(branches: readonly BranchPlace[], statistics: Devic
 /**
  * H1: H0 on log-likelihood ratios instead of log-probabilities. From each branch's log p its log prior is taken (what it would say without looking,
  * known from `classCounts`), then each branch is multiplied by a factor of its own, fitted to the summed statistics by `branchScales`.
- * Still linear in the log-probabilities. Equal priors and equal factors give H0, up to a bias common to all classes.
+ * Classes that nobody owns get their `unownedBias`. Still linear in the log-probabilities. Equal priors and equal factors give H0, up to a bias common to all classes.
  * Throws `config` when the branches do not go together, `corrupt` when the statistics are of other branches.
  */
 export function rescaledHead(harvested: readonly Harvested[], classCount: number, statistics: DeviceStatistics): Head {
@@ -106,19 +138,22 @@ export function rescaledHead(harvested: readonly Harvested[], classCount: number
     );
   }
   const shift = logPriors(harvested);
-  return weighted(layout.branches, layout.logProbabilities, classCount, shift, branchScales(layout.branches, statistics));
+  const scales = branchScales(layout.branches, statistics);
+  const extra = unownedBias(harvested, classCount, true, scales);
+  return weighted(layout.branches, layout.logProbabilities, classCount, shift, scales, extra);
 }
 
-/** The head whose logit of class c is the sum over branches of scale * (log p - shift); its biases are centred, so that equal ones vanish. */
+/** The head whose logit of class c is extra[c] and the sum over branches of scale * (log p - shift); its biases are centred, so that equal ones vanish. */
 export function weighted(
   branches: readonly BranchPlace[],
   width: number,
   classCount: number,
   shift: Float64Array,
   scales: Float64Array,
+  extra: Float64Array = new Float64Array(classCount),
 ): Head {
   const weight = zeros("float32", [classCount, width]);
-  const bias = new Float64Array(classCount);
+  const bias = extra.slice();
   for (const c of classIds(classCount)) {
     branches.forEach((branch, d) => {
       const column = columnOf(branch, c);

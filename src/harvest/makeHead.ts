@@ -2,7 +2,7 @@
 import { SheafError } from "../util/errors.ts";
 import type { Harvested } from "./harvested.ts";
 import type { Head, HeadType } from "./heads.ts";
-import { freeHead, rescaledHead } from "./logProbabilityHeads.ts";
+import { freeHead, rescaledHead, unownedBias } from "./logProbabilityHeads.ts";
 import { ridgeHead } from "./ridgeHead.ts";
 import type { DeviceStatistics } from "./statistics.ts";
 
@@ -27,6 +27,7 @@ const makers: { readonly [T in HeadType]: (source: HeadSource) => Head } = {
     freeHead(
       harvested.map((h) => h.subModel),
       classCount,
+      unownedBias(harvested, classCount, false),
     ),
   H1: (source) => rescaledHead(source.harvested, source.classCount, need("H1", source)),
   H2: (source) => ridgeHead(need("H2", source), source.ridge),
