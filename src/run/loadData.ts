@@ -80,11 +80,19 @@ function cutTo(splits: DatasetSplits, { trainCount, testCount, seed = 0 }: LoadO
   };
 }
 
+/** A module, or data of the user's own. */
+async function loadPath(name: string, path: string, options: LoadOptions): Promise<LoadedSplits> {
+  if (moduleEndings.includes(extname(path))) return cutTo(await loadDatasetModule(path, options), options);
+  return loadOwnData(name, path, options);
+}
+
 async function load(name: string, options: LoadOptions): Promise<LoadedSplits> {
   if (isCatalogName(name)) return loadDataset(name, options);
   const known = await registered(name, options.env);
-  if (known)
-    return loadOwnData(name, known.path, { ...options, preparation: { ...(options.preparation as Preparation), ...known.preparation } });
+  if (known) {
+    const preparation = { ...(options.preparation as Preparation), ...known.preparation };
+    return loadPath(name, known.path, { ...options, preparation });
+  }
   const path = resolve(name);
   if (!existsSync(path)) {
     throw new SheafError(
@@ -92,8 +100,7 @@ async function load(name: string, options: LoadOptions): Promise<LoadedSplits> {
       `There is no data set named "${name}" and no file or folder of that path; choose one of ${datasetNames.join(", ")}, add yours with sheaf data add, or give its path.`,
     );
   }
-  if (moduleEndings.includes(extname(path))) return cutTo(await loadDatasetModule(path, options), options);
-  return loadOwnData(basename(path), path, options);
+  return loadPath(basename(path), path, options);
 }
 
 /** With `validation`, the part that is evaluated is the set's own validation part, or one split off its training part. */
