@@ -19,6 +19,8 @@ export type {
   SampleValues,
 } from "./data/dataset.ts";
 export { channelStatistics, recordLength, samplesByClass, splitOff, subset, takeSamples } from "./data/dataset.ts";
+export type { DatasetDefinition, DefinedArrays, DefinedOptions, DefinedPart } from "./data/define.ts";
+export { defineDataset } from "./data/define.ts";
 export type { GlyphSplit } from "./data/glyphs.ts";
 export { drawGlyph, drawGlyphs, glyphClassNames, glyphShape, glyphVersion } from "./data/glyphs.ts";
 export type { Partition, Partitioner, PartitionOptions, PartitionType } from "./data/partition/partition.ts";

@@ -19,8 +19,6 @@ export interface InspectData {
   /** SHA-256 of the training samples before any subset was taken. */
   readonly sha256: string;
   readonly skipped: SkippedFiles;
-  /** What the files had to say, each a sentence. */
-  readonly notes: readonly string[];
   /** How samples come to devices. */
   readonly partition: string;
   readonly devices: readonly { readonly id: string; readonly profile: string; readonly holdings: HoldingsReport }[];
@@ -60,7 +58,6 @@ export function renderInspection(data: InspectData): string {
               `${count(skipped.count)}, ${skipped.first.length < skipped.count ? "the first: " : ""}${skipped.first.map(({ reason }) => reason).join(" ")}`,
             ),
       ],
-      ["Notes", data.notes.length > 0 ? data.notes.join(" ") : undefined],
       ["Fleet", noPlan === undefined ? `${devices.map(({ id }) => id).join(", ")}; partition ${data.partition}` : `no plan: ${noPlan}`],
     ]),
   );

@@ -88,7 +88,7 @@ export function holdingsOf(
 }
 
 /** What the preparation of own data leaves beside the samples. */
-type Told = Partial<Pick<PreparedSplits, "skipped" | "notes">>;
+type Told = Partial<Pick<PreparedSplits, "skipped">>;
 
 /** Skipped files that are named. */
 const named = 5;
@@ -99,7 +99,7 @@ const named = 5;
  * Throws `data` when samples cannot be read.
  */
 export async function inspectData(config: RunConfig, data: LoadedData): Promise<InspectData> {
-  const { skipped = [], notes = [] } = data as LoadedData & Told;
+  const { skipped = [] } = data as LoadedData & Told;
   const dataSet = await dataSetReport(data, "lossless");
   let devices: InspectData["devices"] = [];
   let noPlan: string | undefined;
@@ -121,7 +121,6 @@ export async function inspectData(config: RunConfig, data: LoadedData): Promise<
     dataSet,
     sha256: data.train.provenance.sha256,
     skipped: { count: skipped.length, first: skipped.slice(0, named) },
-    notes,
     partition: [type, ...details].join(", "),
     devices,
     ...(noPlan === undefined ? {} : { noPlan }),

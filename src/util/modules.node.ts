@@ -44,7 +44,9 @@ export async function importDefault(path: string, what: string, code: ErrorCode)
     loaded = await jiti.import(absolute);
   } catch (cause) {
     if (cause instanceof SheafError) throw cause;
-    const reason = (cause instanceof Error ? cause.message : String(cause)).split("\n")[0]?.trim().replace(/\.$/, "");
+    // A syntax error says in its second line where.
+    const [first = "", second = ""] = (cause instanceof Error ? cause.message : String(cause)).split("\n").map((line) => line.trim());
+    const reason = `${first.replace(/\.$/, "")}${/:\d+:\d+$/.test(second) ? ` at ${second}` : ""}`;
     throw new SheafError(code, `The ${what} module ${absolute} cannot be run: ${reason}; correct it and run again.`, { cause });
   }
   const value = (loaded as { readonly default?: unknown }).default;

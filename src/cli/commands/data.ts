@@ -13,6 +13,7 @@ export const dataList: CommandSpec = {
   examples: [
     ["data", "what there is and where it was found"],
     ["data list --json", "the same for programs"],
+    ["data inspect glyphs", "look into one of them"],
   ],
   async run({ options, terminal }) {
     const sets = await Promise.all(

@@ -45,7 +45,6 @@ function printInspection(terminal: Terminal, data: InspectData): void {
   const { dataSet, skipped, devices, noPlan } = data;
   const { counts, shape = [], mean = [], std = [] } = dataSet;
   terminal.print(`${dataSet.name}: ${dataSet.source}${dataSet.note ? `\n${dataSet.note}` : ""}`);
-  for (const note of data.notes) terminal.print(note);
   const channels = (values: readonly number[]): string => values.map((value) => Number(value.toPrecision(4))).join(", ");
   terminal.print(`Shape ${shape.join(" x ")}, mean ${channels(mean)}, standard deviation ${channels(std)}\n`);
   if (skipped.count > 0) {
@@ -119,7 +118,6 @@ export const dataInspect: CommandSpec = {
       source: dataSet.source,
       sha256: data.sha256,
       ...(dataSet.note === undefined ? {} : { note: dataSet.note }),
-      notes: data.notes,
       skipped: data.skipped,
       partition: data.partition,
       devices: devices.map(({ id, profile, holdings }) => ({ id, profile, ...holdings })),
