@@ -3,7 +3,7 @@ import { z } from "zod";
 import type { OptimizerConfig } from "../compile/optimizers.ts";
 import type { Augmentation } from "../data/augment.ts";
 import type { Preparation } from "../data/load.node.ts";
-import type { AudioFeatures } from "../features/features.ts";
+import { type AudioFeatures, defaultAudioFeatures } from "../features/features.ts";
 import type { HeadType } from "../harvest/heads.ts";
 import { SheafError } from "../util/errors.ts";
 
@@ -42,8 +42,8 @@ export interface RunConfig {
     readonly imageSize: Preparation["imageSize"];
     readonly resize: Preparation["resize"];
     readonly clipMs: number;
-    /** Of audio: what differs from 40 log-mel bands in windows of 40 ms every 20 ms. */
-    readonly features: Partial<AudioFeatures>;
+    /** What a network is given of a clip. */
+    readonly features: AudioFeatures;
     readonly words?: readonly string[] | undefined;
     readonly silence?: boolean | undefined;
     readonly skipBadFiles: boolean;
@@ -220,16 +220,16 @@ const configSchema = z.strictObject({
       clipMs: positive.default(1000),
       features: z
         .strictObject({
-          type: z.enum(["logMel", "mfcc"]).optional(),
-          sampleRate: count.optional(),
-          windowMs: positive.optional(),
-          hopMs: positive.optional(),
-          fftSize: count.optional(),
-          melBands: count.optional(),
-          minHz: z.number().nonnegative().optional(),
-          maxHz: positive.optional(),
-          coefficients: count.optional(),
-          logOffset: positive.optional(),
+          type: z.enum(["logMel", "mfcc"]).default(defaultAudioFeatures.type),
+          sampleRate: count.default(defaultAudioFeatures.sampleRate),
+          windowMs: positive.default(defaultAudioFeatures.windowMs),
+          hopMs: positive.default(defaultAudioFeatures.hopMs),
+          fftSize: count.default(defaultAudioFeatures.fftSize),
+          melBands: count.default(defaultAudioFeatures.melBands),
+          minHz: z.number().nonnegative().default(defaultAudioFeatures.minHz),
+          maxHz: positive.default(defaultAudioFeatures.maxHz),
+          coefficients: count.default(defaultAudioFeatures.coefficients),
+          logOffset: positive.default(defaultAudioFeatures.logOffset),
         })
         .prefault({}),
       /** Words of Speech Commands that are classes of their own; the others become "unknown". */

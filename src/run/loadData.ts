@@ -15,7 +15,7 @@ import {
 } from "../data/load.node.ts";
 import { loadDatasetModule } from "../data/modules.node.ts";
 import { registered } from "../data/registry.node.ts";
-import { type AudioInput, defaultAudioFeatures } from "../features/features.ts";
+import type { AudioInput } from "../features/features.ts";
 import { SheafError } from "../util/errors.ts";
 import type { RunConfig } from "./config.ts";
 
@@ -67,8 +67,7 @@ function noteOf(name: string, splits: DatasetSplits): string | undefined {
 /** How a configuration wants samples prepared. */
 export function preparationOf({ data }: RunConfig): Preparation {
   const { imageSize, resize, clipMs, features, testShare, skipBadFiles, words, silence } = data;
-  const given = Object.fromEntries(Object.entries(features).filter(([, value]) => value !== undefined));
-  return { imageSize, resize, clipMs, features: { ...defaultAudioFeatures, ...given }, testShare, skipBadFiles, words, silence };
+  return { imageSize, resize, clipMs, features, testShare, skipBadFiles, words, silence };
 }
 
 /** A set cut to the asked numbers of samples. */
