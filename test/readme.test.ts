@@ -21,6 +21,7 @@ const pages = [
   "docs/configuration.md",
   "docs/data.md",
   "docs/engine.md",
+  "docs/import.md",
   "docs/library.md",
   "docs/method.md",
   "docs/results.md",
@@ -297,6 +298,8 @@ describe("what commands print", () => {
     expectDocumented(await sheaf("cost", "--network", "tiny"), section("cost"), "cost");
     expectDocumented(await sheaf("data"), section("data"), "data");
     expectDocumented(await sheaf("doctor"), section("doctor"), "doctor");
+    const model = join(root, "test/fixtures/import/old-opset7.onnx");
+    expectDocumented(await sheaf("import", model, "--out", "imported"), section("import"), "import");
     expectDocumented(await sheaf("bench", "step", "--network", "tiny", "--batch", "4", "--steps", "1"), section("bench step"), "bench");
     expectDocumented(await sheaf("compile", "--network", "tiny", "--batch", "4", "--out", "step"), section("compile"), "compile");
     const { optimizer: _, ...description } = JSON.parse(await readFile(join(folder, "step/train.json"), "utf8")) as Record<string, unknown>;
