@@ -31,7 +31,9 @@ export async function openResampler(fromHz: number, toHz: number): Promise<Resam
   }
   if (fromHz === toHz) return { resample: (wave) => wave.slice(), close: () => {} };
   // Loaded when it is needed: 2 MB that sets at the right rate never ask for.
-  const { default: library } = await import("@alexanderolsen/libsamplerate-js");
+  const loaded = await import("@alexanderolsen/libsamplerate-js");
+  // Node gives a CommonJS module as the default; bundlers give its names.
+  const library = "create" in loaded ? loaded : (loaded as { default: typeof loaded }).default;
   const converter = await library.create(1, fromHz, toHz, { converterType: library.ConverterType.SRC_SINC_MEDIUM_QUALITY });
   // Places of input and output coincide every so many samples: blocks begin and end there.
   const divisor = greatestCommonDivisor(fromHz, toHz);
