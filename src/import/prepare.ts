@@ -22,7 +22,9 @@ const restatements: ReadonlySet<string> = new Set(["Softmax", "LogSoftmax"]);
 /** The one output that the network ends in. A softmax given beside its logits is left out. */
 function chooseOutput(graph: ForeignGraph, producer: ReadonlyMap<string, ForeignNode>, fail: Fail): ForeignValue {
   const names = new Set(graph.outputs.map((o) => o.name));
-  const own = graph.outputs.filter(({ name }) => {
+  // Some tools list an output twice.
+  const distinct = graph.outputs.filter(({ name }, i) => graph.outputs.findIndex((o) => o.name === name) === i);
+  const own = distinct.filter(({ name }) => {
     const node = producer.get(name);
     return !(node && restatements.has(node.op) && names.has(node.inputs[0] ?? ""));
   });
