@@ -1,4 +1,5 @@
 /** First weights of a sub-model, cut out of a trained target's by a choice of filters. */
+import { isDepthwise } from "../network/depthwise.ts";
 import { rulesOf } from "../network/layers/table.ts";
 import { inputName, type Layer, type Network } from "../network/network.ts";
 import { type PlacedLayer, placeLayers } from "../network/shapes.ts";
@@ -81,12 +82,8 @@ function outputLayers(network: Network): ReadonlySet<string> {
   return found;
 }
 
-const decidesWidth = (placed: PlacedLayer): boolean => rulesOf(placed.layer).width(placed.layer) === "own" && !isDepthwise(placed);
-
-/** A convolution of each channel by itself: as wide as what it reads. */
-function isDepthwise({ layer, inputs, output }: PlacedLayer): boolean {
-  return layer.type === "conv2d" && layer.groups > 1 && layer.groups === inputs[0]?.channels && layer.groups === output.channels;
-}
+const decidesWidth = (placed: PlacedLayer): boolean =>
+  rulesOf(placed.layer).width(placed.layer) === "own" && !isDepthwise(placed.layer, placed.inputs[0]);
 
 /** Whether a parameter says how strongly each output reads each input. */
 const isFullWeight = (placed: PlacedLayer, parameter: string): boolean => parameter === "weight" && decidesWidth(placed);
@@ -107,7 +104,11 @@ function outputChannels(wide: PlacedLayer, inputs: readonly (readonly Channel[])
     const pixels = upTo(height * width);
     return (inputs[0] ?? []).flatMap((channel) => pixels.map((pixel) => moved(channel, (one) => one * pixels.length + pixel)));
   }
-  if (rulesOf(layer).width(layer) !== "sum") return inputs[0] ?? [];
+  if (rulesOf(layer).width(layer) !== "sum") {
+    // A depthwise convolution may give several outputs for each channel.
+    const each = upTo(output.channels / (wide.inputs[0]?.channels ?? 1));
+    return (inputs[0] ?? []).flatMap((channel) => each.map((i) => moved(channel, (one) => one * each.length + i)));
+  }
   const starts = wide.inputs.map((_, i) => wide.inputs.slice(0, i).reduce((sum, { channels }) => sum + channels, 0));
   return inputs.flatMap((part, i) => part.map((channel) => moved(channel, (one) => one + (starts[i] as number))));
 }

@@ -27,7 +27,7 @@ import { decouple, type SubModel } from "./subModel.ts";
 export const part = (target: Network, taskSet: readonly number[], widths: number, device = "a"): SubModel =>
   decouple(target, [{ device, taskSet, widths }])[0] as SubModel;
 
-/** Sums, a depthwise and a grouped convolution, a concatenation, group norm, and flattened pixels. */
+/** Sums, depthwise convolutions of one and two outputs per channel, a grouped one, a concatenation, group norm, and flattened pixels. */
 export const tangled = (classes: number): Network =>
   networkOf(inputOf(3, 8, 8), [
     conv("a", 12),
@@ -37,7 +37,8 @@ export const tangled = (classes: number): Network =>
     batchNorm("bn"),
     conv("grouped", 20, { groups: 4 }),
     groupNorm("gn", 5),
-    concat("both", "gn", "depthwise"),
+    conv("several", 24, { groups: 12, inputs: ["sum"] }),
+    concat("both", "gn", "depthwise", "several"),
     avgPool("pool", [4, 4]),
     flatten("flat"),
     linear("hidden", 24),

@@ -13,8 +13,9 @@ import { gatherTable } from "./windows.ts";
 
 type Conv = Layer<"conv2d">;
 
-/** One group per input channel, more than one of them. */
-export const isDepthwise = (layer: Conv, input: FeatureShape): boolean => layer.groups > 1 && layer.groups === input.channels;
+/** A convolution with one group per input channel, and more than one of them; its outputs per channel may be several. */
+export const isDepthwise = (layer: Layer, input: FeatureShape | undefined): layer is Conv =>
+  layer.type === "conv2d" && layer.groups > 1 && layer.groups === input?.channels;
 
 /** Whether banded matrices are faster than columns: the band must not be too thin a part of the matrix, nor the kernel too flat. */
 export function paysBanded(layer: Conv, input: FeatureShape): boolean {

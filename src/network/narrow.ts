@@ -1,5 +1,6 @@
 /** Makes a network narrower (or wider) layer by layer, keeping its graph. */
 import { SheafError } from "../util/errors.ts";
+import { isDepthwise } from "./depthwise.ts";
 import { rulesOf } from "./layers/table.ts";
 import { inputName, type Layer, type Network } from "./network.ts";
 import { placeLayers } from "./shapes.ts";
@@ -37,8 +38,7 @@ function traceWidths(network: Network): Widths {
   const bound: string[] = [];
   for (const { layer, inputs, output } of placeLayers(network)) {
     // As wide as its input, or a whole multiple of it.
-    const depthwise = layer.type === "conv2d" && layer.groups > 1 && layer.groups === inputs[0]?.channels;
-    const rule = depthwise ? "same" : rulesOf(layer).width(layer);
+    const rule = isDepthwise(layer, inputs[0]) ? "same" : rulesOf(layer).width(layer);
     if (rule === "own") {
       own.push(layer.name);
       sources.set(layer.name, [layer.name]);
