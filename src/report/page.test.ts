@@ -1,8 +1,9 @@
 import { XMLValidator } from "fast-xml-parser";
 import { describe, expect, it } from "vitest";
 import { headline } from "./headline.ts";
+import { type InspectData, renderInspection } from "./inspectPage.ts";
 import { renderReport } from "./page.ts";
-import { madeUpCentralRun, madeUpReport } from "./reportData.fixture.ts";
+import { madeUpCentralRun, madeUpReport, withDataFacts } from "./reportData.fixture.ts";
 import type { ReportData } from "./reportData.ts";
 
 const plain = (text: string): string => text.replaceAll("\u00a0", " ");
@@ -45,6 +46,21 @@ describe("renderReport", () => {
       "how-to-read",
       "provenance",
     ]);
+  });
+
+  it("shows samples, counts and holdings of runs that know them, as pictures that it holds itself", () => {
+    const told = withDataFacts(madeUpReport());
+    const page = renderReport(told);
+    expect(sections(page)).toEqual([...sections(html).slice(0, 4), "data", ...sections(html).slice(4)]);
+    const pictures = [...page.matchAll(/<img src="(data:image\/png;base64,[^"]+)" alt="([^"]+)"/g)];
+    expect(pictures.map(([, , alt]) => alt)).toEqual(told.dataSet.classes.map((name) => `3 samples of ${name}`));
+    expectSound(page.replaceAll(/<img [^>]*>/g, ""));
+    expect(page).toContain("img-src data:");
+    const text = plain(page);
+    for (const fact of ["What each device holds", "Samples of each class", "validation", "4,001"]) expect(text).toContain(fact);
+    const central = withDataFacts(madeUpCentralRun());
+    expect(sections(renderReport(central))).toContain("data");
+    expect(renderReport(central)).not.toContain("What each device holds");
   });
 
   it("says the result, and where it comes from", () => {
@@ -111,6 +127,11 @@ describe("renderReport", () => {
     expect(page).toContain("&lt;script&gt;alert(1)&lt;/script&gt;");
     expect(page).not.toMatch(/<script|<iframe|<img|<b>/);
     expect(XMLValidator.validate(page.replace("<!doctype html>\n", ""))).toBe(true);
+    const told = renderReport(
+      withDataFacts({ ...hostile, devices: hostile.devices.map((device) => ({ ...device, id: `<b>${device.id}` })) }),
+    );
+    expect(told).not.toMatch(/<script|<iframe|<img src="?x|<b>/);
+    expect(XMLValidator.validate(told.replace("<!doctype html>\n", ""))).toBe(true);
   });
 
   it("lists the most frequent confusions of a hundred classes, and stays of moderate size", () => {
@@ -140,5 +161,34 @@ describe("headline", () => {
     ],
   ])("%s", (expected, change) => {
     expect(plain(headline({ ...data, heads: [head("central", 0.84), head("H2", 0.781)], computeRatio, ...change }))).toBe(expected);
+  });
+});
+
+describe("renderInspection", () => {
+  const { dataSet, devices } = withDataFacts(madeUpReport());
+  const data: InspectData = {
+    sheafVersion: "0.1.0",
+    dataSet,
+    sha256: "ab".repeat(32),
+    skipped: { count: 7, first: [{ where: "a<b.png", reason: "a<b.png is no image." }] },
+    partition: "byClass, overlap share",
+    devices: devices.map(({ id, profile, holdings }) => ({ id, profile, holdings: holdings! })),
+  };
+
+  it("is one sound page that says what was left out", () => {
+    const html = renderInspection(data);
+    expectSound(html.replaceAll(/<img [^>]*>/g, ""));
+    expect(plain(html)).toContain("10 classes \u00b7 20,000 training, 45 validation, 10,000 test samples");
+    expect(html).toContain("7, the first: a&lt;b.png is no image.");
+    expect(html).toContain("partition byClass, overlap share");
+    expect(renderInspection(data)).toBe(html);
+  });
+
+  it("without a plan says why and shows the rest", () => {
+    const html = renderInspection({ ...data, devices: [], noPlan: "too few classes" });
+    expectSound(html.replaceAll(/<img [^>]*>/g, ""));
+    expect(plain(html)).toContain("no plan: too few classes");
+    expect(html).toContain("Samples of each class");
+    expect(html).not.toContain("What each device holds");
   });
 });

@@ -212,3 +212,36 @@ export function madeUpCentralRun(): ReportData {
     curves: whole.curves.slice(0, 1),
   };
 }
+
+/** A white pixel. */
+const pixel = "data:image/png;base64,iVBORw0KGgoAAAANSUhEUgAAAAEAAAABCAYAAAAfFcSJAAAADUlEQVR42mP8/5+hHgAHggJ/PchI7wAAAABJRU5ErkJggg==";
+
+/** The report with what runs write since they look into their data; class 0 has no validation sample. */
+export function withDataFacts(report: ReportData): ReportData {
+  const { classes } = report.dataSet;
+  const perClass = (samples: number): number[] => classes.map((_, id) => samples + id);
+  return {
+    ...report,
+    dataSet: {
+      ...report.dataSet,
+      shape: [3, 32, 32],
+      mean: [125.3, 123, 113.9],
+      std: [63, 62.1, 66.7],
+      counts: { train: perClass(2000), validation: perClass(0), test: perClass(1000) },
+      samples: {
+        kind: "image",
+        sampleWidth: 32,
+        sampleHeight: 32,
+        gap: 2,
+        strips: classes.map((_, classId) => ({ classId, count: 3, image: pixel })),
+      },
+    },
+    devices: report.devices.map((device) => ({
+      ...device,
+      holdings: {
+        own: classes.map((_, id) => (device.taskSet.includes(id) ? 2000 + id : 0)),
+        background: classes.map((_, id) => (device.taskSet.includes(id) ? 0 : 500)),
+      },
+    })),
+  };
+}

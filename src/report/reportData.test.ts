@@ -1,6 +1,6 @@
 import { describe, expect, it } from "vitest";
 import { SheafError } from "../util/errors.ts";
-import { madeUpCentralRun, madeUpReport } from "./reportData.fixture.ts";
+import { madeUpCentralRun, madeUpReport, withDataFacts } from "./reportData.fixture.ts";
 import { parseReportData, type ReportData, totalMacs } from "./reportData.ts";
 
 function sentence(value: unknown): string {
@@ -15,7 +15,7 @@ function sentence(value: unknown): string {
 }
 
 describe("parseReportData", () => {
-  it.each([madeUpReport(), madeUpCentralRun()])("gives back what was written as JSON", (data) => {
+  it.each([madeUpReport(), madeUpCentralRun(), withDataFacts(madeUpReport())])("gives back what was written as JSON", (data) => {
     expect(parseReportData(JSON.parse(JSON.stringify(data)))).toEqual(data);
   });
 
@@ -33,6 +33,29 @@ describe("parseReportData", () => {
     ["too few classes", withHead({ perClassAccuracy: [0.5] }), "at heads.0.perClassAccuracy: has 1 entries for 10 classes"],
     ["a task outside the classes", withDevice({ taskSet: [10] }), "at devices.0.taskSet"],
     ["a ratio that its own MACs contradict", withDevice({ ratio: 11.8 * 2 }), "at devices.0.ratio"],
+    ["holdings of another number of classes", withDevice({ holdings: { own: [1], background: [] } }), "at devices.0.holdings.own: has 1"],
+    [
+      "counts of another number of classes",
+      { ...whole, dataSet: { ...whole.dataSet, counts: { train: [1], test: [1] } } },
+      "at dataSet.counts.train: has 1 entries for 10 classes",
+    ],
+    [
+      "a picture that would be fetched",
+      {
+        ...whole,
+        dataSet: {
+          ...whole.dataSet,
+          samples: {
+            kind: "image",
+            sampleWidth: 1,
+            sampleHeight: 1,
+            gap: 1,
+            strips: [{ classId: 0, count: 1, image: "https://example.org/a.png" }],
+          },
+        },
+      },
+      "at dataSet.samples.strips.0.image",
+    ],
     [
       "a segment that ends before it starts",
       withDevice({ timeline: [{ kind: "train", startSeconds: 2, endSeconds: 1 }] }),

@@ -1,15 +1,19 @@
 import { XMLParser, XMLValidator } from "fast-xml-parser";
 import { describe, expect, it } from "vitest";
-import { madeUpCentralRun, madeUpReport } from "../reportData.fixture.ts";
+import { madeUpCentralRun, madeUpReport, withDataFacts } from "../reportData.fixture.ts";
 import type { ReportData } from "../reportData.ts";
 import { accuracyChart } from "./accuracyChart.ts";
 import { bytesChart } from "./bytesChart.ts";
+import { chartFile } from "./chartFile.ts";
 import { computeChart } from "./computeChart.ts";
 import { confusionChart } from "./confusionChart.ts";
+import { countsChart } from "./countsChart.ts";
 import { curvesChart } from "./curvesChart.ts";
 import { type ChartOptions, fitText, legend, narrowWidth, textWidth, tiers, wideWidth } from "./frame.ts";
+import { holdingsChart } from "./holdingsChart.ts";
 import { perClassChart } from "./perClassChart.ts";
 import { planChart } from "./planChart.ts";
+import { samplesChart } from "./samplesChart.ts";
 import { timelineChart } from "./timelineChart.ts";
 
 const charts: Readonly<Record<string, (data: ReportData, options: ChartOptions) => string>> = {
@@ -17,9 +21,12 @@ const charts: Readonly<Record<string, (data: ReportData, options: ChartOptions) 
   bytesChart,
   computeChart,
   confusionChart: (data, options) => confusionChart(data, data.heads.find((head) => head.id === data.mainHead)!, options),
+  countsChart: (data, options) => countsChart(withDataFacts(data).dataSet, options),
   curvesChart,
+  holdingsChart: (data, options) => holdingsChart(data.dataSet.classes, withDataFacts(data).devices, options),
   perClassChart,
   planChart,
+  samplesChart: (data) => samplesChart(data.dataSet.classes, withDataFacts(data).dataSet.samples!),
   timelineChart,
 };
 
@@ -174,7 +181,48 @@ describe("what the charts say", () => {
     expect(svg).not.toMatch(/NaN|Infinity/);
   });
 
+  it("lengths of the bars of a class are in proportion to its samples", () => {
+    const { dataSet } = withDataFacts(data);
+    const bars = rectangles(countsChart(dataSet)).filter(({ height }) => height === 16);
+    // Three parts, but class 0 has no validation sample.
+    expect(bars).toHaveLength(3 * dataSet.classes.length - 1);
+    expect(bars[0]!.width / bars[1]!.width).toBeCloseTo(2, 1);
+    const standing = countsChart(withDataFacts(madeUpReport({ classes: hundred })).dataSet);
+    expect(standing).toContain("class number 99: 2,099 training samples");
+    expect(standing).toContain('class="chart fixed"');
+  });
+
+  it("what devices hold stands in the cells, own and background apart", () => {
+    const { devices } = withDataFacts(data);
+    const svg = holdingsChart(data.dataSet.classes, devices);
+    const [first] = devices;
+    const cells = devices.flatMap(({ holdings }) => [...holdings!.own, ...holdings!.background]).filter((held) => held > 0);
+    expect(svg.match(/fill-opacity/g)).toHaveLength(cells.length);
+    expect(svg).toContain(`${first!.id}: 2,000 own samples of airplane`);
+    expect(svg).toContain(`${first!.id}: 500 background (\u201cother\u201d) of bird`);
+    // Two classes are its own, eight are not.
+    expect(svg).toContain(`${first!.id}: 4,001 own, 4,000 background`);
+    const [own, background] = [/class="f-own" fill-opacity="([\d.]+)"/, /class="f-background" fill-opacity="([\d.]+)"/].map((pattern) =>
+      Number(pattern.exec(svg)?.[1]),
+    );
+    expect(own).toBeGreaterThan(background!);
+    // A phone's cells are too narrow for numbers: the tooltips have them.
+    expect(holdingsChart(data.dataSet.classes, devices, { width: narrowWidth })).not.toContain(">2,000</text>");
+  });
+
+  it("a chart in a file of its own has a ground, light and dark rules and no variable", () => {
+    const svg = chartFile(holdingsChart(data.dataSet.classes, withDataFacts(data).devices));
+    expect(XMLValidator.validate(svg)).toBe(true);
+    expect(svg).not.toContain("var(");
+    expect(svg).toContain("@media (prefers-color-scheme:dark)");
+    expect(svg).toMatch(/viewBox="-16 -16 912 \d+" width="912"/);
+    expect(svg.indexOf("</desc>")).toBeLessThan(svg.indexOf("<style>"));
+    expect(chartFile(svg, "light").match(/prefers-color-scheme/g)).toHaveLength(1);
+  });
+
   it("nothing to draw is the empty string", () => {
+    expect(countsChart(data.dataSet)).toBe("");
+    expect(holdingsChart(data.dataSet.classes, data.devices)).toBe("");
     const central = madeUpCentralRun();
     expect(curvesChart({ curves: [{ id: "a", label: "a", points: [] }] })).toBe("");
     expect(timelineChart(central)).toBe("");
