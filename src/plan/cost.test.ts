@@ -52,7 +52,7 @@ describe("expectedCost", () => {
   it("charges training alone where there is no statistics pass", () => {
     const expected = expectedCost(branch, workload, profile, undefined);
     // 3 forwards x 294 MACs x 2 epochs = 1764 a sample.
-    expect(expected.compute).toEqual({ own: 17_640, background: 8_820, statistics: 0, settle: 0, total: 26_460 });
+    expect(expected.compute).toEqual({ own: 17_640, background: 8_820, statistics: 0, settle: 0, warmStart: 0, total: 26_460 });
     expect(expected.fullTargetMacs).toBe(60_000);
     expect(expected.ratio).toBeCloseTo(60_000 / 26_460, 12);
     expect([expected.bytesDown, expected.bytesUp]).toEqual([108, 108]);
@@ -68,7 +68,7 @@ describe("expectedCost", () => {
     expect(fleet).toEqual({ macs: 588, weightBytes: 216, features: 4, logits: 6, activationBytes: 148 });
     const expected = expectedCost(branch, workload, profile, fleet);
     // A sample: both branches 588, products and class sums 4 * (4 + 4) + 6 * (6 + 4) = 92.
-    expect(expected.compute).toEqual({ own: 17_640, background: 8_820, statistics: 6_800, settle: 0, total: 33_260 });
+    expect(expected.compute).toEqual({ own: 17_640, background: 8_820, statistics: 6_800, settle: 0, warmStart: 0, total: 33_260 });
     expect(expected.ratio).toBeCloseTo(60_000 / 33_260, 12);
     expect(expected.bytesDown).toBe(216);
     // Triangles of 4x4 and 6x6, sums of 4x4 and 6x4, counts of 4: 10 + 21 + 16 + 24 + 4 float64.

@@ -60,6 +60,7 @@ describe("planFleet", () => {
         background: training / 2,
         statistics,
         settle: 0,
+        warmStart: 0,
         total: training + statistics,
       });
       expect(expected.fullTargetMacs).toBe(3 * networkCost(vgg11).macs * 10_000 * 10);
