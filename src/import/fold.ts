@@ -191,6 +191,9 @@ function cast(node: NodeReader, inputs: readonly Tensor[]): Tensor {
   return result;
 }
 
+/** Most values of a constant that is made from a shape alone; the largest layers of usual networks have a tenth of it. */
+const largestConstant = 2 ** 30;
+
 /** Operators that are worked out on constants. */
 export const folds: Readonly<Record<string, Fold>> = {
   // Arithmetic.
@@ -221,6 +224,7 @@ export const folds: Readonly<Record<string, Fold>> = {
   Unsqueeze: (node, inputs) => reshaped(first(inputs), unsqueezedShape(node, first(inputs).shape)),
   Expand: (node, inputs) => {
     const asked = node.constantInts(1);
+    if (!(sizeOf(asked) >= 0 && sizeOf(asked) <= largestConstant)) node.fail(`makes a constant of shape [${asked.join(", ")}]`);
     const shape = broadcastShapes(first(inputs).shape, asked) ?? node.fail("has inputs whose shapes do not go together");
     return binary((a) => a)(node, [first(inputs), zeros("float32", shape)]);
   },
@@ -229,7 +233,9 @@ export const folds: Readonly<Record<string, Fold>> = {
   Shape: (node, inputs) => shapeTensor(node, first(inputs).shape),
   ConstantOfShape: (node, inputs) => {
     const filler = node.tensor("value");
-    const result = zeros(filler?.dtype ?? "float32", numbersOf(first(inputs)));
+    const shape = numbersOf(first(inputs));
+    if (!(sizeOf(shape) >= 0 && sizeOf(shape) <= largestConstant)) node.fail(`makes a constant of shape [${shape.join(", ")}]`);
+    const result = zeros(filler?.dtype ?? "float32", shape);
     (result.data as Float64Array).fill((filler?.data[0] ?? 0) as number);
     return result;
   },

@@ -1,5 +1,6 @@
 /** Files of other tools in test/fixtures/import/, made by test/reference/exportModels.py; the judge is ONNX Runtime on the original. */
 import { readdirSync, readFileSync } from "node:fs";
+import fc from "fast-check";
 import { describe, expect, test } from "vitest";
 import { randomBatch } from "../../test/support/batches.ts";
 import { trainSteps } from "../../test/support/trainingLoop.ts";
@@ -134,6 +135,29 @@ describe("importNetwork", () => {
     expect(refusal(new TextEncoder().encode("<!doctype html>")).code).toBe("corrupt");
     expect(refusal(new Uint8Array()).code).toBe("corrupt");
   });
+});
+
+describe("changed bytes", () => {
+  for (const name of ["old-opset7", "channels-last-opset13", "hardswish-opset18"]) {
+    test(`of ${name} give a network or an error that says what is wrong`, () => {
+      const bytes = fixture(name);
+      const change = fc.tuple(fc.nat(bytes.length - 1), fc.nat(255));
+      fc.assert(
+        fc.property(fc.array(change, { minLength: 1, maxLength: 4 }), (changes) => {
+          const changed = Uint8Array.from(bytes);
+          for (const [at, value] of changes) changed[at] = value;
+          try {
+            const { network } = importNetwork(changed);
+            placeLayers(network);
+          } catch (error) {
+            expect(error, String(error)).toBeInstanceOf(SheafError);
+            expect(["corrupt", "network"]).toContain((error as SheafError).code);
+          }
+        }),
+        { seed: 6, numRuns: 1500 },
+      );
+    });
+  }
 });
 
 describe("an imported network", () => {

@@ -81,7 +81,11 @@ function mergeRepeats(nodes: readonly ForeignNode[], kept: string): readonly For
     const inputs = node.inputs.map((name) => merged.get(name) ?? name);
     const [output = ""] = node.outputs;
     if (!repeatable.has(node.op) || output === kept) return [{ ...node, inputs }];
-    const key = JSON.stringify([node.op, inputs, Object.values(node.attributes).map((a) => (a.type === "tensor" ? output : a))]);
+    const key = JSON.stringify([
+      node.op,
+      inputs,
+      Object.entries(node.attributes).map(([name, a]) => [name, a.type === "tensor" ? output : a]),
+    ]);
     const before = seen.get(key);
     if (before === undefined) seen.set(key, output);
     else merged.set(output, before);

@@ -61,7 +61,8 @@ export async function checkImport(
 ): Promise<ImportCheck> {
   const { network, parameters, source, audio } = imported;
   const { channels, height, width } = network.input;
-  const samples = source.batch ?? 2;
+  // One where the file leaves it open: some exports say that any number goes, and yet reshape to one.
+  const samples = source.batch ?? 1;
   const classes = outputShape(network).channels;
   const raw = zeros("float32", audio ? [samples, audio.samples] : [samples, channels, height, width]);
   const prepared = zeros("float32", raw.shape);
