@@ -78,9 +78,44 @@ describe("examples", () => {
     expect(await ownNetworkOutput()).toContain(`full width: ${cost.macs} MACs`);
   });
 
+  it("dataSet.ts and network.ts: the command line takes both by their paths, and they learn", async () => {
+    const inspected = JSON.parse(await sheaf("data", "inspect", "examples/dataSet.ts", "--network", "examples/network.ts", "--json")) as {
+      classes: { label: string; train: number }[];
+      devices: { own: number[] }[];
+    };
+    expect(inspected.classes.map(({ label, train }) => [label, train])).toEqual(
+      ["level", "upright", "rising", "falling"].map((label) => [label, 300]),
+    );
+    expect(inspected.devices).toHaveLength(5);
+    const out = join(folder, "stripes");
+    const options = [
+      "--data-set",
+      "examples/dataSet.ts",
+      "--network",
+      "examples/network.ts",
+      "--epochs",
+      "6",
+      "--batch",
+      "32",
+      "--out",
+      out,
+    ];
+    const { accuracy } = JSON.parse(await sheaf("train", ...options, "--json")) as { accuracy: number };
+    expect(accuracy).toBeGreaterThan(0.6);
+  });
+
   it("are all run by a test here", async () => {
     const files = (await readdir(join(root, "examples"))).filter((name) => name !== "tsconfig.json").sort();
-    expect(files).toEqual(["deviceProfile.mjs", "fleet.yaml", "network.json", "ownData.mjs", "ownNetwork.mjs", "trainingStep.mjs"]);
+    expect(files).toEqual([
+      "dataSet.ts",
+      "deviceProfile.mjs",
+      "fleet.yaml",
+      "network.json",
+      "network.ts",
+      "ownData.mjs",
+      "ownNetwork.mjs",
+      "trainingStep.mjs",
+    ]);
   });
 
   it("are well typed against the built declarations", async () => {

@@ -21,6 +21,7 @@ const pages = [
   "docs/configuration.md",
   "docs/data.md",
   "docs/engine.md",
+  "docs/extending.md",
   "docs/import.md",
   "docs/library.md",
   "docs/method.md",
@@ -45,11 +46,10 @@ const words = (line: string): string[] =>
 /** Parses a command line without running it; throws what commander would say. */
 async function parse(line: string): Promise<void> {
   const typed = words(line);
-  const spec = commands.find((candidate) =>
-    nameOf(candidate)
-      .split(" ")
-      .every((word, i) => typed[i] === word),
-  );
+  const isTyped = (name: string): boolean => name.split(" ").every((word, i) => typed[i] === word);
+  // `sheaf data` alone is the default command of that name.
+  if (typed.length === 1 && commands.some(({ name, isDefault }) => isDefault && name[0] === typed[0])) return;
+  const spec = commands.find((candidate) => isTyped(nameOf(candidate)));
   if (!spec) throw new Error(`no command in "sheaf ${line}"`);
   const rest = typed.slice(nameOf(spec).split(" ").length);
   // `sheaf eval` in running text names the command and runs nothing.
@@ -252,7 +252,11 @@ describe("what commands print", () => {
   afterAll(() => rm(folder, { recursive: true, force: true }));
 
   const sheaf = async (...typed: readonly string[]): Promise<unknown> => {
-    const { stdout } = await promisify(execFile)(process.execPath, [join(root, "dist/cli/main.js"), ...typed, "--json"], { cwd: folder });
+    const { stdout } = await promisify(execFile)(process.execPath, [join(root, "dist/cli/main.js"), ...typed, "--json"], {
+      cwd: folder,
+      // What is added and removed here is not the user's.
+      env: { ...process.env, XDG_CACHE_HOME: join(folder, "cache") },
+    });
     return JSON.parse(stdout) as unknown;
   };
   /** Names of all fields, but for those of objects whose keys are names of devices, classes or packages. */
@@ -272,9 +276,10 @@ describe("what commands print", () => {
   it("is documented field by field: a run and what is done with it", async () => {
     const run = await sheaf("run", ...small, "--test-count", "50", "--epochs", "1", "--batch", "16", "--out", "run");
     expectDocumented(run, section("run"), "run");
-    expectDocumented(await sheaf("data", "glyphs", "--train-count", "20", "--test-count", "20", "--out", "seen"), section("data"), "data");
+    const inspected = await sheaf("data", "inspect", "glyphs", "--train-count", "100", "--test-count", "20", "--out", "seen");
+    expectDocumented(inspected, section("data inspect"), "data inspect");
     expectDocumented(await sheaf("eval", "run", "--test-count", "50"), section("eval"), "eval");
-    expectDocumented(await sheaf("predict", "run", "seen/glyphs.png"), section("predict"), "predict");
+    expectDocumented(await sheaf("predict", "run", "seen/samples.png"), section("predict"), "predict");
     expectDocumented(await sheaf("export", "run", "H0"), section("export"), "export");
     expectDocumented(await sheaf("report", "run"), section("report"), "report");
 
@@ -296,7 +301,10 @@ describe("what commands print", () => {
   it("is documented field by field: commands without a run", async () => {
     expectDocumented(await sheaf("plan", ...small), section("plan"), "plan");
     expectDocumented(await sheaf("cost", "--network", "tiny"), section("cost"), "cost");
-    expectDocumented(await sheaf("data"), section("data"), "data");
+    expectDocumented(await sheaf("data", "list"), section("data list"), "data list");
+    const module = join(root, "examples/dataSet.ts");
+    expectDocumented(await sheaf("data", "add", "documented", module), section("data add"), "data add");
+    expectDocumented(await sheaf("data", "remove", "documented"), section("data remove"), "data remove");
     expectDocumented(await sheaf("doctor"), section("doctor"), "doctor");
     const model = join(root, "test/fixtures/import/old-opset7.onnx");
     expectDocumented(await sheaf("import", model, "--out", "imported"), section("import"), "import");

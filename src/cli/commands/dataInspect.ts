@@ -48,7 +48,7 @@ function printInspection(terminal: Terminal, data: InspectData): void {
   const channels = (values: readonly number[]): string => values.map((value) => Number(value.toPrecision(4))).join(", ");
   terminal.print(`Shape ${shape.join(" x ")}, mean ${channels(mean)}, standard deviation ${channels(std)}\n`);
   if (skipped.count > 0) {
-    terminal.print(`${number(skipped.count)} files left out:`);
+    terminal.print(`${number(skipped.count)} ${skipped.count === 1 ? "file" : "files"} left out:`);
     for (const { where, reason } of skipped.first) terminal.print(`  ${where}: ${reason}`);
     if (skipped.first.length < skipped.count) terminal.print("  ...");
     terminal.print("");
