@@ -38,7 +38,7 @@ export interface PrepareOptions extends RecordingOptions {
   readonly testCount?: number | undefined;
   /** Prepared sets are kept in its folder `prepared`. */
   readonly cacheDir: string;
-  /** Sets up to this size are read into shared memory, larger ones stay in their file; 512 MiB unless given. */
+  /** Sets up to this size are read into shared memory, larger ones stay in their file; 256 MiB unless given. */
   readonly memoryLimitBytes?: number | undefined;
   readonly signal?: AbortSignal | undefined;
   readonly onProgress?: ((progress: PrepareProgress) => void) | undefined;
@@ -58,7 +58,7 @@ export interface PreparedSplits extends DatasetSplits {
 
 /** Raised when the same sources and options give other records than before. */
 const recordVersion = 1;
-const defaultMemoryLimitBytes = 512 * 2 ** 20;
+const defaultMemoryLimitBytes = 256 * 2 ** 20;
 /** Noise to mix into training clips: as much as is generated, and the most that is taken from recordings. */
 const generatedNoiseSeconds = 60;
 const mostNoiseSeconds = 600;
