@@ -2,10 +2,9 @@
 import { compileActivations } from "../compile/activations.ts";
 import { initialParameters } from "../compile/initialize.ts";
 import type { Samples } from "../data/samples.ts";
-import { chooseFilters, type FilterChoice, firstFilters } from "../decouple/chooseFilters.ts";
 import { type ClassActivation, measureActivation } from "../decouple/classActivation.ts";
-import { inheritParameters } from "../decouple/inherit.ts";
 import { decouple, type SubModel } from "../decouple/subModel.ts";
+import { warmStarts } from "../decouple/warmStart.ts";
 import { placeLayers } from "../network/shapes.ts";
 import { writeOnnx } from "../onnx/write.ts";
 import { openSession } from "../runtime/session.node.ts";
@@ -67,19 +66,12 @@ export async function warmStart(
   const { seed, fleet } = config;
   const parameters = completed(target, seed);
   const activation = fleet.warmStart === "activation" ? await activationOf(prepared, parameters, train, signal) : undefined;
-  const earlier: FilterChoice[] = [];
-  const inherited = (subModel: SubModel): Map<string, Tensor> => {
-    const filters = activation ? chooseFilters(prepared.target, activation, subModel, earlier) : firstFilters(prepared.target, subModel);
-    earlier.push(filters);
-    return inheritParameters(prepared.target, parameters, subModel, filters);
-  };
-  const subModels = new Map(prepared.devices.map(({ subModel }) => [subModel.device, subModel]));
+  const subModels = [...prepared.devices.map(({ subModel }) => subModel), slimSubModel(prepared, train.dataset.classNames.length)];
+  const starts = warmStarts(prepared.target, parameters, subModels, activation ? { type: "activation", activation } : { type: "position" });
   const startOf = (job: TrainingJob): ReadonlyMap<string, Tensor> | undefined => {
     if (job.id === controlIds.central) return target.parameters;
-    if (fleet.warmStart === "none") return undefined;
-    const subModel = subModels.get(job.id);
-    if (subModel) return inherited(subModel);
-    return withoutOther(job, inherited(slimSubModel(prepared, train.dataset.classNames.length)));
+    const start = fleet.warmStart === "none" ? undefined : starts.get(job.id);
+    return start && job.id === controlIds.slim ? withoutOther(job, start) : start;
   };
   const jobs = prepared.jobs.map((job) => {
     const initial = startOf(job);
