@@ -84,7 +84,7 @@ async function readTarget(name: string, fit: TargetFit): Promise<Target> {
     case ".json":
       return { network: await readNetwork(name, fit) };
     case ".onnx":
-      return importNetwork(await readFileChecked(name, "model"), { what: name });
+      return importNetwork(await readFileChecked(name, "model"), { what: name, input: fit.input });
     case ".ts":
     case ".mjs":
     case ".js":
