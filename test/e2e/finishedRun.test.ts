@@ -96,7 +96,12 @@ describe.skipIf(!built)("a finished run", () => {
       expect(html).toMatch(/^<!doctype html>/i);
       // Attributes that load something, stylesheets that do, and scripts.
       expect(html).not.toMatch(/\s(src|srcset|data|poster|action)\s*=\s*["']?\s*(https?:)?\/\//i);
-      expect(html).not.toMatch(/<(link|script|iframe|object|embed|img|base)\b|url\(\s*["']?https?:|@import/i);
+      expect(html).not.toMatch(/<(link|script|iframe|object|embed|base)\b|url\(\s*["']?https?:|@import/i);
+      // Pictures of samples are in the page itself, and small.
+      const pictures = [...html.matchAll(/<img src="([^"]*)"/g)].map((match) => match[1] ?? "");
+      expect(pictures).toHaveLength(10);
+      for (const picture of pictures) expect(picture).toMatch(/^data:image\/webp;base64,/);
+      expect(pictures.join("").length).toBeLessThan(150_000);
       expect(html.match(/<svg/g)?.length ?? 0).toBeGreaterThanOrEqual(6);
       for (const id of devices) expect(html).toContain(id);
       expect(await text("MODEL_CARD.md")).toContain(`${(100 * (result.accuracy.H2 ?? 0)).toFixed(1)}`);
@@ -211,9 +216,9 @@ describe.skipIf(!built)("a finished run", () => {
       expect(plan.devices.map((d) => d.id)).toEqual(devices);
       expect(new Set(plan.devices.flatMap((d) => d.classes))).toEqual(new Set(glyphs));
       const data = (await json(["data"])) as { dataSets: { name: string }[] };
-      expect(data.dataSets.map((d) => d.name)).toEqual(["cifar10", "cifar100", "glyphs"]);
-      const looked = (await json(["data", "glyphs", "--train-count", "50", "--test-count", "20", "--out", folder.at("sheet")])) as Json;
-      expect(looked).toMatchObject({ train: 50, test: 20, shape: [3, 32, 32], picture: folder.at("sheet", "glyphs.png") });
+      expect(data.dataSets.map((d) => d.name)).toEqual(["cifar10", "cifar100", "speech-commands", "speech-commands-12", "glyphs"]);
+      const looked = (await json(["data", "inspect", "glyphs", "--train-count", "50", "--test-count", "20"])) as Json;
+      expect(looked).toMatchObject({ train: 50, test: 20, shape: [3, 32, 32] });
       expect(await json(["doctor"])).toMatchObject({ ok: true, checks: expect.any(Array) });
       const before = await sha256(at("report.html"));
       expect(await json(["report", out])).toEqual({ report: at("report.html"), card: at("MODEL_CARD.md") });
