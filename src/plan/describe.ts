@@ -11,20 +11,18 @@ function some(classNames: readonly string[], classes: readonly number[], most: n
   return classes.length > most ? `${shown.join(", ")} and ${classes.length - most} more` : shown.join(", ");
 }
 
-const uniform = (widths: number | object): string => (typeof widths === "number" ? widths.toFixed(2) : "by layer");
-
 /**
  * A line per device, and below it what the code is worth, who was left out and which preferences were not met.
  * @example console.log(describePlan(planFleet(request), dataset.classNames))
  */
 export function describePlan(plan: Plan, classNames: readonly string[]): string {
-  const rows = plan.devices.map(({ id, profile, taskSet, widths, network, expected }) => {
+  const rows = plan.devices.map(({ id, profile, taskSet, size, network, expected }) => {
     const { macs, parameters } = networkCost(network);
     return [
       id,
       profile.name,
       some(classNames, taskSet, 6),
-      uniform(widths),
+      size.toFixed(2),
       formatCount(macs),
       formatCount(parameters),
       formatDuration(1000 * expected.seconds),

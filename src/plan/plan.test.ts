@@ -42,11 +42,11 @@ const planError = (request: PlanRequest, message: RegExp, code = "plan"): void =
   expect(thrown).toMatchObject({ code, message: expect.stringMatching(message) });
 };
 
-const widthsOf = (plan: Plan): number[] => plan.devices.map(({ widths }) => widths as number);
+const widthsOf = (plan: Plan): number[] => plan.devices.map(({ size }) => size);
 
 describe("planFleet", () => {
   it("charges five equal devices of two classes by hand", () => {
-    const { devices } = planFleet({ ...base, width: 0.28 });
+    const { devices } = planFleet({ ...base, width: 0.28, shape: "uniform" });
     const part = networkCost(narrow(vgg11, 0.28, 3));
     // Two classes of 5000; a quarter of the other 40 000. Features 143 a branch (512 * 0.28), log-probabilities 3.
     const sums = 715 * (715 + 10) + 15 * (15 + 10);
@@ -128,8 +128,8 @@ describe("planFleet", () => {
       expect(expected.ratio).toBeGreaterThanOrEqual(11.8);
       expect(expected.ratio).toBeLessThan(14);
     }
-    expect(planFleet(base).devices.every(({ widths }) => widths === 1)).toBe(true);
-    expect(planFleet({ ...base, maxWidth: 0.333 }).devices.every(({ widths }) => widths === 0.333)).toBe(true);
+    expect(planFleet(base).devices.every(({ size }) => size === 1)).toBe(true);
+    expect(planFleet({ ...base, maxWidth: 0.333 }).devices.every(({ size }) => size === 0.333)).toBe(true);
     expect(planFleet({ ...base, statisticsPass: false }).devices[0]?.expected.compute.statistics).toBe(0);
   });
 

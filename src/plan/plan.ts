@@ -9,6 +9,7 @@ import { commonGroupSize, groupPreferences } from "./classGroups.ts";
 import type { BranchCost, Expected, Workload } from "./cost.ts";
 import type { DeviceProfile } from "./device.ts";
 import { countSamples } from "./samples.ts";
+import { type ShapeChoice, shaper } from "./shape.ts";
 import { assignTaskSets, ownableClasses, type TaskSets } from "./taskSets.ts";
 import { branchCosts, type Limits, sizeWidths } from "./widths.ts";
 
@@ -52,6 +53,11 @@ export interface PlanRequest {
   readonly minimumRatio?: number;
   /** One width for all, instead of a width sized to each device. */
   readonly width?: number;
+  /**
+   * How a sub-model of width r spreads the multiply-adds of the target narrowed to r over its layers: by the network's own recipe (default), all
+   * layers alike, or by a profile.
+   */
+  readonly shape?: ShapeChoice;
   /** Widest width to choose; 1 by default. */
   readonly maxWidth?: number;
   /** Whether devices run all branches over their own samples once, which head H2 needs; true by default, and charged. */
@@ -63,6 +69,8 @@ export interface PlanRequest {
 export interface PlannedDevice extends FleetDevice {
   /** Class ids, ascending. */
   readonly taskSet: readonly number[];
+  /** The width that, given to all layers, costs as many multiply-adds as `widths` or just more. */
+  readonly size: number;
   readonly widths: WidthFactors;
   readonly network: Network;
   readonly epochs: number;
@@ -127,12 +135,14 @@ interface Setting {
   /** Group of each class; undefined for one that nobody is to own. */
   readonly groupOf: readonly (number | undefined)[] | undefined;
   readonly targetMacs: number;
-  readonly costOf: (width: number, logits: number) => BranchCost;
+  readonly widthsOf: (size: number) => WidthFactors;
+  readonly costOf: (size: number, logits: number) => BranchCost;
 }
 
 function settingOf(request: PlanRequest): Setting {
   const { disjoint = false, overlap = "share", statisticsPass = true, width, maxWidth = 1, deadlineSeconds, minimumRatio } = request;
   const ownable = ownableClasses(request.classCount, request.unownedClasses);
+  const widthsOf = shaper(request.target, request.shape ?? "recipe");
   return {
     request,
     ownable,
@@ -144,7 +154,8 @@ function settingOf(request: PlanRequest): Setting {
     grid: width === undefined ? widthGrid(maxWidth) : [width],
     limits: { deadlineSeconds, minimumRatio },
     targetMacs: networkCost(request.target).macs,
-    costOf: branchCosts(request.target),
+    widthsOf,
+    costOf: branchCosts(request.target, widthsOf),
   };
 }
 
@@ -195,7 +206,7 @@ function attempt(setting: Setting, fleet: readonly FleetDevice[], learnt: Readon
   const sized = sizeWidths({ grid, devices, costOf, limits, statisticsPass });
   if (sized.type === "sized") {
     const workloads = devices.map(({ workload }) => workload);
-    return { type: "planned", plan: finish(request, fleet, assigned, workloads, sized.widths, sized.expected, excluded) };
+    return { type: "planned", plan: finish(setting, fleet, assigned, workloads, sized.widths, sized.expected, excluded) };
   }
   // Fewer classes cost less time and memory, but save a smaller share. Where nobody can do with fewer, the slowest has to go.
   const short = [...sized.shortfalls].map(([i, missing]) => ({
@@ -318,14 +329,15 @@ function assign(
 }
 
 function finish(
-  { target, redundancy, epochs, batchSize }: PlanRequest,
+  { request: { target, redundancy, epochs, batchSize }, widthsOf }: Setting,
   fleet: readonly FleetDevice[],
   { taskSets, codewords, leastDistance, unmetPreferences }: TaskSets,
   workloads: readonly Workload[],
-  widths: readonly number[],
+  sizes: readonly number[],
   expected: readonly Expected[],
   excluded: Plan["excluded"],
 ): Plan {
+  const widths = sizes.map(widthsOf);
   const subModels = decouple(
     target,
     fleet.map(({ id }, i) => ({ device: id, taskSet: taskSets[i]!, widths: widths[i]! })),
@@ -333,7 +345,19 @@ function finish(
   const devices = fleet.map(({ id, profile }, i): PlannedDevice => {
     const { taskSet, network } = subModels[i]!;
     const { ownSamples, backgroundSamples } = workloads[i]!;
-    return { id, profile, taskSet, widths: widths[i]!, network, epochs, batchSize, ownSamples, backgroundSamples, expected: expected[i]! };
+    return {
+      id,
+      profile,
+      taskSet,
+      size: sizes[i]!,
+      widths: widths[i]!,
+      network,
+      epochs,
+      batchSize,
+      ownSamples,
+      backgroundSamples,
+      expected: expected[i]!,
+    };
   });
   return {
     target: target.name,

@@ -1,5 +1,5 @@
 /** Sizes sub-models: for each device the widest copy of the target that it can train within its memory, the deadline and the wished-for saving. */
-import { narrow } from "../network/narrow.ts";
+import { narrow, type WidthFactors } from "../network/narrow.ts";
 import type { Network } from "../network/network.ts";
 import { formatBytes, formatDuration, formatRatio } from "../util/format.ts";
 import { type BranchCost, branchCost, type Expected, expectedCost, fleetCost, type Workload } from "./cost.ts";
@@ -38,19 +38,19 @@ export function shortfall(expected: Expected, profile: DeviceProfile, limits: Li
   return undefined;
 }
 
-/** Costs of the target at a width with a number of logits; each computed once. */
-export function branchCosts(target: Network): (width: number, logits: number) => BranchCost {
+/** Costs of the target at a size with a number of logits; each computed once. `widthsOf` says how wide its layers are at a size. */
+export function branchCosts(target: Network, widthsOf: (size: number) => WidthFactors): (size: number, logits: number) => BranchCost {
   const known = new Map<string, BranchCost>();
-  return (width, logits) => {
-    const key = `${width} ${logits}`;
-    const cost = known.get(key) ?? branchCost(narrow(target, width, logits));
+  return (size, logits) => {
+    const key = `${size} ${logits}`;
+    const cost = known.get(key) ?? branchCost(narrow(target, widthsOf(size), logits));
     known.set(key, cost);
     return cost;
   };
 }
 
 export interface SizingRequest {
-  /** Uniform widths to choose from, narrowest first. */
+  /** Sizes to choose from, smallest first: each as costly as the target narrowed to that width. */
   readonly grid: readonly number[];
   readonly devices: readonly { readonly profile: DeviceProfile; readonly classes: number; readonly workload: Workload }[];
   readonly costOf: (width: number, logits: number) => BranchCost;

@@ -5,6 +5,7 @@ import type { Augmentation } from "../data/augment.ts";
 import type { Preparation } from "../data/load.node.ts";
 import { type AudioFeatures, defaultAudioFeatures } from "../features/features.ts";
 import type { HeadType } from "../harvest/heads.ts";
+import type { ShapeChoice } from "../plan/shape.ts";
 import { SheafError } from "../util/errors.ts";
 
 /** A device as configured: a profile of the catalog, values of its own, or both. */
@@ -81,6 +82,8 @@ export interface RunConfig {
     readonly width?: number | undefined;
     /** No sub-model is wider than this. */
     readonly maxWidth: number;
+    /** How a sub-model's multiply-adds are spread over its layers. */
+    readonly shape: ShapeChoice;
     /** Highest learning rate of sub-models and the slim control, instead of the target's. */
     readonly learningRate?: number | undefined;
     readonly deadlineSeconds?: number | undefined;
@@ -263,6 +266,8 @@ const configSchema = z.strictObject({
       width: positive.optional(),
       /** No sub-model is wider than this. */
       maxWidth: positive.default(1),
+      /** How a sub-model's multiply-adds are spread over its layers: by the network's recipe, all alike, an exponent, or relative channels by layer. */
+      shape: z.union([z.enum(["recipe", "uniform"]), z.number().min(0).max(2), z.record(z.string(), positive)]).default("recipe"),
       learningRate: positive.optional(),
       deadlineSeconds: positive.optional(),
       /** Which of a trained target's filters a sub-model starts from. */

@@ -8,6 +8,7 @@ import type { Network } from "../network/network.ts";
 import { branchCost, type Expected, expectedCost, fleetCost } from "../plan/cost.ts";
 import { type DeviceProfile, resolveProfile } from "../plan/device.ts";
 import { type Plan, type PlannedDevice, planFleet } from "../plan/plan.ts";
+import { shaper } from "../plan/shape.ts";
 import type { TrainingJob, TrainingSettings } from "../train/job.ts";
 import { SheafError } from "../util/errors.ts";
 import type { DeviceConfig, RunConfig } from "./config.ts";
@@ -33,7 +34,9 @@ export interface PreparedRun {
   readonly target: Network;
   readonly plan: Plan;
   readonly devices: readonly PreparedDevice[];
-  /** Width of the slim control: the median of the devices' widths. */
+  /** Size of the slim control: the median of the devices' sizes. */
+  readonly slimSize: number;
+  /** The slim control's widths, in the shape of the sub-models. */
   readonly slimWidth: WidthFactors;
   readonly jobs: readonly TrainingJob[];
 }
@@ -197,6 +200,7 @@ export function planOf(config: RunConfig, target: Network, train: Dataset, local
       redundancy: fleet.redundancy,
       disjoint: fleet.disjoint,
       maxWidth: fleet.maxWidth,
+      shape: fleet.shape,
       rho,
       epochs: training.epochs,
       batchSize: training.batchSize,
@@ -341,12 +345,12 @@ export function prepareRun(config: RunConfig, target: Network, train: Dataset, t
       expected: expectedCost(branches[i] as ReturnType<typeof branchCost>, workload, planned.profile, fleet),
     };
   });
-  const widths = plan.devices.map((d) => d.widths).filter((w) => typeof w === "number");
-  const slimWidth = median(widths);
+  const slimSize = median(plan.devices.map((d) => d.size));
+  const slimWidth = shaper(target, config.fleet.shape)(slimSize);
   const jobs = devices.map((device) => deviceJob(config, train, device));
   if (config.controls.slim) jobs.push(controlJob(config, train, controlIds.slim, narrow(target, slimWidth), "narrow"));
   if (config.controls.central) jobs.push(controlJob(config, train, controlIds.central, target, "wide"));
-  return { target, plan, devices, slimWidth, jobs };
+  return { target, plan, devices, slimSize, slimWidth, jobs };
 }
 
 /** Minimum, median and maximum; the mean of the middle two for an even number. */

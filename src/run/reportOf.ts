@@ -195,7 +195,7 @@ export async function reportOf(outcome: RunOutcome, result: RunResult, context: 
           id,
           evaluation,
           networkCost(network).parameters,
-          id === "slim" ? `all classes, width ${prepared.slimWidth}` : "the full target on all samples",
+          id === "slim" ? `all classes, width ${prepared.slimSize}` : "the full target on all samples",
         ),
       ),
       ...heads.map(({ type, head, evaluation }) => headReport(type, evaluation, parametersOf(head.on))),

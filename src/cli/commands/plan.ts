@@ -39,6 +39,7 @@ export const plan: CommandSpec = {
         profile: d.profile,
         taskSet: d.taskSet,
         classes: d.taskSet.map((c) => data.train.classNames[c]),
+        width: d.size,
         widths: d.widths,
         epochs: d.epochs,
         batchSize: d.batchSize,
