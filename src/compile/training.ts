@@ -9,6 +9,7 @@ import type { Graph, Value } from "../onnx/graph.ts";
 import { SheafError } from "../util/errors.ts";
 import { type DType, type FloatDType, type Shape, sizeOf, type Tensor, zeros } from "../util/tensor.ts";
 import { initialParameters } from "./initialize.ts";
+import { type JointLossOptions, jointCrossEntropy } from "./jointLoss.ts";
 import { softmaxCrossEntropy } from "./loss.ts";
 import { type OptimizerConfig, optimizer, type Update } from "./optimizers.ts";
 import { forTraining } from "./rewrite.ts";
@@ -16,7 +17,7 @@ import { uniformNumbers } from "./uniform.ts";
 import { type ContextOf, type Unit, unitsOf } from "./units.ts";
 
 /** What an input or output of a program is for. */
-export type PortRole = "image" | "target" | "learningRate" | "parameter" | "state" | "loss" | "logits";
+export type PortRole = "image" | "target" | "frozen" | "learningRate" | "parameter" | "state" | "loss" | "logits";
 
 export interface Port {
   readonly name: string;
@@ -44,6 +45,8 @@ export interface TrainingOptions {
   readonly labelSmoothing?: number;
   /** Decay of an exponential moving average of the weights, kept as states `NAME.ema`; 0 (none) by default. */
   readonly emaDecay?: number;
+  /** The loss of settling: the network is a branch beside others, whose summed scores are one more input. */
+  readonly jointLoss?: JointLossOptions;
   /** float64 serves gradient checks. */
   readonly dtype?: FloatDType;
   /** Also output the gradient of every parameter as `NAME.gradient`, for tests. */
@@ -171,19 +174,23 @@ class Ports {
  * Compiles a training step of `network`. Inputs: `image` [channels, height, width, batch], raw values, batch innermost;
  * `target` [classes, batch], class probabilities; `learningRate`, a scalar; every parameter and state by its name.
  * Outputs: `loss`, `logits` [classes, batch], and each parameter and state as `NAME.next`.
- * Throws `network` when the network is ill-formed or its output is not a vector.
+ * With `jointLoss`, classes are all classes of the task, not the network's own logits: `target` [classCount, batch] is over these, one more input
+ * `frozen` [classCount, batch] holds the other branches' summed log-probabilities, and `logits` are the joint scores [classCount, batch].
+ * Throws `network` when the network is ill-formed or its output is not a vector, `config` when a joint loss does not fit the network's logits.
  */
 export function compileTraining(network: Network, options: TrainingOptions): TrainingProgram {
-  const { batchSize, dtype = "float32", labelSmoothing = 0, emaDecay = 0 } = options;
+  const { batchSize, dtype = "float32", labelSmoothing = 0, emaDecay = 0, jointLoss } = options;
   checkBatchSize(batchSize);
   const output = vectorOutput(network);
+  const classes = jointLoss?.classCount ?? output.channels;
   const rewritten = forTraining(network);
   const placed = placeLayers(rewritten);
   const b = new GraphBuilder();
   const ports = new Ports(b);
   const { channels, height, width } = network.input;
   const image = ports.input("image", dtype, [channels, height, width, batchSize], "image");
-  const target = ports.input("target", dtype, [output.channels, batchSize], "target");
+  const target = ports.input("target", dtype, [classes, batchSize], "target");
+  const frozen = jointLoss && ports.input("frozen", dtype, [classes, batchSize], "frozen");
   const learningRate = ports.input("learningRate", dtype, [], "learningRate");
   const values = new Map<string, Value>();
   for (const { layer, parameters } of placeLayers(network)) {
@@ -215,7 +222,11 @@ export function compileTraining(network: Network, options: TrainingOptions): Tra
   );
   const last = tape.activations.get(placed.at(-1)?.layer.name ?? "") as Activation;
   const logits = b.reshape(last.value, [output.channels, batchSize]);
-  const { loss, gradient } = b.scope("loss", () => softmaxCrossEntropy(b, dtype, logits, target, labelSmoothing));
+  const { loss, gradient, scores } = b.scope("loss", () =>
+    jointLoss && frozen
+      ? jointCrossEntropy(b, dtype, logits, frozen, target, labelSmoothing, jointLoss)
+      : { ...softmaxCrossEntropy(b, dtype, logits, target, labelSmoothing), scores: logits },
+  );
   const gradients = backward(b, tape, b.reshape(gradient, last.value.shape));
 
   const updates: Update[] = [];
@@ -245,7 +256,7 @@ export function compileTraining(network: Network, options: TrainingOptions): Tra
   });
   noise.finish((name, next) => ports.set(name, next));
   ports.output("loss", loss, "loss");
-  ports.output("logits", logits, "logits");
+  ports.output("logits", scores, "logits");
   ports.finish(values);
   if (options.exposeGradients)
     for (const [name, value] of gradients) ports.output(`${name}.gradient`, b.reshape(value, values.get(name)?.shape ?? []), "state");

@@ -17,9 +17,10 @@ export interface StepResult {
 export interface Stepper {
   /**
    * One step on a batch: `image` [channels, height, width, batch] raw values, `target` [classes, batch] class probabilities, in arrays of
-   * the program's dtype. They are not kept. Throws `internal` for a wrong size.
+   * the program's dtype; for a program with a joint loss also `frozen` [classes, batch], the other branches' scores. They are not kept.
+   * Throws `internal` for a wrong size, or when `frozen` is missing or not asked for.
    */
-  step(image: Floats, target: Floats, learningRate: number): Promise<StepResult>;
+  step(image: Floats, target: Floats, learningRate: number, frozen?: Floats): Promise<StepResult>;
   /** A copy of every parameter and state, by input name. */
   state(): Map<string, Tensor>;
   /** Replaces every parameter and state by a copy of the given ones. Throws `corrupt` when one is missing or has another shape or dtype. */
@@ -57,6 +58,7 @@ export function openStepper(program: TrainingProgram, session: Session, initial:
   const targetPort = ofRole("target", program.inputs);
   const lossName = ofRole("loss", program.outputs).name;
   const logitsName = ofRole("logits", program.outputs).name;
+  const frozenPort = program.inputs.find((port) => port.role === "frozen");
   const ratePort = ofRole("learningRate", program.inputs);
   const rate = floats(program.dtype, [], [0]);
   for (const port of program.inputs) feeds[port.name] = zeros(port.dtype, port.shape);
@@ -80,7 +82,12 @@ export function openStepper(program: TrainingProgram, session: Session, initial:
   };
   load(initial);
   return {
-    async step(image, target, learningRate) {
+    async step(image, target, learningRate, frozen) {
+      if ((frozen === undefined) !== (frozenPort === undefined)) {
+        const [takes, got] = frozenPort ? ["takes the other branches' scores", "none"] : ["takes no scores of other branches", "some"];
+        throw new SheafError("internal", `The training step of "${program.network.name}" ${takes}, got ${got}.`);
+      }
+      if (frozenPort && frozen) feed(frozenPort, frozen);
       feed(imagePort, image);
       feed(targetPort, target);
       rate.data[0] = learningRate;

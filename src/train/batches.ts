@@ -11,6 +11,8 @@ export interface Batches {
   readonly image: Float32Array;
   /** [logits, batch], one-hot. */
   readonly target: Float32Array;
+  /** [classes, batch], the other branches' scores, in a job that has them. */
+  readonly frozen: Float32Array | undefined;
   /** Label of each sample of the batch. */
   readonly labels: Uint16Array;
   /** Fills the buffers with the batch of step `step`, from 0. */
@@ -24,6 +26,8 @@ export function openBatches(job: TrainingJob, source: Samples, logits: number): 
   const perEpoch = stepsPerEpoch(job);
   const image = new Float32Array(sampleSize(dataset.shape) * batchSize);
   const target = new Float32Array(logits * batchSize);
+  const scores = job.frozen?.scores;
+  const frozen = scores && new Float32Array(logits * batchSize);
   const labels = new Uint16Array(batchSize);
   const indices = new Uint32Array(batchSize);
   const order = new Uint32Array(samples.length);
@@ -37,6 +41,7 @@ export function openBatches(job: TrainingJob, source: Samples, logits: number): 
   return {
     image,
     target,
+    frozen,
     labels,
     fill(step) {
       const epoch = Math.floor(step / perEpoch);
@@ -50,6 +55,7 @@ export function openBatches(job: TrainingJob, source: Samples, logits: number): 
         indices[n] = samples[place] as number;
         labels[n] = label;
         target[label * batchSize + n] = 1;
+        if (scores && frozen) for (let c = 0; c < logits; c++) frozen[c * batchSize + n] = scores[place * logits + c] as number;
       }
       fillBatch(image, source, indices, augmentation, random(seed, id, "augment", epoch, inEpoch));
     },

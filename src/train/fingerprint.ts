@@ -11,14 +11,14 @@ export async function sha256(bytes: Uint8Array | string): Promise<string> {
 }
 
 /** Copied, because shared memory cannot be digested. */
-const rawBytes = (data: Uint32Array | Uint16Array | Int16Array): Uint8Array => new Uint8Array(data.slice().buffer);
+const rawBytes = (data: Uint32Array | Uint16Array | Int16Array | Float32Array): Uint8Array => new Uint8Array(data.slice().buffer);
 
 /**
- * A fingerprint of everything that decides a job's result: network, data, samples, labels, settings, seed and starting parameters.
+ * A fingerprint of everything that decides a job's result: network, data, samples, labels, settings, seed, starting parameters and frozen scores.
  * Where and how often checkpoints are written does not.
  */
 export async function fingerprintOf(job: TrainingJob): Promise<string> {
-  const { id, network, dataset, samples, labels, settings, seed, initial } = job;
+  const { id, network, dataset, samples, labels, settings, seed, initial, frozen } = job;
   const description = {
     id,
     network,
@@ -35,6 +35,7 @@ export async function fingerprintOf(job: TrainingJob): Promise<string> {
     samples: await sha256(rawBytes(samples)),
     labels: await sha256(rawBytes(labels)),
     initial: initial && (await sha256(encodeSafetensors(initial))),
+    frozen: frozen && { ...frozen, scores: await sha256(rawBytes(frozen.scores)) },
   };
   return sha256(canonicalJson(description));
 }

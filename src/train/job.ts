@@ -21,6 +21,15 @@ export interface TrainingSettings {
   readonly augmentation: Augmentation;
 }
 
+/** What settling trains against: the other branches' scores of a job's samples, which stay as they are. */
+export interface FrozenScores {
+  /** Classes that the job's network owns, ascending; its last logit is "other". */
+  readonly taskSet: readonly number[];
+  readonly classCount: number;
+  /** [samples, classCount] in the order of the job's samples: the summed log-probabilities of all other branches. */
+  readonly scores: Float32Array;
+}
+
 /** One network, its samples and its settings. Everything random in it comes from `seed` and `id`. */
 export interface TrainingJob {
   /** Unique in a run; names the job in messages. */
@@ -30,7 +39,7 @@ export interface TrainingJob {
   readonly dataset: Dataset;
   /** Places in `dataset` of the samples to train on. */
   readonly samples: Uint32Array;
-  /** Label of each of `samples`, as a number of the network's logits. */
+  /** Label of each of `samples`, as a number of the network's logits; with `frozen`, as a class id. */
   readonly labels: Uint16Array;
   readonly settings: TrainingSettings;
   readonly seed: number;
@@ -38,6 +47,8 @@ export interface TrainingJob {
   readonly checkpoint?: { readonly path: string; readonly everySeconds: number };
   /** Parameters to start from, by name; what is not named is drawn from the seed. */
   readonly initial?: ReadonlyMap<string, Tensor>;
+  /** Train with the joint softmax over all classes, in which these scores are constants. */
+  readonly frozen?: FrozenScores;
 }
 
 /** How far a job has come; after every step. */
@@ -107,7 +118,7 @@ function checkSettings({ epochs, batchSize, labelSmoothing, emaDecay, schedule }
  * Throws `config` for settings out of range, and `data` when the job has no samples, a label is not a logit of the network, or the
  * data's images do not fit the network. Single samples are checked when they are read.
  */
-export function checkJob({ id, network, dataset, samples, labels, settings }: TrainingJob): void {
+export function checkJob({ id, network, dataset, samples, labels, settings, frozen }: TrainingJob): void {
   const where = `Training of ${id}`;
   checkSettings(settings, where);
   checkAugmentation(settings.augmentation, dataset);
@@ -115,7 +126,13 @@ export function checkJob({ id, network, dataset, samples, labels, settings }: Tr
   if (samples.length !== labels.length) {
     throw new SheafError("internal", `${where}: ${samples.length} samples need as many labels, got ${labels.length}.`);
   }
-  const logits = placeLayers(network).at(-1)?.output.channels ?? 0;
+  if (frozen && frozen.scores.length !== samples.length * frozen.classCount) {
+    throw new SheafError(
+      "internal",
+      `${where}: ${samples.length} samples of ${frozen.classCount} classes need as many frozen scores, got ${frozen.scores.length} numbers.`,
+    );
+  }
+  const logits = frozen?.classCount ?? placeLayers(network).at(-1)?.output.channels ?? 0;
   const wrong = labels.find((label) => label >= logits);
   if (wrong !== undefined)
     throw new SheafError("data", `${where}: a sample has label ${wrong}, but network "${network.name}" has ${logits} logits.`);

@@ -123,7 +123,7 @@ class Run {
     const position = this.#position;
     const learningRate = this.#learningRate(position.step);
     batches.fill(position.step);
-    const { loss, logits } = await stepper.step(batches.image, batches.target, learningRate);
+    const { loss, logits } = await stepper.step(batches.image, batches.target, learningRate, batches.frozen);
     position.step++;
     if (!Number.isFinite(loss)) throw this.#diverged(`the loss became ${Number.isNaN(loss) ? "NaN" : "infinite"}`, learningRate);
     position.lossSum += loss;
@@ -231,7 +231,8 @@ export async function* train(job: TrainingJob, options: TrainOptions): AsyncGene
   const run = new Run(job, checkpoints, fingerprint, resumed);
   if (run.done && resumed) return run.result(resumed.state);
   const { batchSize, optimizer, labelSmoothing, emaDecay } = job.settings;
-  const program = compileTraining(job.network, { batchSize, optimizer, labelSmoothing, emaDecay });
+  const joint = job.frozen && { jointLoss: { taskSet: job.frozen.taskSet, classCount: job.frozen.classCount } };
+  const program = compileTraining(job.network, { batchSize, optimizer, labelSmoothing, emaDecay, ...joint });
   const source = openSamples(job.dataset);
   const session = await openSession(writeOnnx(program.graph), { name: `the training step of ${job.id}` }).catch((error: unknown) => {
     source.close();

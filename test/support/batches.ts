@@ -17,13 +17,13 @@ function targets(classes: number, batch: number, hard: boolean, source: Random):
   return result;
 }
 
-/** A batch of normally distributed images, their targets and a learning rate, as feeds of `program`. */
+/** A batch of normally distributed images and scores of other branches, their targets and a learning rate, as feeds of `program`. */
 export function randomBatch(program: TrainingProgram, seed: number, learningRate = 0, hard = true): Map<string, Tensor> {
   const source = random(seed, "batch");
   const result = new Map<string, Tensor>();
   for (const { name, role, shape } of program.inputs) {
     const [classes = 0, batch = 0] = shape;
-    if (role === "image") result.set(name, floats(program.dtype, shape, draw(sizeOf(shape), source.normal)));
+    if (role === "image" || role === "frozen") result.set(name, floats(program.dtype, shape, draw(sizeOf(shape), source.normal)));
     if (role === "target") result.set(name, floats(program.dtype, shape, targets(classes, batch, hard, source)));
     if (role === "learningRate") result.set(name, floats(program.dtype, [], [learningRate]));
   }

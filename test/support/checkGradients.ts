@@ -1,6 +1,6 @@
 /** The one judge of every backward pass: a compiled gradient against central differences of the compiled loss, in float64. */
 import { expect } from "vitest";
-import { compileTraining, initialState, type TrainingProgram } from "../../src/compile/training.ts";
+import { compileTraining, initialState, type TrainingOptions, type TrainingProgram } from "../../src/compile/training.ts";
 import type { Network } from "../../src/network/network.ts";
 import { type Random, random } from "../../src/util/random.ts";
 import { type Tensor, tensor } from "../../src/util/tensor.ts";
@@ -10,6 +10,8 @@ import { type GraphRunner, openGraph, type Tensors } from "./session.ts";
 export interface GradientCheckOptions {
   readonly batchSize: number;
   readonly labelSmoothing?: number;
+  /** The loss of settling, with random scores of the other branches. */
+  readonly jointLoss?: TrainingOptions["jointLoss"];
   /** Soft targets rather than one class each. */
   readonly softTargets?: boolean;
   readonly seed?: number;
@@ -71,7 +73,8 @@ function randomDirection(length: number, source: Random): Float64Array {
 export async function checkGradients(network: Network, options: GradientCheckOptions): Promise<void> {
   const { batchSize, labelSmoothing = 0, softTargets = false, seed = 1, directions = 2, epsilon = 1e-5, tolerance = 1e-6 } = options;
   const optimizer = { type: "sgd", momentum: 0, nesterov: false, weightDecay: 0 } as const;
-  const program = compileTraining(network, { batchSize, optimizer, labelSmoothing, dtype: "float64", exposeGradients: true });
+  const joint = options.jointLoss === undefined ? {} : { jointLoss: options.jointLoss };
+  const program = compileTraining(network, { batchSize, optimizer, labelSmoothing, dtype: "float64", exposeGradients: true, ...joint });
   const feeds: Tensors = new Map([...shaken(program, seed), ...randomBatch(program, seed, 0, !softTargets)]);
   const runner = await openGraph(program.graph);
   try {
