@@ -12,6 +12,9 @@ export {
   forwardsPerTrainingStep,
   parameterCopies,
   runtimeBaseBytes,
+  type SettleCost,
+  type SettleWork,
+  settleCost,
   type Workload,
 } from "./plan/cost.ts";
 export { describePlan } from "./plan/describe.ts";

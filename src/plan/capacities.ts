@@ -1,5 +1,5 @@
 /** How many classes each device takes where the user does not say: more for stronger devices, within what each can carry. */
-import { type BranchCost, expectedCost, fleetCost } from "./cost.ts";
+import { type BranchCost, expectedCost, fleetCost, type SettleWork } from "./cost.ts";
 import type { DeviceProfile } from "./device.ts";
 import { shareOut } from "./shareOut.ts";
 import { type Limits, type Shortfall, shortfall } from "./widths.ts";
@@ -25,6 +25,7 @@ export interface ReachRequest {
   /** Devices whose branches run in the statistics pass. */
   readonly branches: number;
   readonly statisticsPass: boolean;
+  readonly settle?: SettleWork | undefined;
   readonly limits: Limits;
   readonly narrowest: number;
   readonly costOf: (width: number, logits: number) => BranchCost;
@@ -44,7 +45,15 @@ export function reachOf(profile: DeviceProfile, request: ReachRequest): Reach | 
     const held = (classes / ownableCount) * ownableSamples;
     const ownSamples = held / owners;
     const backgroundSamples = rho * (totalSamples - held);
-    const workload = { ownSamples, backgroundSamples, epochs, batchSize, targetMacs, classCount };
+    const workload = {
+      ownSamples,
+      backgroundSamples,
+      epochs,
+      batchSize,
+      targetMacs,
+      classCount,
+      ...(request.settle && { settle: request.settle }),
+    };
     const fleet = request.statisticsPass ? fleetCost(Array<BranchCost>(request.branches).fill(branch)) : undefined;
     const at = `at the narrowest width ${narrowest} with ${classes} ${classes === 1 ? "class" : "classes"}`;
     const missing = shortfall(expectedCost(branch, workload, profile, fleet), profile, limits, at);

@@ -76,6 +76,22 @@ describe("expectedCost", () => {
     expect(expected.seconds).toBeCloseTo(33.26 + 9.24, 10);
   });
 
+  it("charges settle passes: the others' forward pass, training against it, and the weights both ways", () => {
+    const fleet = fleetCost([branch, branch]);
+    const without = expectedCost(branch, workload, profile, fleet);
+    const settled = expectedCost(branch, { ...workload, settle: { passes: 2, epochs: 3, backgroundShare: 0.4 } }, profile, fleet);
+    // A pass: 10 own and 2 background samples, 3 forwards x 294 MACs x 3 epochs; the other branch 294 and its 3 log-probabilities into 4 classes.
+    const pass = 12 * (3 * 294 * 3 + 294 + 4 * 3);
+    expect(settled.compute).toEqual({ ...without.compute, settle: 2 * pass, total: without.compute.total + 2 * pass });
+    expect(settled.fullTargetMacs).toBe(without.fullTargetMacs);
+    expect(settled.ratio).toBeCloseTo(60_000 / settled.compute.total, 12);
+    expect(settled.bytesDown - without.bytesDown).toBe(2 * 108);
+    expect(settled.bytesUp - without.bytesUp).toBe(2 * 108);
+    expect(settled.memoryBytes - without.memoryBytes).toBe(4 * 12 * 4);
+    const none = { ...workload, settle: { passes: 0, epochs: 3, backgroundShare: 1 } };
+    expect(expectedCost(branch, none, profile, fleet)).toEqual(without);
+  });
+
   it("takes memory for the statistics pass where that is the larger", () => {
     const fleet = fleetCost(Array(100).fill(branch));
     // 200 features, 300 log-probabilities.

@@ -114,6 +114,15 @@ export function fleetCost(branches: readonly BranchCost[]): FleetCost {
   };
 }
 
+/** Settle passes that a device takes part in. */
+export interface SettleWork {
+  readonly passes: number;
+  /** Epochs of one pass. */
+  readonly epochs: number;
+  /** Background samples of a pass, as a share of the device's background samples. */
+  readonly backgroundShare: number;
+}
+
 /** What a device works on. */
 export interface Workload {
   readonly ownSamples: number;
@@ -127,6 +136,8 @@ export interface Workload {
   readonly classCount: number;
   /** Of a warm start by class activation: own samples that the trained target is run on, and the bytes of its weights. */
   readonly warmStart?: { readonly samples: number; readonly targetBytes: number };
+  /** None by default. */
+  readonly settle?: SettleWork;
 }
 
 /** What the statistics pass sums up, for the features and for the log-probabilities: their products with each other, and their sums by class. */
@@ -144,10 +155,36 @@ function statisticsSums(
   return { macs, bytesUp: doubleBytes * sent, bytesHeld: doubleBytes * (macs + classCount) };
 }
 
+/** What one settle pass costs. */
+export interface SettleCost {
+  readonly macs: number;
+  readonly bytesDown: number;
+  readonly bytesUp: number;
+  /** The frozen scores, kept while the pass lasts. */
+  readonly bytesHeld: number;
+}
+
+/**
+ * One settle pass of `branch` within `fleet`: the other branches' weights come down, they run forward once on the device's own and background samples and their
+ * log-probabilities are summed by class; then the branch trains for some epochs and its weights go up.
+ */
+export function settleCost(branch: BranchCost, fleet: FleetCost, workload: Workload, { epochs, backgroundShare }: SettleWork): SettleCost {
+  const samples = workload.ownSamples + Math.round(backgroundShare * workload.backgroundSamples);
+  const repeated = samples > 0 ? Math.max(1, workload.batchSize / samples) : 1;
+  const frozen = samples * (fleet.macs - branch.macs + workload.classCount * (fleet.logits - branch.logits));
+  return {
+    macs: forwardsPerTrainingStep * branch.macs * epochs * repeated * samples + frozen,
+    bytesDown: fleet.weightBytes - branch.weightBytes,
+    bytesUp: branch.weightBytes,
+    bytesHeld: floatBytes * samples * workload.classCount,
+  };
+}
+
 /**
  * What training `branch` on `workload` costs a device, the statistics pass over `fleet` (this branch included) charged to it; undefined leaves the pass out.
  * Memory is the larger of the two phases' peaks. Samples are held as bytes (raw pixels). Data are the device's own: they cost no traffic.
  * A warm start brings the trained target's weights down and runs it forward on some own samples; the sums that go up for it are small and left out.
+ * Settle passes are charged as `settleCost` says; they need a fleet.
  * Sent up: weights, and the pass's sums in float64. A device with fewer samples than a batch repeats some to fill it, which is charged too.
  */
 export function expectedCost(branch: BranchCost, workload: Workload, profile: DeviceProfile, fleet: FleetCost | undefined): Expected {
@@ -161,19 +198,23 @@ export function expectedCost(branch: BranchCost, workload: Workload, profile: De
   const sums = fleet && statisticsSums(fleet, classCount);
   const statistics = fleet && sums ? statisticsSamples * (fleet.macs + sums.macs) : 0;
   const warmStart = warm.samples * targetMacs;
-  const total = own + background + statistics + warmStart;
+  const passes = workload.settle?.passes ?? 0;
+  const pass = fleet && workload.settle && passes > 0 ? settleCost(branch, fleet, workload, workload.settle) : undefined;
+  const settle = passes * (pass?.macs ?? 0);
+  const total = own + background + statistics + warmStart + settle;
 
   const dataBytes = samples * branch.inputElements;
   const trainingPeak =
     floatBytes * (parameterCopies * branch.parameters + stateCopies * branch.stateElements) +
-    batchSize * (branch.trainingBytes + floatBytes * branch.inputElements);
+    batchSize * (branch.trainingBytes + floatBytes * branch.inputElements) +
+    (pass?.bytesHeld ?? 0);
   const statisticsPeak =
     fleet && sums
       ? fleet.weightBytes + batchSize * (fleet.activationBytes + floatBytes * (branch.inputElements + fleet.features)) + sums.bytesHeld
       : 0;
 
-  const bytesDown = (fleet ? fleet.weightBytes : branch.weightBytes) + warm.targetBytes;
-  const bytesUp = branch.weightBytes + (sums?.bytesUp ?? 0);
+  const bytesDown = (fleet ? fleet.weightBytes : branch.weightBytes) + warm.targetBytes + passes * (pass?.bytesDown ?? 0);
+  const bytesUp = branch.weightBytes + (sums?.bytesUp ?? 0) + passes * (pass?.bytesUp ?? 0);
   const seconds = total / profile.macsPerSecond + (8 * (bytesDown + bytesUp)) / profile.bandwidthBitsPerSecond;
   const fullTargetMacs = forwardsPerTrainingStep * targetMacs * ownSamples * epochs;
   return {
@@ -182,7 +223,7 @@ export function expectedCost(branch: BranchCost, workload: Workload, profile: De
     energyJoules: profile.watts === undefined ? undefined : profile.watts * seconds,
     bytesDown,
     bytesUp,
-    compute: { own, background, statistics, warmStart, settle: 0, total },
+    compute: { own, background, statistics, warmStart, settle, total },
     fullTargetMacs,
     ratio: fullTargetMacs / total,
   };

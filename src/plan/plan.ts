@@ -6,7 +6,7 @@ import { networkCost, outputShape } from "../network/shapes.ts";
 import { SheafError } from "../util/errors.ts";
 import { classShares, type Reach, reachOf } from "./capacities.ts";
 import { commonGroupSize, groupPreferences } from "./classGroups.ts";
-import type { BranchCost, Expected, Workload } from "./cost.ts";
+import type { BranchCost, Expected, SettleWork, Workload } from "./cost.ts";
 import type { DeviceProfile } from "./device.ts";
 import { countSamples } from "./samples.ts";
 import { type ShapeChoice, shaper } from "./shape.ts";
@@ -62,6 +62,8 @@ export interface PlanRequest {
   readonly maxWidth?: number;
   /** Whether devices run all branches over their own samples once, which head H2 needs; true by default, and charged. */
   readonly statisticsPass?: boolean;
+  /** Settle passes of every device, charged; none by default. */
+  readonly settle?: SettleWork;
   readonly seed: number;
 }
 
@@ -201,6 +203,7 @@ function attempt(setting: Setting, fleet: readonly FleetDevice[], learnt: Readon
       batchSize,
       targetMacs,
       classCount,
+      ...(request.settle && { settle: request.settle }),
     },
   }));
   const sized = sizeWidths({ grid, devices, costOf, limits, statisticsPass });
@@ -267,6 +270,7 @@ function reachOfAll(
     batchSize,
     targetMacs,
     statisticsPass,
+    settle: request.settle,
     limits,
     costOf,
     narrowest,
