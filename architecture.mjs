@@ -13,10 +13,11 @@ export const layers = [
   ["plan", "harvest"],
   ["report"],
   ["run"],
+  ["paper"],
   ["cli"],
 ];
 
 /** Core files see neither Node nor the DOM; files named `*.node.ts` and these folders may use Node. */
-export const nodeFolders = ["run", "cli"];
+export const nodeFolders = ["run", "paper", "cli"];
 /** A file with one of these endings may use that platform. */
 export const platformSuffixes = { node: ".node.ts", web: ".web.ts" };

@@ -1,7 +1,7 @@
 /** Options that every command shares, and how they become one configuration. */
 import { type Command, InvalidArgumentError, Option } from "commander";
 import { parse as parseYaml } from "yaml";
-import { applyAssignments, parseConfig, type RunConfig, withValue } from "../run/config.ts";
+import { applyAssignments, mergeConfig, parseConfig, type RunConfig, withValue } from "../run/config.ts";
 import { SheafError } from "../util/errors.ts";
 import { readFileChecked } from "../util/files.node.ts";
 import { openTerminal, type Terminal } from "./terminal.ts";
@@ -137,15 +137,6 @@ export async function readConfig(options: CommonOptions & Readonly<Record<string
     if (options[name] !== undefined) value = withValue(value, key.split("."), options[name]);
   }
   return parseConfig(applyAssignments(value, options.set ?? []), where);
-}
-
-/** Objects merge key by key; anything else in `over` replaces what was there. */
-export function mergeConfig(base: unknown, over: unknown): unknown {
-  const isObject = (v: unknown): v is Record<string, unknown> => typeof v === "object" && v !== null && !Array.isArray(v);
-  if (!isObject(base) || !isObject(over)) return over;
-  const merged: Record<string, unknown> = { ...base };
-  for (const [key, value] of Object.entries(over)) merged[key] = key in base ? mergeConfig(base[key], value) : value;
-  return merged;
 }
 
 export const terminalOf = (options: CommonOptions): Terminal => openTerminal(options.json === true);

@@ -339,6 +339,15 @@ export function withValue(base: unknown, path: readonly string[], value: unknown
   return { ...object, [key]: withValue((object as Record<string, unknown>)[key], rest, value) };
 }
 
+/** Objects merge key by key; anything else in `over` replaces what was there. */
+export function mergeConfig(base: unknown, over: unknown): unknown {
+  const isObject = (v: unknown): v is Record<string, unknown> => typeof v === "object" && v !== null && !Array.isArray(v);
+  if (!isObject(base) || !isObject(over)) return over;
+  const merged: Record<string, unknown> = { ...base };
+  for (const [key, value] of Object.entries(over)) merged[key] = key in base ? mergeConfig(base[key], value) : value;
+  return merged;
+}
+
 /**
  * Applies `a.b=c` assignments.
  * Throws `usage` on one without `=` or without a key.
