@@ -102,6 +102,21 @@ export interface RunConfig {
     | { readonly type: "iid" };
   /** Background samples of a device, as a share of the samples of classes that it does not own. */
   readonly rho: number;
+  /** Further passes, in which each device trains its branch against the frozen scores of the others. */
+  readonly settle: {
+    /** 0 for none. */
+    readonly passes: number;
+    /** Epochs of one pass. */
+    readonly epochs: number;
+    /** Highest learning rate of a pass; a tenth of the sub-models' when left out. */
+    readonly learningRate?: number | undefined;
+    /** Background share of a pass, at most `rho`; `rho` when left out. */
+    readonly rho?: number | undefined;
+    /** One device after another, each against the latest of the others; or all at once, against those of the last pass. */
+    readonly order: "sequential" | "together";
+    /** Passes, from 1, that a device takes no part in, by device id. */
+    readonly skip: Readonly<Record<string, readonly number[]>>;
+  };
   /** The head that `model.onnx` answers with; all heads are reported. */
   readonly head: HeadType;
   readonly controls: { readonly central: boolean; readonly slim: boolean };
@@ -279,6 +294,16 @@ const configSchema = z.strictObject({
   partition: typed("byClass", partitionSchema).prefault({}),
   /** Background samples of a device, as a share of the samples of classes that it does not own. */
   rho: share.default(0.25),
+  settle: z
+    .strictObject({
+      passes: whole.default(0),
+      epochs: count.default(1),
+      learningRate: positive.optional(),
+      rho: share.optional(),
+      order: z.enum(["sequential", "together"]).default("sequential"),
+      skip: z.record(z.string(), z.array(count)).default({}),
+    })
+    .prefault({}),
   head: z.enum(["H0", "H1", "H2"]).default("H2"),
   controls: z.strictObject({ central: z.boolean().default(true), slim: z.boolean().default(true) }).prefault({}),
   /** Jobs trained side by side, each on one thread; as many as there are cores when left out. */

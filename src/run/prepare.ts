@@ -13,6 +13,7 @@ import type { TrainingJob, TrainingSettings } from "../train/job.ts";
 import { SheafError } from "../util/errors.ts";
 import type { DeviceConfig, RunConfig } from "./config.ts";
 import { statisticsSamples } from "./samples.ts";
+import { checkSettle, settleWorkOf } from "./settlePlan.ts";
 import { peakLearningRate, type WidthKind } from "./target.ts";
 
 /** A device with its samples. */
@@ -182,8 +183,13 @@ export function planOf(config: RunConfig, target: Network, train: Dataset, local
     const local = locals?.[i];
     return { id, profile: local && !profile.preferredClasses ? { ...profile, preferredClasses: byCount(train, local) } : profile };
   });
+  checkSettle(
+    config,
+    devices.map(({ id }) => id),
+  );
   const given = Object.fromEntries(
     Object.entries({
+      settle: settleWorkOf(config),
       classesPerDevice: fleet.classesPerDevice,
       deadlineSeconds: fleet.deadlineSeconds,
       width: fleet.width,
@@ -325,6 +331,7 @@ export function prepareRun(config: RunConfig, target: Network, train: Dataset, t
     const { own, background } = parts[i] as (typeof parts)[number];
     const statistics = passes[i] as Uint32Array;
     const activation = activated ? activationSamples(train.labels, own) : new Uint32Array();
+    const settle = settleWorkOf(config, planned.id);
     const workload = {
       ownSamples: own.length,
       backgroundSamples: background.length,
@@ -334,6 +341,7 @@ export function prepareRun(config: RunConfig, target: Network, train: Dataset, t
       targetMacs,
       classCount: classes,
       ...(activated ? { warmStart: { samples: activation.length, targetBytes } } : {}),
+      ...(settle && { settle }),
     };
     return {
       planned,
