@@ -57,6 +57,8 @@ export interface Dataset {
   readonly store: SampleStore;
   /** Record of each sample in the store; 0, 1, 2, ... when absent. */
   readonly records?: Uint32Array;
+  /** Present where some samples are changed copies: what each undergoes when it is read (`made.ts`), and the seed of how. */
+  readonly changed?: { readonly kinds: Uint16Array; readonly seed: number };
   /** Present for sets of audio clips. */
   readonly audio?: AudioSource;
   /** Per channel, mean over the training split: of raw values (0..255 for bytes), of features for audio. */
@@ -147,6 +149,7 @@ export function takeSamples(dataset: Dataset, indices: ArrayLike<number>, note?:
   const labels = sharedLabels(indices.length);
   const records = new Uint32Array(new SharedArrayBuffer(indices.length * Uint32Array.BYTES_PER_ELEMENT));
   const coarse = dataset.coarse && { classNames: dataset.coarse.classNames, labels: sharedLabels(indices.length) };
+  const changed = dataset.changed && { seed: dataset.changed.seed, kinds: sharedLabels(indices.length) };
   for (let i = 0; i < indices.length; i++) {
     const index = indices[i] ?? -1;
     const label = dataset.labels[index];
@@ -156,10 +159,18 @@ export function takeSamples(dataset: Dataset, indices: ArrayLike<number>, note?:
     labels[i] = label;
     records[i] = dataset.records?.[index] ?? index;
     if (coarse) coarse.labels[i] = dataset.coarse?.labels[index] ?? 0;
+    if (changed) changed.kinds[i] = dataset.changed?.kinds[index] ?? 0;
   }
   const source = `${dataset.provenance.source}; ${note ?? "subset"}: ${indices.length} of ${dataset.labels.length} samples`;
   const { coarse: _, ...rest } = dataset;
-  return { ...rest, labels, records, provenance: { ...dataset.provenance, source }, ...(coarse && { coarse }) };
+  return {
+    ...rest,
+    labels,
+    records,
+    provenance: { ...dataset.provenance, source },
+    ...(coarse && { coarse }),
+    ...(changed && { changed }),
+  };
 }
 
 /**

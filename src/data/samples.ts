@@ -2,6 +2,7 @@
 import { type Extractor, openExtractor } from "../features/extract.ts";
 import { SheafError } from "../util/errors.ts";
 import { type Dataset, recordLength, type SampleValues } from "./dataset.ts";
+import { readChanged } from "./made.ts";
 
 /** Records side by side. */
 export interface Records {
@@ -37,7 +38,7 @@ export function samplesOf(dataset: Dataset, locate: (records: Float64Array) => R
       }
       records[n] = dataset.records?.[index] ?? index;
     }
-    return locate(records);
+    return readChanged(dataset, indices, locate(records));
   };
   return {
     dataset,

@@ -30,6 +30,7 @@ export async function fingerprintOf(job: TrainingJob): Promise<string> {
       sha256: dataset.provenance.sha256,
       source: dataset.provenance.source,
       records: dataset.records && (await sha256(rawBytes(dataset.records))),
+      changed: dataset.changed && { seed: dataset.changed.seed, kinds: await sha256(rawBytes(dataset.changed.kinds)) },
       audio: dataset.audio && { ...dataset.audio, noise: await sha256(rawBytes(dataset.audio.noise)) },
     },
     samples: await sha256(rawBytes(samples)),
