@@ -143,6 +143,14 @@ export function openProgress(terminal: Terminal): ProgressDisplay {
         case "rejected":
           say(`Rejected: ${event.reason}`);
           return;
+        case "settling":
+          live?.done();
+          jobs.clear();
+          terminal.note(
+            `Settle pass ${event.pass} of ${event.passes}: ${event.devices.length} ${event.devices.length === 1 ? "device trains" : "devices train"} against the others' frozen scores`,
+          );
+          started.delete("statistics");
+          return;
         case "statistics":
           if (!started.has("statistics")) {
             started.add("statistics");

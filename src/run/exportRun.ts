@@ -1,7 +1,10 @@
 /** Takes models out of a finished run: any head, a control, or one device's own sub-model. */
 import { join } from "node:path";
 import { compileInference } from "../compile/deploy.ts";
+import type { SubModel } from "../decouple/subModel.ts";
+import { inspectHarvest } from "../harvest/gate.ts";
 import { assembleGlobal } from "../harvest/globalModel.ts";
+import type { Harvested } from "../harvest/harvested.ts";
 import type { HeadType } from "../harvest/heads.ts";
 import { makeHead } from "../harvest/makeHead.ts";
 import { addStatistics, type DeviceStatistics } from "../harvest/statistics.ts";
@@ -17,6 +20,7 @@ import { passGate, readStatistics } from "./harvest.ts";
 import { audioInputOf, type DataProgress, type LoadedData, loadData } from "./loadData.ts";
 import { sheafVersion } from "./machine.ts";
 import { type PreparedRun, prepareRun } from "./prepare.ts";
+import { settledJobId } from "./settlePlan.ts";
 import { fitOf, loadTarget } from "./target.ts";
 
 /** What can be taken out: a head of the global model, a control, or a device's sub-model by its id. */
@@ -52,6 +56,7 @@ async function parametersOf(path: string, id: string): Promise<ReadonlyMap<strin
 async function globalOf(
   path: string,
   type: HeadType,
+  config: RunConfig,
   prepared: PreparedRun,
   train: LoadedData["train"],
   metadata: Readonly<Record<string, string>>,
@@ -66,7 +71,9 @@ async function globalOf(
     if (!sums) throw new SheafError("data", `${path} has no statistics of ${subModel.device} yet; resume the run, or export H0.`);
     statistics = statistics ? addStatistics(statistics, sums) : sums;
   }
-  const { harvested } = passGate(prepared, (id) => parameters.get(id) ?? new Map(), train.labels, classNames.length);
+  const gated = passGate(prepared, (id) => parameters.get(id) ?? new Map(), train.labels, classNames.length);
+  const harvested: Harvested[] = [];
+  for (const h of gated.harvested) harvested.push({ ...h, parameters: await parametersOf(path, settledJobId(config, h.subModel.device)) });
   const head = makeHead(type, { harvested, classCount: classNames.length, ...(statistics ? { statistics } : {}) });
   return writeOnnx(assembleGlobal(harvested, head, { classNames, version: sheafVersion, metadata, ...audioInputOf(train) }), {
     batchAxis: "N",
@@ -93,17 +100,19 @@ export async function exportPart(
   if (isHead(part)) {
     if (format !== "onnx")
       throw new SheafError("usage", `A global model is exported as onnx, not ${format}; export the devices' sub-models for their weights.`);
-    return { bytes: await globalOf(path, part, prepared, train, metadata), classNames: train.classNames };
+    return { bytes: await globalOf(path, part, config, prepared, train, metadata), classNames: train.classNames };
   }
   const job = prepared.jobs.find((j) => j.id === part);
   if (!job) {
     const known = ["H0", "H1", "H2", ...prepared.jobs.map((j) => j.id)];
     throw new SheafError("usage", `${path} has no part "${part}"; it has ${known.join(", ")}.`);
   }
-  const parameters = await parametersOf(path, job.id);
   const device = prepared.devices.find((d) => d.planned.id === part);
   const classNames = device ? [...device.subModel.taskSet.map((c) => train.classNames[c] ?? String(c)), "other"] : train.classNames;
   const network: Network = job.network;
+  const trained = await parametersOf(path, job.id);
+  // What did not pass the gate was never settled.
+  const parameters = device && passes(device.subModel, trained) ? await parametersOf(path, settledJobId(config, job.id)) : trained;
   const bytes =
     format === "safetensors"
       ? encodeSafetensors(parameters, { network: JSON.stringify(network), classNames: JSON.stringify(classNames) })
@@ -115,6 +124,15 @@ export async function exportPart(
           },
         );
   return { bytes, classNames };
+}
+
+function passes(subModel: SubModel, parameters: ReadonlyMap<string, Tensor>): boolean {
+  try {
+    inspectHarvest(subModel, parameters);
+    return true;
+  } catch {
+    return false;
+  }
 }
 
 function isHead(part: string): part is HeadType {

@@ -20,6 +20,7 @@ export type RunEvent =
   | TrainingProgress
   | { readonly type: "trained"; readonly job: string; readonly seconds: number; readonly loss: number; readonly accuracy: number }
   | { readonly type: "rejected"; readonly device: string; readonly reason: string }
+  | { readonly type: "settling"; readonly pass: number; readonly passes: number; readonly devices: readonly string[] }
   | { readonly type: "statistics"; readonly device: string; readonly samples: number }
   | { readonly type: "evaluated"; readonly id: string; readonly accuracy: number }
   | { readonly type: "written"; readonly file: string };

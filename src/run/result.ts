@@ -11,6 +11,7 @@ import type { RunConfig } from "./config.ts";
 import { runFiles } from "./directory.ts";
 import type { LoadedData } from "./loadData.ts";
 import { type PreparedDevice, type PreparedRun, spread } from "./prepare.ts";
+import { type SettlePass, skippedIn } from "./settle.ts";
 import type { FinishedJob } from "./trainJobs.ts";
 
 /** Everything that a run has found out. */
@@ -19,7 +20,10 @@ export interface RunOutcome {
   readonly data: LoadedData;
   readonly prepared: PreparedRun;
   readonly results: ReadonlyMap<string, FinishedJob>;
+  /** The branches of the global model, settled where that is configured. */
   readonly harvested: readonly Harvested[];
+  /** Before the first settle pass and after each but the last; empty without settling. */
+  readonly earlierPasses: readonly SettlePass[];
   readonly rejected: ReadonlyMap<string, string>;
   readonly heads: readonly {
     readonly type: HeadType;
@@ -40,6 +44,8 @@ export interface DeviceAccount {
   readonly statisticsMacs: number;
   /** Running a trained target forward to see which filters fire for which classes; 0 without a warm start. */
   readonly warmStartMacs: number;
+  /** Settle passes: the others' branches run forward over the device's samples, and training against them; 0 without. */
+  readonly settleMacs: number;
   readonly totalMacs: number;
   /** Training the full target on the device's own samples for the same epochs. */
   readonly fullTargetMacs: number;
@@ -69,6 +75,8 @@ export interface RunResult {
     readonly centralMacs: number;
   };
   readonly bytes: { readonly down: number; readonly up: number; readonly model: number };
+  /** Accuracies before the first settle pass (pass 0) and after each; absent without settling. */
+  readonly settlePasses?: readonly SettlePass[];
   readonly ownClassAccuracy: Readonly<Record<string, number>>;
   readonly rejected: readonly string[];
   readonly dataSet: { readonly name: string; readonly train: number; readonly test: number };
@@ -90,6 +98,7 @@ export function accountOf({ planned, own, background, expected }: PreparedDevice
     trainBackgroundMacs: compute.background,
     statisticsMacs: compute.statistics,
     warmStartMacs: compute.warmStart,
+    settleMacs: compute.settle,
     totalMacs: compute.total,
     fullTargetMacs,
     ratio,
@@ -97,6 +106,15 @@ export function accountOf({ planned, own, background, expected }: PreparedDevice
     bytesDown,
     bytesUp,
   };
+}
+
+/** Accuracies by settle pass, the last being that of the run itself; none without settling. */
+export function settlePassesOfRun({ config, prepared, rejected, heads, earlierPasses }: RunOutcome): readonly SettlePass[] {
+  if (earlierPasses.length === 0) return [];
+  const accuracy = (type: HeadType): number => heads.find((h) => h.type === type)?.evaluation.accuracy ?? 0;
+  const devices = prepared.devices.map(({ planned }) => planned.id).filter((id) => !rejected.has(id));
+  const pass = config.settle.passes;
+  return [...earlierPasses, { pass, H0: accuracy("H0"), H2: accuracy("H2"), skipped: skippedIn(config, devices, pass) }];
 }
 
 /** The result object of a run. */
@@ -127,6 +145,7 @@ export function summarize(outcome: RunOutcome, out: string, seconds: number): Ru
       up: sum((a) => a.bytesUp),
       model: heads.find((h) => h.type === config.head)?.model.length ?? 0,
     },
+    ...(outcome.earlierPasses.length > 0 ? { settlePasses: settlePassesOfRun(outcome) } : {}),
     ownClassAccuracy: Object.fromEntries(outcome.ownAccuracy.map(({ device, own }) => [device, own])),
     rejected: [...outcome.rejected.keys()],
     dataSet: { name: data.train.name, train: data.train.labels.length, test: data.test.labels.length },

@@ -22,6 +22,7 @@ import { sheafVersion } from "./machine.ts";
 import type { RunOptions } from "./options.ts";
 import { controlIds, type PreparedRun, prepareRun } from "./prepare.ts";
 import { type RunOutcome, type RunResult, summarize } from "./result.ts";
+import { settle } from "./settle.ts";
 import { fitOf, loadTarget } from "./target.ts";
 import { type FinishedJob, throwIfInterrupted, trainJobs } from "./trainJobs.ts";
 import { warmStart } from "./warmStart.ts";
@@ -85,6 +86,32 @@ async function evaluate(model: Uint8Array, id: string, test: Samples, directory:
   } finally {
     await session.dispose();
   }
+}
+
+/** Accuracies of H0 and H2 on branches that are to be settled further, kept so that they are measured once. */
+async function measureBranches(
+  prepared: PreparedRun,
+  harvested: readonly Harvested[],
+  pass: number,
+  data: LoadedData,
+  train: Samples,
+  test: Samples,
+  directory: RunDirectory,
+  options: RunOptions,
+): Promise<{ readonly H0: number; readonly H2: number }> {
+  const id = `settle.pass${pass}`;
+  const found = await directory.finished(id);
+  if (found) return found.facts as { H0: number; H2: number };
+  const { classNames } = data.train;
+  const statistics = await gatherStatistics(prepared, harvested, train, directory, options);
+  const accuracy = async (type: HeadType): Promise<number> => {
+    const head = makeHead(type, { harvested, classCount: classNames.length, statistics });
+    const graph = assembleGlobal(harvested, head, { classNames, ...audioInputOf(data.train) });
+    return (await evaluate(writeOnnx(graph, { batchAxis: "N" }), `${type}, pass ${pass}`, test, directory, options)).accuracy;
+  };
+  const facts = { H0: await accuracy("H0"), H2: await accuracy("H2") };
+  await directory.finish(id, new Map(), facts);
+  return facts;
 }
 
 /** Every head as a model, evaluated; the configured one is what `model.onnx` will be. */
@@ -174,7 +201,11 @@ export async function run(options: RunOptions): Promise<RunResult> {
   await directory.log({ type: directory.resumed ? "resumed" : "started", version: sheafVersion });
   const results = await trainJobs(prepared.jobs, directory, { ...options, config });
   throwIfInterrupted(signal, options.out);
-  const { harvested, rejected } = await harvestAll(prepared, results, data.train, directory, options);
+  const { harvested: firstBranches, rejected } = await harvestAll(prepared, results, data.train, directory, options);
+  const settled = await settle(config, prepared, firstBranches, trainSamples, directory, options, (branches, pass) =>
+    measureBranches(prepared, branches, pass, data, trainSamples, test, directory, options),
+  );
+  const { harvested } = settled;
   const statistics = await gatherStatistics(prepared, harvested, trainSamples, directory, options);
   const heads = await evaluateHeads(harvested, statistics, data, test, directory, options);
   const main = heads.find((h) => h.type === config.head) as RunOutcome["heads"][number];
@@ -191,8 +222,9 @@ export async function run(options: RunOptions): Promise<RunResult> {
     config,
     data,
     prepared,
-    results,
+    results: new Map([...results, ...settled.results]),
     harvested,
+    earlierPasses: settled.passes,
     rejected,
     heads,
     controls,

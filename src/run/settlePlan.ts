@@ -48,6 +48,12 @@ export function settleJobId(device: string, pass: number): string {
   return `${device}.settle${pass}`;
 }
 
+/** Name of the training that a device's branch of the global model comes from. */
+export function settledJobId(config: RunConfig, device: string): string {
+  const last = settlePassesOf(config, device).at(-1);
+  return last === undefined ? device : settleJobId(device, last);
+}
+
 /** Devices in the order in which they take their turns in a pass. */
 export function settleOrder({ seed }: RunConfig, devices: readonly string[], pass: number): readonly string[] {
   const order = Uint32Array.from(devices.keys());
