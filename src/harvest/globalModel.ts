@@ -6,8 +6,10 @@ import { GraphBuilder } from "../onnx/builder.ts";
 import type { Graph, Value } from "../onnx/graph.ts";
 import { SheafError } from "../util/errors.ts";
 import { canonicalJson } from "../util/json.ts";
+import type { Tensor } from "../util/tensor.ts";
+import { writeExpansion } from "./expansion.ts";
 import { finalLayer, type Harvested, layOut } from "./harvested.ts";
-import type { Head } from "./heads.ts";
+import { basisWidth, type Head, type HeadBasis } from "./heads.ts";
 
 /** What the branches give, one after another in the order of the harvest. */
 export interface BranchOutputs {
@@ -79,7 +81,7 @@ export interface GlobalModelOptions extends InputOptions {
 /**
  * The global model: input `image` [N, channels, height, width], float32 raw values, or with a front end `audio` [N, samples], float32 in
  * [-1, 1], whose features all branches share; outputs `logits` and `probabilities` [N, classes]. Metadata: `classNames`, `branches` (device and
- * task set of each, JSON), `head` (H0, H1 or H2), and of a front end `audioFeatures` and `clipSamples`. A head on features leaves the branches'
+ * task set of each, JSON), `head` (its type, H0 to H5), and of a front end `audioFeatures` and `clipSamples`. A head on features leaves the branches'
  * own final layers out. Write it with `writeOnnx(graph, { batchAxis: "N" })`. The same parts in the same order give the same graph.
  * Throws `config` when branches, head and class names do not go together, `network` when the branches do not read the front end's features,
  * `corrupt` when parameters do not fit.
@@ -88,10 +90,11 @@ export interface GlobalModelOptions extends InputOptions {
 export function assembleGlobal(harvested: readonly Harvested[], head: Head, options: GlobalModelOptions): Graph {
   const layout = layOut(harvested.map((h) => h.subModel));
   const [classes = 0, columns = 0] = head.weight.shape;
-  if (columns !== layout[head.on]) {
+  const given = basisWidth(layout, head.on, head.expansion?.shape[0]);
+  if (columns !== given) {
     throw new SheafError(
       "config",
-      `The ${head.type} head reads ${columns} ${head.on}, but the branches give ${layout[head.on]}; make the head from these very branches.`,
+      `The ${head.type} head reads ${columns} ${head.on}, but the branches give ${given}; make the head from these very branches.`,
     );
   }
   if (classes !== options.classNames.length) {
@@ -102,10 +105,8 @@ export function assembleGlobal(harvested: readonly Harvested[], head: Head, opti
   }
   const b = new GraphBuilder();
   const { input } = (harvested[0] as Harvested).subModel.network;
-  const outputs = writeBranches(b, harvested, deployInput(b, input, options), head.on === "logProbabilities");
-  const logits = b.scope("head", () =>
-    b.op("Gemm", [outputs[head.on] as Value, b.parameter("weight", head.weight), b.parameter("bias", head.bias)], { transB: 1 }, "logits"),
-  );
+  const outputs = writeBranches(b, harvested, deployInput(b, input, options), readsScores(head.on));
+  const logits = b.scope("head", () => writeHead(b, outputs, head));
   const probabilities = b.op("Softmax", [logits], { axis: 1 });
   b.output("logits", logits);
   b.output("probabilities", probabilities);
@@ -119,6 +120,19 @@ export function assembleGlobal(harvested: readonly Harvested[], head: Head, opti
   });
 }
 
+const readsScores = (on: HeadBasis): boolean => on === "logProbabilities" || on === "featuresAndScores";
+
+/** Writes a head over the branches' outputs: logits [N, classes]. Log-probabilities must have been written where the head reads them. */
+export function writeHead(b: GraphBuilder, { features, logProbabilities }: BranchOutputs, head: Head): Value {
+  const rows: { readonly [B in HeadBasis]: () => Value } = {
+    features: () => features,
+    logProbabilities: () => logProbabilities as Value,
+    featuresAndScores: () => b.concat([features, logProbabilities as Value], 1),
+    featuresAndExpansion: () => b.concat([features, writeExpansion(b, features, head.expansion as Tensor<"float32">)], 1),
+  };
+  return b.op("Gemm", [rows[head.on](), b.parameter("weight", head.weight), b.parameter("bias", head.bias)], { transB: 1 }, "logits");
+}
+
 export interface GlobalCost {
   /** Multiply-adds of one image. */
   readonly macs: number;
@@ -126,16 +140,21 @@ export interface GlobalCost {
   readonly parameters: number;
 }
 
-/** Cost of the global model under a head on log-probabilities (H0, H1) or on features (H2), without needing trained parts. */
-export function globalCost(subModels: readonly SubModel[], on: Head["on"], classCount: number): GlobalCost {
+/**
+ * Cost of the global model under a head on log-probabilities (H0, H1), on features (H2, H5), on both (H3) or on features and an expansion of `expanded`
+ * columns (H4; its weights count as parameters though they are never trained), without needing trained parts.
+ */
+export function globalCost(subModels: readonly SubModel[], on: HeadBasis, classCount: number, expanded: number = 0): GlobalCost {
   const layout = layOut(subModels);
-  let macs = classCount * layout[on];
-  let parameters = classCount * layout[on] + classCount;
+  const columns = basisWidth(layout, on, expanded);
+  const expansion = on === "featuresAndExpansion" ? expanded * layout.features : 0;
+  let macs = classCount * columns + expansion;
+  let parameters = classCount * columns + classCount + expansion;
   for (const { network } of subModels) {
     const all = networkCost(network);
     const last = layerCost(placeLayers(network).at(-1) as ReturnType<typeof finalLayer>["placed"]);
-    macs += all.macs - (on === "features" ? last.macs : 0);
-    parameters += all.parameters - (on === "features" ? last.parameters : 0);
+    macs += all.macs - (readsScores(on) ? 0 : last.macs);
+    parameters += all.parameters - (readsScores(on) ? 0 : last.parameters);
   }
   return { macs, parameters };
 }

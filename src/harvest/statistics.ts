@@ -21,55 +21,87 @@ export interface DeviceStatistics {
   readonly classCount: number;
   /** [classes]: number of samples of each class. */
   readonly counts: Float64Array;
-  /** Of the branches' concatenated pooled features; what H2 is made of. */
+  /** Of the branches' concatenated pooled features; what H2 and H5 are made of. */
   readonly features: Moments;
   /** Of the branches' concatenated log-probabilities; what H1 is made of. */
   readonly logProbabilities: Moments;
+  /** Of a random expansion of the features; what H4 is made of beside them. */
+  readonly expanded?: Moments;
+  /** [features, logProbabilities]: sum of products; what H3 is made of beside the moments. */
+  readonly crossScores?: Float64Array;
+  /** [features, expanded]: sum of products; what H4 is made of beside the moments. */
+  readonly crossExpanded?: Float64Array;
 }
 
-/** Which moments a set of statistics holds. */
+/** Which moments every set of statistics holds. */
 export const momentKinds = ["features", "logProbabilities"] as const;
 
+/** What a set of statistics sums, by number of columns. */
+export interface StatisticsWidths {
+  readonly features: number;
+  readonly logProbabilities: number;
+  /** Columns of the random expansion; none unless given. */
+  readonly expanded?: number;
+  /** Whether products of features and log-probabilities are summed too; not unless given. */
+  readonly scores?: boolean;
+}
+
+/** What is summed, as read off the sums themselves. */
+export function widthsOf({ features, logProbabilities, expanded, crossScores }: DeviceStatistics): Required<StatisticsWidths> {
+  return {
+    features: features.width,
+    logProbabilities: logProbabilities.width,
+    expanded: expanded?.width ?? 0,
+    scores: crossScores !== undefined,
+  };
+}
+
+/** The arrays of a set of statistics by name; the same names in the same order for the same widths. */
+export function arraysOf(statistics: DeviceStatistics): ReadonlyMap<string, Float64Array> {
+  const { counts, features, logProbabilities, expanded, crossScores, crossExpanded } = statistics;
+  const arrays = new Map<string, Float64Array>([["counts", counts]]);
+  for (const [kind, moments] of Object.entries({ features, logProbabilities, expanded })) {
+    if (!moments) continue;
+    arrays.set(`${kind}.gram`, moments.gram).set(`${kind}.sums`, moments.sums);
+  }
+  if (crossScores) arrays.set("scores.cross", crossScores);
+  if (crossExpanded) arrays.set("expanded.cross", crossExpanded);
+  return arrays;
+}
+
 /** Statistics of no samples. */
-export function emptyStatistics(
-  classCount: number,
-  widths: { readonly features: number; readonly logProbabilities: number },
-): DeviceStatistics {
+export function emptyStatistics(classCount: number, widths: StatisticsWidths): DeviceStatistics {
+  const { features, logProbabilities, expanded = 0, scores = false } = widths;
   const empty = (width: number): Moments => ({ width, gram: new Float64Array(width * width), sums: new Float64Array(width * classCount) });
   return {
     classCount,
     counts: new Float64Array(classCount),
-    features: empty(widths.features),
-    logProbabilities: empty(widths.logProbabilities),
+    features: empty(features),
+    logProbabilities: empty(logProbabilities),
+    ...(expanded > 0 ? { expanded: empty(expanded), crossExpanded: new Float64Array(features * expanded) } : {}),
+    ...(scores ? { crossScores: new Float64Array(features * logProbabilities) } : {}),
   };
 }
 
-function addArrays(a: Float64Array, b: Float64Array): Float64Array {
-  const sum = a.slice();
-  for (let i = 0; i < sum.length; i++) sum[i] = (sum[i] as number) + (b[i] as number);
-  return sum;
-}
+const describeWidths = ({ features, logProbabilities, expanded, scores }: Required<StatisticsWidths>, classCount: number): string =>
+  `${features} features, ${logProbabilities} log-probabilities${scores ? " and their products" : ""}${expanded > 0 ? `, an expansion of ${expanded}` : ""} and ${classCount} classes`;
 
 /**
  * The statistics of both devices' samples together. Commutative to the bit; for the same bytes in every run, add devices in a fixed order.
  * Throws `corrupt` when the two were not computed from the same branches.
  */
 export function addStatistics(a: DeviceStatistics, b: DeviceStatistics): DeviceStatistics {
-  if (a.classCount !== b.classCount || momentKinds.some((kind) => a[kind].width !== b[kind].width)) {
-    const text = (s: DeviceStatistics): string =>
-      `${s.features.width} features, ${s.logProbabilities.width} log-probabilities and ${s.classCount} classes`;
-    throw new SheafError(
-      "corrupt",
-      `Statistics of ${text(a)} cannot be added to statistics of ${text(b)}; both must come from the same branches.`,
-    );
+  const [ofA, ofB] = [describeWidths(widthsOf(a), a.classCount), describeWidths(widthsOf(b), b.classCount)];
+  if (ofA !== ofB) {
+    throw new SheafError("corrupt", `Statistics of ${ofA} cannot be added to statistics of ${ofB}; both must come from the same branches.`);
   }
-  const add = (x: Moments, y: Moments): Moments => ({ width: x.width, gram: addArrays(x.gram, y.gram), sums: addArrays(x.sums, y.sums) });
-  return {
-    classCount: a.classCount,
-    counts: addArrays(a.counts, b.counts),
-    features: add(a.features, b.features),
-    logProbabilities: add(a.logProbabilities, b.logProbabilities),
-  };
+  const sum = emptyStatistics(a.classCount, widthsOf(a));
+  const [from, more] = [arraysOf(a), arraysOf(b)];
+  for (const [name, into] of arraysOf(sum)) {
+    const [x, y] = [from.get(name) as Float64Array, more.get(name) as Float64Array];
+    for (let i = 0; i < into.length; i++) into[i] = (x[i] as number) + (y[i] as number);
+  }
+  return sum;
 }
 
 /** Copies the lower triangle (row >= column) over the upper one. */
@@ -94,20 +126,24 @@ function unpackLower(packed: Float64Array, width: number): Float64Array {
 }
 
 /** Bytes of the numbers in one upload of statistics (the triangle of each Gram matrix, float64), without the file's header. */
-export function statisticsBytes(widths: { readonly features: number; readonly logProbabilities: number }, classCount: number): number {
-  const values = momentKinds.reduce((sum, kind) => sum + triangleSize(widths[kind]) + widths[kind] * classCount, classCount);
+export function statisticsBytes(widths: StatisticsWidths, classCount: number): number {
+  const { features, logProbabilities, expanded = 0, scores = false } = widths;
+  let values = classCount + features * expanded + (scores ? features * logProbabilities : 0);
+  for (const width of [features, logProbabilities, expanded]) values += triangleSize(width) + width * classCount;
   return values * Float64Array.BYTES_PER_ELEMENT;
 }
 
 /** Statistics as a safetensors file: of each Gram matrix only the lower triangle, row by row. The same sums give the same bytes. */
 export function encodeStatistics(statistics: DeviceStatistics): Uint8Array<ArrayBuffer> {
-  const { classCount, counts } = statistics;
+  const { classCount, counts, features, logProbabilities, expanded, crossScores, crossExpanded } = statistics;
   const tensors = new Map<string, Tensor>([["counts", tensor("float64", [classCount], counts)]]);
-  for (const kind of momentKinds) {
-    const moments = statistics[kind];
+  for (const [kind, moments] of Object.entries({ features, logProbabilities, expanded })) {
+    if (!moments) continue;
     tensors.set(`${kind}.gram`, tensor("float64", [triangleSize(moments.width)], packLower(moments)));
     tensors.set(`${kind}.sums`, tensor("float64", [moments.width, classCount], moments.sums));
   }
+  if (crossScores) tensors.set("scores.cross", tensor("float64", [features.width, logProbabilities.width], crossScores));
+  if (expanded && crossExpanded) tensors.set("expanded.cross", tensor("float64", [features.width, expanded.width], crossExpanded));
   return encodeSafetensors(tensors, { format: "sheaf-statistics" });
 }
 
@@ -129,7 +165,7 @@ export function decodeStatistics(bytes: Uint8Array, what: string): DeviceStatist
   };
   const counts = read("counts", (shape) => [shape[0] ?? 0]);
   if (counts.some((count) => count < 0)) refuse("a class has a negative number of samples");
-  const moments = (kind: (typeof momentKinds)[number]): Moments => {
+  const moments = (kind: string): Moments => {
     const sums = read(`${kind}.sums`, (shape) => [shape[0] ?? 0, counts.length]);
     const width = sums.length / counts.length;
     const gram = unpackLower(
@@ -139,5 +175,14 @@ export function decodeStatistics(bytes: Uint8Array, what: string): DeviceStatist
     for (let i = 0; i < width; i++) if ((gram[i * width + i] as number) < 0) refuse(`"${kind}.gram" has a negative sum of squares at ${i}`);
     return { width, gram, sums };
   };
-  return { classCount: counts.length, counts, features: moments("features"), logProbabilities: moments("logProbabilities") };
+  const [features, logProbabilities] = [moments("features"), moments("logProbabilities")];
+  const expanded = tensors.has("expanded.sums") ? moments("expanded") : undefined;
+  return {
+    classCount: counts.length,
+    counts,
+    features,
+    logProbabilities,
+    ...(expanded ? { expanded, crossExpanded: read("expanded.cross", () => [features.width, expanded.width]) } : {}),
+    ...(tensors.has("scores.cross") ? { crossScores: read("scores.cross", () => [features.width, logProbabilities.width]) } : {}),
+  };
 }
