@@ -11,6 +11,7 @@ export { type Holder, holdingsChart } from "./report/charts/holdingsChart.ts";
 export { perClassChart } from "./report/charts/perClassChart.ts";
 export { planChart } from "./report/charts/planChart.ts";
 export { samplesChart } from "./report/charts/samplesChart.ts";
+export { settleChart } from "./report/charts/settleChart.ts";
 export { timelineChart } from "./report/charts/timelineChart.ts";
 export { headline } from "./report/headline.ts";
 export { type InspectData, renderInspection, type SkippedFiles } from "./report/inspectPage.ts";

@@ -9,6 +9,7 @@ import { manyColumns } from "./charts/grid.ts";
 import { findHead, inHeadOrder } from "./charts/headStyles.ts";
 import { perClassChart } from "./charts/perClassChart.ts";
 import { planChart } from "./charts/planChart.ts";
+import { settleChart } from "./charts/settleChart.ts";
 import { timelineChart } from "./charts/timelineChart.ts";
 import { dataSection } from "./dataSection.ts";
 import { bytes, count, duration, percent, points, ratio, si, widths } from "./format.ts";
@@ -22,6 +23,7 @@ export function chartSections(data: ReportData): Markup[] {
   const fleet = data.devices.length > 0;
   return [
     accuracySection(data),
+    settleSection(data),
     fleet && computeSection(data),
     perClassSection(data),
     confusionSection(data),
@@ -88,6 +90,26 @@ function accuracySection(data: ReportData): Markup | undefined {
   );
 }
 
+function settleSection(data: ReportData): Markup | undefined {
+  const { settlePasses = [] } = data;
+  if (settlePasses.length === 0) return undefined;
+  return section(
+    "settle",
+    "Accuracy by settle pass",
+    el(
+      "p",
+      {},
+      "In a settle pass each device trains its branch on, with one softmax over all classes in which the scores of the other branches are constants. Pass 0: the branches as each device trained them alone.",
+    ),
+    responsive((options) => settleChart(data, options)),
+    dataTable(
+      "Accuracy after each pass",
+      [numeric("pass"), numeric("H0"), numeric("H2"), { header: "skipped by" }],
+      settlePasses.map(({ pass, H0, H2, skipped }) => ({ cells: [String(pass), percent(H0), percent(H2), skipped.join(", ") || dash] })),
+    ),
+  );
+}
+
 function computeSection(data: ReportData): Markup {
   const { devices } = data;
   const settled = devices.some((device) => (device.compute.settleMacs ?? 0) > 0);
@@ -98,7 +120,7 @@ function computeSection(data: ReportData): Markup {
     el(
       "p",
       {},
-      "Ratio: multiply-adds (MACs) of training the full target on the device's own samples for the same epochs, over everything that Sheaf made the device compute, background samples and statistics pass included. ",
+      "Ratio: multiply-adds (MACs) of training the full target on the device's own samples for the same epochs, over everything that Sheaf made the device compute, background samples, statistics pass and settle passes included. ",
       `The red line marks ${promisedRatio}, the largest ratio that the paper behind the method reports.`,
     ),
     responsive((options) => computeChart(data, options)),
@@ -316,7 +338,7 @@ function curvesSection(data: ReportData): Markup | undefined {
       "p",
       {},
       data.devices.length > 0
-        ? "A device's loss and accuracy are over its own classes and \u201cother\u201d: compare a device with itself over time, not with a network that answers for all classes."
+        ? "A device's loss and accuracy are over its own classes and \u201cother\u201d: compare a device with itself over time, not with a network that answers for all classes. In a settle pass they are those of the global model under H0, on the device's samples."
         : "Loss and accuracy during training.",
     ),
     responsive((options) => curvesChart(data, options)),

@@ -26,7 +26,7 @@ export interface HeadReport {
   readonly note?: string;
 }
 
-export type TimelineKind = "download" | "train" | "statistics" | "upload";
+export type TimelineKind = "download" | "train" | "settle" | "statistics" | "upload";
 
 /** Something that a device did, in seconds of the virtual clock. */
 export interface TimelineSegment {
@@ -144,6 +144,15 @@ export interface CurveSeries {
   readonly points: readonly CurvePoint[];
 }
 
+/** Accuracies of the global model after a settle pass; pass 0 is before the first. */
+export interface SettlePassReport {
+  readonly pass: number;
+  readonly H0: number;
+  readonly H2: number;
+  /** Ids of devices that took no part in it. */
+  readonly skipped: readonly string[];
+}
+
 /** An input or output of the model file. A dimension that is free at run time is given by its name. */
 export interface ModelTensor {
   readonly name: string;
@@ -205,6 +214,8 @@ export interface ReportData {
   readonly computeRatio?: { readonly min: number; readonly median: number; readonly max: number };
   readonly bytes?: { readonly down: number; readonly up: number };
   readonly curves: readonly CurveSeries[];
+  /** In order, from pass 0; absent without settling. */
+  readonly settlePasses?: readonly SettlePassReport[];
   readonly model?: ModelFileReport;
 }
 
@@ -252,7 +263,9 @@ const deviceSchema = z.object({
   bytesUp: amount,
   memoryEstimateBytes: amount,
   memoryLimitBytes: amount,
-  timeline: z.array(z.object({ kind: z.enum(["download", "train", "statistics", "upload"]), startSeconds: amount, endSeconds: amount })),
+  timeline: z.array(
+    z.object({ kind: z.enum(["download", "train", "settle", "statistics", "upload"]), startSeconds: amount, endSeconds: amount }),
+  ),
   status: z.enum(["harvested", "rejected", "lost"]),
   statusNote: z.exactOptional(text),
 });
@@ -322,6 +335,7 @@ export const reportDataSchema: z.ZodType<ReportData> = z
     computeRatio: z.exactOptional(z.object({ min: amount, median: amount, max: amount })),
     bytes: z.exactOptional(z.object({ down: amount, up: amount })),
     curves: z.array(curveSchema),
+    settlePasses: z.exactOptional(z.array(z.object({ pass: count, H0: share, H2: share, skipped: z.array(text) }))),
     model: z.exactOptional(
       z.object({
         file: text,

@@ -14,7 +14,8 @@ import { dataSetReport, holdingsOf } from "./inspect.ts";
 import type { LoadedData } from "./loadData.ts";
 import { machineFacts, sheafVersion } from "./machine.ts";
 import { scheduleOf } from "./prepare.ts";
-import type { DeviceAccount, RunOutcome, RunResult } from "./result.ts";
+import { type DeviceAccount, type RunOutcome, type RunResult, settlePassesOfRun } from "./result.ts";
+import { settleTimeline } from "./settleTimeline.ts";
 import type { FinishedJob } from "./trainJobs.ts";
 
 /** What no run can know of itself. */
@@ -44,7 +45,7 @@ function headReport(id: keyof typeof headNames, evaluation: Evaluation, paramete
   };
 }
 
-/** A device's day on the virtual clock: weights down, training, weights up; when all are up, the other branches down, the pass, sums up. */
+/** A device's day on the virtual clock: weights down, training, weights up; when all are up, settle passes, then the other branches down, the statistics pass, sums up. */
 function timelines(outcome: RunOutcome, accounts: readonly DeviceAccount[]): readonly (readonly TimelineSegment[])[] {
   const { devices } = outcome.prepared;
   const weightBytes = devices.map(({ subModel }) => {
@@ -60,20 +61,32 @@ function timelines(outcome: RunOutcome, accounts: readonly DeviceAccount[]): rea
     const trained = transfer + (account.warmStartMacs + account.trainOwnMacs + account.trainBackgroundMacs) / profile.macsPerSecond;
     return { targetBytes, transfer, trained, up: trained + upload };
   });
-  const together = Math.max(...firsts.map((f) => f.up));
+  const settling = devices.map(({ planned: { id, profile } }, i) => ({
+    id,
+    ...profile,
+    settleMacs: accounts[i]?.settleMacs ?? 0,
+    weightBytes: weightBytes[i] as number,
+  }));
+  const settled = settleTimeline(outcome.config, settling, Math.max(...firsts.map((f) => f.up)));
+  const together = settled.endSeconds;
   return devices.map(({ planned: { profile } }, i) => {
     const { targetBytes, transfer, trained, up } = firsts[i] as (typeof firsts)[number];
     const account = accounts[i] as DeviceAccount;
     const seconds = (bytes: number): number => (8 * bytes) / profile.bandwidthBitsPerSecond;
-    const fetched = together + seconds(account.bytesDown - targetBytes - (weightBytes[i] as number));
+    const fetched = together + seconds(account.bytesDown - (settled.bytesDown[i] ?? 0) - targetBytes - (weightBytes[i] as number));
     const passed = fetched + account.statisticsMacs / profile.macsPerSecond;
     return [
       { kind: "download", startSeconds: 0, endSeconds: transfer },
       { kind: "train", startSeconds: transfer, endSeconds: trained },
       { kind: "upload", startSeconds: trained, endSeconds: up },
+      ...(settled.segments[i] ?? []),
       { kind: "download", startSeconds: together, endSeconds: fetched },
       { kind: "statistics", startSeconds: fetched, endSeconds: passed },
-      { kind: "upload", startSeconds: passed, endSeconds: passed + seconds(account.bytesUp - (weightBytes[i] as number)) },
+      {
+        kind: "upload",
+        startSeconds: passed,
+        endSeconds: passed + seconds(account.bytesUp - (settled.bytesUp[i] ?? 0) - (weightBytes[i] as number)),
+      },
     ];
   });
 }
@@ -105,6 +118,7 @@ function deviceReports(outcome: RunOutcome, result: RunResult): readonly DeviceR
         trainBackgroundMacs: account.trainBackgroundMacs,
         statisticsMacs: account.statisticsMacs,
         ...(account.warmStartMacs > 0 ? { warmStartMacs: account.warmStartMacs } : {}),
+        ...(account.settleMacs > 0 ? { settleMacs: account.settleMacs } : {}),
       },
       fullTargetMacs: account.fullTargetMacs,
       ratio: account.ratio,
@@ -205,6 +219,7 @@ export async function reportOf(outcome: RunOutcome, result: RunResult, context: 
     computeRatio: result.compute.ratio,
     bytes: { down: result.bytes.down, up: result.bytes.up },
     curves: curvesOf(outcome.results),
+    ...(outcome.earlierPasses.length > 0 ? { settlePasses: settlePassesOfRun(outcome) } : {}),
     model: {
       file: runFiles.model,
       bytes: result.bytes.model,

@@ -14,7 +14,10 @@ import { holdingsChart } from "./holdingsChart.ts";
 import { perClassChart } from "./perClassChart.ts";
 import { planChart } from "./planChart.ts";
 import { samplesChart } from "./samplesChart.ts";
+import { settleChart } from "./settleChart.ts";
 import { timelineChart } from "./timelineChart.ts";
+
+const madeUpPasses = Array.from({ length: 4 }, (_, pass) => ({ pass, H0: 0.78 + 0.005 * pass, H2: 0.79 + 0.003 * pass, skipped: [] }));
 
 const charts: Readonly<Record<string, (data: ReportData, options: ChartOptions) => string>> = {
   accuracyChart,
@@ -27,6 +30,7 @@ const charts: Readonly<Record<string, (data: ReportData, options: ChartOptions) 
   perClassChart,
   planChart,
   samplesChart: (data) => samplesChart(data.dataSet.classes, withDataFacts(data).dataSet.samples!),
+  settleChart: (data, options) => settleChart({ ...data, settlePasses: madeUpPasses }, options),
   timelineChart,
 };
 
@@ -123,6 +127,14 @@ describe("what the charts say", () => {
     bars.forEach((bar, index) => void expect(bar.width / perUnit).toBeCloseTo(data.devices[index]!.ratio, 1));
     expect(svg).toContain("promise 11.8");
     expect(svg).toContain(`median ${data.computeRatio!.median.toFixed(1)}`);
+  });
+
+  it("a mark for each settle pass and head, and the control's line", () => {
+    const svg = settleChart({ ...data, settlePasses: madeUpPasses });
+    expect(svg.match(/class="mark f-h0"/g)).toHaveLength(madeUpPasses.length + 1);
+    expect(svg).toContain("H2 after pass 3: 79.9");
+    expect(svg).toContain('class="reference"');
+    expect(settleChart(data)).toBe("");
   });
 
   it("the confusion matrix prints its counts and draws no empty cell", () => {

@@ -8,6 +8,7 @@ import { bottomAxis, type ChartOptions, figure, isNarrow, legend, line, rows, sw
 const kinds: Readonly<Record<TimelineKind, { readonly label: string; readonly fill: string }>> = {
   download: { label: "download", fill: "f-download" },
   train: { label: "training", fill: "f-train" },
+  settle: { label: "settling", fill: "f-settle" },
   statistics: { label: "statistics pass", fill: "f-statistics" },
   upload: { label: "upload", fill: "f-upload" },
 };
