@@ -11,6 +11,7 @@ export const layers = [
   ["runtime", "models", "data"],
   ["train", "decouple"],
   ["plan", "harvest"],
+  ["baselines"],
   ["report"],
   ["run"],
   ["paper"],

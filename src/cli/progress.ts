@@ -9,6 +9,8 @@ import type { Terminal } from "./terminal.ts";
 
 export interface ProgressDisplay {
   show(event: RunEvent): void;
+  /** A line above the picture. */
+  say(text: string): void;
   /** A bar while a data set is downloaded or its samples are decoded. */
   readonly data: DataProgress;
   /** Leaves the last picture standing. */
@@ -105,6 +107,7 @@ export function openProgress(terminal: Terminal): ProgressDisplay {
   };
   return {
     data,
+    say,
     show(event) {
       switch (event.type) {
         case "data":

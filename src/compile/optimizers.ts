@@ -95,6 +95,18 @@ export function scaleByAdam({ beta1 = 0.9, beta2 = 0.999, epsilon = 1e-8 }: Adam
   };
 }
 
+/**
+ * Adds `mu` times the way from where training started, the gradient of mu/2 |w - w0|^2 (Li et al. 2020, FedProx). The start w0 is the state
+ * `NAME.anchor`, which never changes; whoever trains gives it.
+ */
+export function pullToStart(mu: number): OptimizerPiece {
+  return each((context, u) => {
+    const { builder: b, dtype } = context;
+    const start = context.state(`${u.name}.anchor`, u.parameter.shape, 0);
+    return b.add(u.value, b.mul(b.sub(u.parameter, start), b.float(dtype, mu)));
+  });
+}
+
 /** Multiplies by the learning rate; the last piece of every optimizer here. */
 export const scaleByLearningRate: OptimizerPiece = each(({ builder: b, learningRate }, u) => b.mul(u.value, learningRate));
 
@@ -103,25 +115,40 @@ export function chain(...pieces: readonly OptimizerPiece[]): OptimizerPiece {
   return (context, updates) => pieces.reduce((current, piece) => piece(context, current), updates);
 }
 
+/** What every optimizer has. */
+interface CommonOptions {
+  readonly weightDecay: number;
+  readonly clipNorm?: number;
+  /** Weight of the pull to the start of training; 0 (none) by default. See `pullToStart`. */
+  readonly proximal?: number;
+}
+
 /** Settings of every optimizer, as they stand in a configuration. */
 export interface OptimizerOptions {
-  readonly sgd: { readonly momentum: number; readonly nesterov: boolean; readonly weightDecay: number; readonly clipNorm?: number };
-  readonly adam: AdamOptions & { readonly weightDecay: number; readonly clipNorm?: number };
-  readonly adamw: AdamOptions & { readonly weightDecay: number; readonly clipNorm?: number };
+  readonly sgd: CommonOptions & { readonly momentum: number; readonly nesterov: boolean };
+  readonly adam: CommonOptions & AdamOptions;
+  readonly adamw: CommonOptions & AdamOptions;
 }
 export type OptimizerType = keyof OptimizerOptions;
 export type OptimizerConfig = { readonly [T in OptimizerType]: { readonly type: T } & OptimizerOptions[T] }[OptimizerType];
 
 const clipped = (norm: number | undefined): readonly OptimizerPiece[] => (norm ? [clipGlobalNorm(norm)] : []);
+const pulled = (mu: number | undefined): readonly OptimizerPiece[] => (mu ? [pullToStart(mu)] : []);
 
 /** The total table of optimizers. */
 export const optimizers: { readonly [T in OptimizerType]: (options: OptimizerOptions[T]) => OptimizerPiece } = {
-  sgd: ({ momentum, nesterov, weightDecay, clipNorm }) =>
-    chain(...clipped(clipNorm), addDecayedWeights(weightDecay), ...(momentum > 0 ? [trace(momentum, nesterov)] : []), scaleByLearningRate),
-  adam: ({ weightDecay, clipNorm, ...adam }) =>
-    chain(...clipped(clipNorm), addDecayedWeights(weightDecay), scaleByAdam(adam), scaleByLearningRate),
-  adamw: ({ weightDecay, clipNorm, ...adam }) =>
-    chain(...clipped(clipNorm), scaleByAdam(adam), addDecayedWeights(weightDecay), scaleByLearningRate),
+  sgd: ({ momentum, nesterov, weightDecay, clipNorm, proximal }) =>
+    chain(
+      ...clipped(clipNorm),
+      ...pulled(proximal),
+      addDecayedWeights(weightDecay),
+      ...(momentum > 0 ? [trace(momentum, nesterov)] : []),
+      scaleByLearningRate,
+    ),
+  adam: ({ weightDecay, clipNorm, proximal, ...adam }) =>
+    chain(...clipped(clipNorm), ...pulled(proximal), addDecayedWeights(weightDecay), scaleByAdam(adam), scaleByLearningRate),
+  adamw: ({ weightDecay, clipNorm, proximal, ...adam }) =>
+    chain(...clipped(clipNorm), ...pulled(proximal), scaleByAdam(adam), addDecayedWeights(weightDecay), scaleByLearningRate),
 };
 
 /** The chain of a configuration. */

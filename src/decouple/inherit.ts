@@ -70,7 +70,7 @@ export function inheritParameters(
 const upTo = (count: number): number[] => Array.from({ length: count }, (_, i) => i);
 
 /** Layers that decide the number of outputs: those whose channels the last activation has, unchanged. */
-function outputLayers(network: Network): ReadonlySet<string> {
+export function outputLayers(network: Network): ReadonlySet<string> {
   const placed = new Map(placeLayers(network).map((p) => [p.layer.name, p]));
   const found = new Set<string>();
   const visit = (name: string): void => {
@@ -82,11 +82,11 @@ function outputLayers(network: Network): ReadonlySet<string> {
   return found;
 }
 
-const decidesWidth = (placed: PlacedLayer): boolean =>
+export const decidesWidth = (placed: PlacedLayer): boolean =>
   rulesOf(placed.layer).width(placed.layer) === "own" && !isDepthwise(placed.layer, placed.inputs[0]);
 
 /** Whether a parameter says how strongly each output reads each input. */
-const isFullWeight = (placed: PlacedLayer, parameter: string): boolean => parameter === "weight" && decidesWidth(placed);
+export const isFullWeight = (placed: PlacedLayer, parameter: string): boolean => parameter === "weight" && decidesWidth(placed);
 
 function headRows(taskSet: readonly number[], classCount: number): readonly Channel[] {
   const others = upTo(classCount).filter((c) => !taskSet.includes(c));
@@ -163,7 +163,7 @@ function cutWeight({ wide, slim, inputs, outputs }: Cut, source: Tensor, shape: 
   return result;
 }
 
-const groupsOf = (layer: Layer): number => (layer.type === "conv2d" ? layer.groups : 1);
+export const groupsOf = (layer: Layer): number => (layer.type === "conv2d" ? layer.groups : 1);
 
 /** To the bias of "other", the logarithm of the number of classes that it stands for. */
 function raiseLast({ data }: Tensor, otherClasses: number): void {

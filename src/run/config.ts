@@ -7,6 +7,7 @@ import { type AudioFeatures, defaultAudioFeatures } from "../features/features.t
 import type { HeadType } from "../harvest/heads.ts";
 import type { ShapeChoice } from "../plan/shape.ts";
 import { SheafError } from "../util/errors.ts";
+import { type BaselineConfig, baselineSchema } from "./baselineConfig.ts";
 
 /** A device as configured: a profile of the catalog, values of its own, or both. */
 export interface DeviceConfig {
@@ -120,6 +121,8 @@ export interface RunConfig {
   /** The head that `model.onnx` answers with; all heads are reported. */
   readonly head: HeadType;
   readonly controls: { readonly central: boolean; readonly slim: boolean };
+  /** What `sheaf baseline` does beside what all else says. */
+  readonly baseline: BaselineConfig;
   /** Jobs trained side by side, each on one thread; as many as there are cores when left out. */
   readonly workers?: number | undefined;
   /** Longest time between two checkpoints of a job. */
@@ -306,6 +309,7 @@ const configSchema = z.strictObject({
     .prefault({}),
   head: z.enum(["H0", "H1", "H2"]).default("H2"),
   controls: z.strictObject({ central: z.boolean().default(true), slim: z.boolean().default(true) }).prefault({}),
+  baseline: baselineSchema,
   /** Jobs trained side by side, each on one thread; as many as there are cores when left out. */
   workers: count.optional(),
   checkpointSeconds: positive.default(30),

@@ -38,9 +38,10 @@ const manifestFiles = [
 export async function writeManifest(
   directory: RunDirectory,
   facts: { readonly seed: number; readonly commandLine: string; readonly commit: string | undefined },
+  files: readonly string[] = manifestFiles,
 ): Promise<void> {
   const hashes: Record<string, string> = {};
-  for (const name of manifestFiles) hashes[name] = await sha256HexOfFile(directory.at(name), "run file");
+  for (const name of files) hashes[name] = await sha256HexOfFile(directory.at(name), "run file");
   await directory.write(
     runFiles.manifest,
     pretty({ format: "sheaf-manifest/1", sheafVersion, ...facts, date: new Date().toISOString(), machine: machineFacts(), files: hashes }),

@@ -1,5 +1,6 @@
 /** All commands, in the order of the help. */
 import type { CommandSpec } from "../command.ts";
+import { baseline } from "./baseline.ts";
 import { benchStepCommand } from "./benchStep.ts";
 import { compile } from "./compile.ts";
 import { cost } from "./cost.ts";
@@ -21,6 +22,7 @@ export const commands: readonly CommandSpec[] = [
   run,
   plan,
   train,
+  baseline,
   evaluate,
   predict,
   exportModel,

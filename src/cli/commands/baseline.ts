@@ -1,0 +1,121 @@
+/** `sheaf baseline`: a published method on the same fleet, samples and profiles as `sheaf run`. */
+import { InvalidArgumentError, Option } from "commander";
+import { type BaselineName, baselineNames, baselines } from "../../baselines/table.ts";
+import { runBaseline } from "../../run/baseline.ts";
+import type { BaselineResult } from "../../run/baselineResult.ts";
+import { SheafError } from "../../util/errors.ts";
+import { formatBytes, formatCount, formatDuration, formatPercent, formatRatio, table } from "../../util/format.ts";
+import type { CommandSpec } from "../command.ts";
+import { openProgress } from "../progress.ts";
+import type { Terminal } from "../terminal.ts";
+import { defaultFolder } from "./run.ts";
+
+function methodOf(name: string | undefined): BaselineName {
+  const found = baselineNames.find((known) => known.toLowerCase() === name?.toLowerCase());
+  if (found) return found;
+  throw new SheafError("usage", `There is no baseline "${name}"; choose one of ${baselineNames.join(", ")}.`);
+}
+
+function printResult(terminal: Terminal, result: BaselineResult): void {
+  const { bold, dim } = terminal.colors;
+  const { compute, bytes } = result;
+  terminal.print(
+    bold(`\n${result.title}: ${result.evaluatedOn} accuracy ${formatPercent(result.accuracy)} after ${result.rounds} round(s)`),
+  );
+  terminal.print(
+    table([
+      ["  device", "rounds", "computed", "full target", "times less", "down", "up", "busy", "memory"],
+      ...compute.byDevice.map((d) => [
+        `  ${d.id}`,
+        String(d.rounds),
+        `${formatCount(d.totalMacs)}MAC`,
+        `${formatCount(d.fullTargetMacs)}MAC`,
+        formatRatio(d.ratio),
+        formatBytes(d.bytesDown),
+        formatBytes(d.bytesUp),
+        formatDuration(d.busySeconds * 1e3),
+        d.fits ? "enough" : "not enough",
+      ]),
+    ]),
+  );
+  const { min, median, max } = compute.ratio;
+  terminal.print(
+    dim(
+      `  least ${formatRatio(min)}, median ${formatRatio(median)}, most ${formatRatio(max)}; bytes moved: ${formatBytes(bytes.down)} down, ${formatBytes(bytes.up)} up; on the fleet ${formatDuration(result.virtualSeconds * 1e3)}`,
+    ),
+  );
+  terminal.print(`\nModel   ${result.model.file} (${formatBytes(bytes.model)})\nTook    ${formatDuration(result.seconds * 1e3)}`);
+}
+
+const rounds = new Option("--rounds <n>", "rounds of local training and averaging (as many as make the configured epochs)").argParser(
+  (text) => {
+    const value = Number(text);
+    if (!Number.isInteger(value) || value < 1) throw new InvalidArgumentError("Expected a whole number of at least 1.");
+    return value;
+  },
+);
+
+export const baseline: CommandSpec = {
+  name: "baseline",
+  summary: "a published method on the same fleet, samples and profiles as run, for comparison",
+  arguments: "<name>",
+  flags: [
+    "trainCount",
+    "testCount",
+    "network",
+    "width",
+    "epochs",
+    "batch",
+    "learningRate",
+    "subWidth",
+    "redundancy",
+    "classesPerDevice",
+    "rho",
+    "head",
+    "workers",
+  ],
+  options: [rounds],
+  examples: [
+    ["baseline fedAvg --data-set glyphs --network tiny --rounds 3 --out runs/fedavg", "something small"],
+    ["baseline heteroFl --config fleet.yaml --rounds 50 --json", "slices as wide as each device can afford"],
+    ["baseline averageOfSlim --config fleet.yaml --set baseline.members=3", "a control: three slim nets that see all data"],
+    ["baseline heteroFl --config fleet.yaml --rounds 50 --out runs/heterofl --resume", "go on after an interruption"],
+  ],
+  async run({ arguments: [name], options, terminal, signal, commandLine, config: read }) {
+    const method = methodOf(name);
+    const given = await read();
+    const config = options.rounds === undefined ? given : { ...given, baseline: { ...given.baseline, rounds: options.rounds as number } };
+    const display = openProgress(terminal);
+    terminal.note(`${baselines[method].title}: ${baselines[method].paper}`);
+    try {
+      const result = await runBaseline({
+        method,
+        config,
+        out:
+          options.out ??
+          defaultFolder(`${method}-${config.target.network.replace(/[^A-Za-z0-9]+/g, "-")}-seed${config.seed}`, options.resume === true),
+        resume: options.resume === true,
+        ...(options.data === undefined ? {} : { dataDir: options.data }),
+        signal,
+        commandLine,
+        onEvent: (event) => {
+          if (event.type !== "round") return display.show(event);
+          const { round, accuracy, loss } = event;
+          const parts = [
+            round > event.rounds ? "running statistics measured" : `round ${round}/${event.rounds}`,
+            ...(loss === undefined ? [] : [`loss ${loss.toFixed(3)}`]),
+            ...(accuracy === undefined ? [] : [`accuracy ${formatPercent(accuracy)}`]),
+            `${formatDuration(event.virtualSeconds * 1e3)} on the fleet`,
+          ];
+          display.say(parts.join("  "));
+        },
+        dataProgress: display.data,
+      });
+      display.close();
+      terminal.printJson(result);
+      printResult(terminal, result);
+    } finally {
+      display.close();
+    }
+  },
+};
