@@ -12,6 +12,8 @@ export interface Harvested {
   readonly parameters: ReadonlyMap<string, Tensor>;
   readonly ownSamples: number;
   readonly backgroundSamples: number;
+  /** How many of the background samples were made from own samples, and so are in no class's count; 0 by default. */
+  readonly madeSamples?: number;
   /** Training samples per class seen by this device, background included. */
   readonly classCounts: readonly number[];
 }

@@ -1,5 +1,5 @@
 /** How many classes each device takes where the user does not say: more for stronger devices, within what each can carry. */
-import { type BranchCost, expectedCost, fleetCost, type SettleWork } from "./cost.ts";
+import { type BranchCost, expectedCost, fleetCost, type SettleWork, type SumsWork } from "./cost.ts";
 import type { DeviceProfile } from "./device.ts";
 import { shareOut } from "./shareOut.ts";
 import { type Limits, type Shortfall, shortfall } from "./widths.ts";
@@ -15,8 +15,13 @@ export interface ReachRequest {
   /** Classes that devices may own, and their samples. */
   readonly ownableCount: number;
   readonly ownableSamples: number;
-  readonly totalSamples: number;
+  /** Samples that backgrounds are drawn from, and how many of these are of ownable classes. */
+  readonly backgroundSamples: number;
+  readonly ownableBackground: number;
+  readonly backgroundSampleBytes: number;
   readonly rho: number;
+  readonly trainedShare: number;
+  readonly sums?: SumsWork;
   readonly epochs: number;
   readonly batchSize: number;
   readonly targetMacs: number;
@@ -36,18 +41,20 @@ export interface ReachRequest {
  * or what it lacks with a single class. A first judgement: the sizing of the whole fleet confirms or corrects it.
  */
 export function reachOf(profile: DeviceProfile, request: ReachRequest): Reach | Shortfall {
-  const { classCount, ownableCount, ownableSamples, totalSamples, rho, owners, narrowest, costOf, limits, epochs, batchSize, targetMacs } =
-    request;
+  const { classCount, ownableCount, ownableSamples, rho, owners, narrowest, costOf, limits, epochs, batchSize, targetMacs } = request;
   let reach: Reach | undefined;
   let first: Shortfall | undefined;
   for (let classes = 1; classes <= ownableCount; classes++) {
     const branch = costOf(narrowest, classes + 1);
     const held = (classes / ownableCount) * ownableSamples;
     const ownSamples = held / owners;
-    const backgroundSamples = rho * (totalSamples - held);
+    const backgroundSamples = rho * (request.backgroundSamples - (classes / ownableCount) * request.ownableBackground);
     const workload = {
-      ownSamples,
-      backgroundSamples,
+      ownSamples: request.trainedShare * ownSamples,
+      backgroundSamples: request.trainedShare * backgroundSamples,
+      statisticsSamples: ownSamples,
+      ...(request.sums && { sums: request.sums }),
+      sampleBytesDown: backgroundSamples * request.backgroundSampleBytes,
       epochs,
       batchSize,
       targetMacs,

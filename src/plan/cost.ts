@@ -123,10 +123,24 @@ export interface SettleWork {
   readonly backgroundShare: number;
 }
 
+/** What a statistics pass sums beyond the moments of features and log-probabilities, and how often its sums go up. */
+export interface SumsWork {
+  /** Products of features and log-probabilities. */
+  readonly scores?: boolean;
+  /** Size of a random expansion of the features: its computation, its moments and its products with the features. */
+  readonly expanded?: number;
+  /** 2 where the sums of held-out samples go up apart; 1 by default. */
+  readonly uploads?: number;
+}
+
 /** What a device works on. */
 export interface Workload {
   readonly ownSamples: number;
   readonly backgroundSamples: number;
+  /** Negatives made from own samples: trained on like background, but of no class that a settle pass could use. None by default. */
+  readonly madeSamples?: number;
+  /** Samples that it downloads, such as a public pool's; 0 by default. */
+  readonly sampleBytesDown?: number;
   /** Samples of its statistics pass; its own ones by default. */
   readonly statisticsSamples?: number;
   readonly epochs: number;
@@ -138,21 +152,29 @@ export interface Workload {
   readonly warmStart?: { readonly samples: number; readonly targetBytes: number };
   /** None by default. */
   readonly settle?: SettleWork;
+  /** Nothing more by default. */
+  readonly sums?: SumsWork;
 }
 
-/** What the statistics pass sums up, for the features and for the log-probabilities: their products with each other, and their sums by class. */
+/** What the statistics pass sums up, for each kind of columns: their products with each other, and their sums by class; and products of kinds. */
 function statisticsSums(
   { features, logits }: FleetCost,
   classCount: number,
+  { scores = false, expanded = 0, uploads = 1 }: SumsWork = {},
 ): { readonly macs: number; readonly bytesUp: number; readonly bytesHeld: number } {
   let macs = 0;
   let sent = classCount;
-  for (const width of [features, logits]) {
+  for (const width of [features, logits, expanded]) {
     macs += width * (width + classCount);
     // The matrix of products is symmetric: one triangle travels.
     sent += (width * (width + 1)) / 2 + width * classCount;
   }
-  return { macs, bytesUp: doubleBytes * sent, bytesHeld: doubleBytes * (macs + classCount) };
+  const products = features * expanded + (scores ? features * logits : 0);
+  macs += products;
+  sent += products;
+  const bytesHeld = doubleBytes * (macs + classCount) + floatBytes * features * expanded;
+  // The expansion itself is a product of its weights, made from the seed, with the features.
+  return { macs: macs + features * expanded, bytesUp: uploads * doubleBytes * sent, bytesHeld };
 }
 
 /** What one settle pass costs. */
@@ -182,7 +204,7 @@ export function settleCost(branch: BranchCost, fleet: FleetCost, workload: Workl
 
 /**
  * What training `branch` on `workload` costs a device, the statistics pass over `fleet` (this branch included) charged to it; undefined leaves the pass out.
- * Memory is the larger of the two phases' peaks. Samples are held as bytes (raw pixels). Data are the device's own: they cost no traffic.
+ * Memory is the larger of the two phases' peaks. Samples are held as bytes (raw pixels). Data are the device's own and cost no traffic, but for those that it downloads.
  * A warm start brings the trained target's weights down and runs it forward on some own samples; the sums that go up for it are small and left out.
  * Settle passes are charged as `settleCost` says; they need a fleet.
  * Sent up: weights, and the pass's sums in float64. A device with fewer samples than a batch repeats some to fill it, which is charged too.
@@ -190,12 +212,13 @@ export function settleCost(branch: BranchCost, fleet: FleetCost, workload: Workl
 export function expectedCost(branch: BranchCost, workload: Workload, profile: DeviceProfile, fleet: FleetCost | undefined): Expected {
   const { ownSamples, backgroundSamples, statisticsSamples = ownSamples, epochs, batchSize, targetMacs, classCount } = workload;
   const warm = workload.warmStart ?? { samples: 0, targetBytes: 0 };
-  const samples = ownSamples + backgroundSamples;
+  const { madeSamples = 0, sampleBytesDown = 0 } = workload;
+  const samples = ownSamples + backgroundSamples + madeSamples;
   const repeated = samples > 0 ? Math.max(1, batchSize / samples) : 1;
   const perSample = forwardsPerTrainingStep * branch.macs * epochs * repeated;
   const own = perSample * ownSamples;
-  const background = perSample * backgroundSamples;
-  const sums = fleet && statisticsSums(fleet, classCount);
+  const background = perSample * (backgroundSamples + madeSamples);
+  const sums = fleet && statisticsSums(fleet, classCount, workload.sums);
   const statistics = fleet && sums ? statisticsSamples * (fleet.macs + sums.macs) : 0;
   const warmStart = warm.samples * targetMacs;
   const passes = workload.settle?.passes ?? 0;
@@ -203,7 +226,8 @@ export function expectedCost(branch: BranchCost, workload: Workload, profile: De
   const settle = passes * (pass?.macs ?? 0);
   const total = own + background + statistics + warmStart + settle;
 
-  const dataBytes = samples * branch.inputElements;
+  // Made negatives are made anew each time and held nowhere.
+  const dataBytes = (ownSamples + backgroundSamples) * branch.inputElements;
   const trainingPeak =
     floatBytes * (parameterCopies * branch.parameters + stateCopies * branch.stateElements) +
     batchSize * (branch.trainingBytes + floatBytes * branch.inputElements) +
@@ -213,7 +237,7 @@ export function expectedCost(branch: BranchCost, workload: Workload, profile: De
       ? fleet.weightBytes + batchSize * (fleet.activationBytes + floatBytes * (branch.inputElements + fleet.features)) + sums.bytesHeld
       : 0;
 
-  const bytesDown = (fleet ? fleet.weightBytes : branch.weightBytes) + warm.targetBytes + passes * (pass?.bytesDown ?? 0);
+  const bytesDown = (fleet ? fleet.weightBytes : branch.weightBytes) + warm.targetBytes + sampleBytesDown + passes * (pass?.bytesDown ?? 0);
   const bytesUp = branch.weightBytes + (sums?.bytesUp ?? 0) + passes * (pass?.bytesUp ?? 0);
   const seconds = total / profile.macsPerSecond + (8 * (bytesDown + bytesUp)) / profile.bandwidthBitsPerSecond;
   const fullTargetMacs = forwardsPerTrainingStep * targetMacs * ownSamples * epochs;

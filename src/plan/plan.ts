@@ -6,7 +6,7 @@ import { networkCost, outputShape } from "../network/shapes.ts";
 import { SheafError } from "../util/errors.ts";
 import { classShares, type Reach, reachOf } from "./capacities.ts";
 import { commonGroupSize, groupPreferences } from "./classGroups.ts";
-import type { BranchCost, Expected, SettleWork, Workload } from "./cost.ts";
+import type { BranchCost, Expected, SettleWork, SumsWork, Workload } from "./cost.ts";
 import type { DeviceProfile } from "./device.ts";
 import { countSamples } from "./samples.ts";
 import { type ShapeChoice, shaper } from "./shape.ts";
@@ -45,6 +45,14 @@ export interface PlanRequest {
   readonly overlap?: "share" | "split";
   /** Background samples as a share of all samples of classes that a device does not own, 0 to 1. */
   readonly rho: number;
+  /** Samples by class that backgrounds are drawn from where they are not those of `classCounts`: a public pool's. */
+  readonly backgroundCounts?: readonly number[];
+  /** Bytes of a background sample where devices have to download it; 0 by default. */
+  readonly backgroundSampleBytes?: number;
+  /** Share of a device's samples that it trains on, the others being held out; all by default. */
+  readonly trainedShare?: number;
+  /** What the statistics pass sums beyond what every head needs; nothing by default. */
+  readonly sums?: SumsWork;
   readonly epochs: number;
   readonly batchSize: number;
   /** Every device must be done after that. */
@@ -185,19 +193,22 @@ function attempt(setting: Setting, fleet: readonly FleetDevice[], learnt: Readon
   const capacities =
     classesPerDevice === undefined ? sharesOf(setting, profiles, reach) : reach.map((r) => Math.min(r.most, ownable.length));
   const assigned = assign(setting, fleet, capacities, excluded);
-  const samples = countSamples(assigned.taskSets, classCounts, overlap, rho);
+  const samples = countSamples(assigned.taskSets, classCounts, overlap, rho, request.backgroundCounts);
   const empty = samples.findIndex(({ own }) => own === 0);
   if (empty >= 0) {
     const reason = `would get no sample of its classes ${assigned.taskSets[empty]!.join(", ")}`;
     return { type: "exclude", device: fleet[empty]!, reason };
   }
   const unowned = unownedShare(setting, fleet.length);
+  const trainedShare = request.trainedShare ?? 1;
   const devices = samples.map(({ own, background }, i) => ({
     profile: profiles[i]!,
     classes: assigned.taskSets[i]!.length,
     workload: {
-      ownSamples: own,
-      backgroundSamples: background,
+      ownSamples: Math.round(trainedShare * own),
+      backgroundSamples: Math.round(trainedShare * background),
+      ...(request.sums && { sums: request.sums }),
+      sampleBytesDown: background * (request.backgroundSampleBytes ?? 0),
       statisticsSamples: own + unowned,
       epochs,
       batchSize,
@@ -229,8 +240,11 @@ function attempt(setting: Setting, fleet: readonly FleetDevice[], learnt: Readon
  * Samples of unowned classes that a device is expected to have in its statistics pass: its part of those that are in anybody's background, each of them
  * counted by as many devices as a sample of another class is.
  */
-function unownedShare({ request: { classCounts, rho, redundancy }, overlap, ownableSamples }: Setting, deviceCount: number): number {
-  const count = classCounts.reduce((sum, samples) => sum + samples, 0) - ownableSamples;
+function unownedShare(
+  { request: { classCounts, backgroundCounts = classCounts, rho, redundancy }, overlap, ownable }: Setting,
+  deviceCount: number,
+): number {
+  const count = backgroundCounts.reduce((sum, samples, classId) => sum + (ownable.includes(classId) ? 0 : samples), 0);
   const met = count * (1 - (1 - rho) ** deviceCount);
   return Math.round(Math.min(rho * count, (met * (overlap === "share" ? redundancy : 1)) / deviceCount));
 }
@@ -258,13 +272,27 @@ function reachOfAll(
   fleet: readonly FleetDevice[],
   learnt: ReadonlyMap<string, number>,
 ): readonly Reach[] | Extract<Turn, { type: "exclude" }> {
-  const { classCount, classCounts, rho, epochs, batchSize, redundancy } = request;
+  const {
+    classCount,
+    classCounts,
+    backgroundCounts = classCounts,
+    backgroundSampleBytes = 0,
+    rho,
+    epochs,
+    batchSize,
+    redundancy,
+  } = request;
   const narrowest = grid[0]!;
   const ownableCount = ownable.length;
   const common = {
     classCount,
     ownableCount,
     ownableSamples,
+    backgroundSamples: backgroundCounts.reduce((sum, count) => sum + count, 0),
+    ownableBackground: ownable.reduce((sum, classId) => sum + backgroundCounts[classId]!, 0),
+    backgroundSampleBytes,
+    trainedShare: request.trainedShare ?? 1,
+    ...(request.sums && { sums: request.sums }),
     rho,
     epochs,
     batchSize,
@@ -276,11 +304,10 @@ function reachOfAll(
     narrowest,
   };
   const owners = overlap === "split" && !disjoint ? redundancy : 1;
-  const totalSamples = classCounts.reduce((sum, count) => sum + count, 0);
   const reaches: Reach[] = [];
   const unfit: { device: FleetDevice; reason: string }[] = [];
   for (const device of fleet) {
-    const found = reachOf(device.profile, { ...common, owners, totalSamples, branches: fleet.length });
+    const found = reachOf(device.profile, { ...common, owners, branches: fleet.length });
     if ("reason" in found) unfit.push({ device, reason: found.reason });
     else reaches.push({ least: found.least, most: Math.max(found.least, Math.min(found.most, learnt.get(device.id) ?? ownableCount)) });
   }
@@ -379,7 +406,7 @@ function checkRequest({ target, classCount, classCounts, classGroups, devices, .
     throw new SheafError("config", message);
   };
   const logits = outputShape(target).channels;
-  if (logits !== classCount || classCounts.length !== classCount) {
+  if (logits !== classCount || classCounts.length !== classCount || (rest.backgroundCounts?.length ?? classCount) !== classCount) {
     refuse(
       `"${target.name}" has ${logits} logits, but there are ${classCount} classes with ${classCounts.length} sample counts; all three must agree.`,
     );

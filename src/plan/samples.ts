@@ -8,22 +8,23 @@ export interface SampleCounts {
 
 /**
  * Sample counts by device. A class of several owners is split among them, or shared: each has all of it.
- * Background is the share `rho` of all samples of classes that the device does not own.
+ * Background is the share `rho` of all samples of classes that the device does not own, of those counted in `backgroundCounts`.
  */
 export function countSamples(
   taskSets: readonly (readonly number[])[],
   classCounts: readonly number[],
   overlap: "split" | "share",
   rho: number,
+  backgroundCounts: readonly number[] = classCounts,
 ): readonly SampleCounts[] {
-  const total = classCounts.reduce((sum, count) => sum + count, 0);
+  const total = backgroundCounts.reduce((sum, count) => sum + count, 0);
   const owners = classCounts.map((_, classId) => taskSets.flatMap((set, device) => (set.includes(classId) ? [device] : [])));
   return taskSets.map((set, device) => {
     let own = 0;
     let owned = 0;
     for (const classId of set) {
       const count = classCounts[classId] ?? 0;
-      owned += count;
+      owned += backgroundCounts[classId] ?? 0;
       own += overlap === "share" ? count : splitPart(count, classId, owners[classId] ?? [], device);
     }
     return { own, background: Math.round(rho * (total - owned)) };

@@ -71,7 +71,9 @@ function howTrained(data: ReportData): string[] {
     `- Command: ${code(data.command)}`,
     `- Data: ${plain(dataSet.name)}, ${count(dataSet.trainCount)} training samples; source: ${plain(dataSet.source)}${dataSet.note === undefined ? "" : ` (${plain(dataSet.note)})`}`,
     `- ${training.epochs} epochs, batch ${training.batch}; ${plain(training.optimizer)}; ${plain(training.schedule)}; augmentation: ${plain(training.augmentation)}`,
-    ...(data.rho === undefined ? [] : [`- Background share (rho): ${data.rho}`]),
+    ...(data.rho === undefined
+      ? []
+      : [`- Background share (rho): ${data.rho}${data.negatives === undefined ? "" : `, ${plain(data.negatives)}`}`]),
     ...(computeRatio === undefined
       ? []
       : [

@@ -31,7 +31,9 @@ export function provenance(data: ReportData): Markup {
         "Background (rho)",
         data.rho === undefined
           ? undefined
-          : `${data.rho}: each device also sees ${percent(data.rho)} of the other classes' samples, labelled only \u201cother\u201d`,
+          : `${data.rho}: each device also sees ${
+              data.negatives ?? `${percent(data.rho)} of the other classes' samples`
+            }, labelled only \u201cother\u201d`,
       ],
     ]),
     data.model !== undefined && [

@@ -205,6 +205,8 @@ export interface ReportData {
   };
   /** Background samples of a device as a share of the other devices' samples; absent without devices. */
   readonly rho?: number;
+  /** Where background samples came from, as a clause; absent without devices. */
+  readonly negatives?: string;
   readonly heads: readonly HeadReport[];
   /** The head that the headline speaks of, and that the model file answers with. */
   readonly mainHead: HeadId;
@@ -329,6 +331,7 @@ export const reportDataSchema: z.ZodType<ReportData> = z
     target: z.object({ name: text, width: z.number().positive(), macs: amount, parameters: count }),
     training: z.object({ epochs: amount, batch: count, optimizer: text, schedule: text, augmentation: text }),
     rho: z.exactOptional(share),
+    negatives: z.exactOptional(text),
     heads: z.array(headSchema).min(1),
     mainHead: headId,
     devices: z.array(deviceSchema),

@@ -4,7 +4,7 @@ import type { OptimizerConfig } from "../compile/optimizers.ts";
 import type { Augmentation } from "../data/augment.ts";
 import type { Preparation } from "../data/load.node.ts";
 import { type AudioFeatures, defaultAudioFeatures } from "../features/features.ts";
-import type { HeadType } from "../harvest/heads.ts";
+import { type HeadType, headTypes } from "../harvest/heads.ts";
 import type { ShapeChoice } from "../plan/shape.ts";
 import { SheafError } from "../util/errors.ts";
 import { type BaselineConfig, baselineSchema } from "./baselineConfig.ts";
@@ -103,6 +103,10 @@ export interface RunConfig {
     | { readonly type: "iid" };
   /** Background samples of a device, as a share of the samples of classes that it does not own. */
   readonly rho: number;
+  /** Where background samples come from: others' classes at hand, a public pool, own samples made unlike themselves, or nowhere. */
+  readonly negatives: "local" | "pool" | "synthetic" | "none";
+  /** With a pool: the public share of the training samples, which no device owns. */
+  readonly poolShare: number;
   /** Further passes, in which each device trains its branch against the frozen scores of the others. */
   readonly settle: {
     /** 0 for none. */
@@ -120,6 +124,20 @@ export interface RunConfig {
   };
   /** The head that `model.onnx` answers with; all heads are reported. */
   readonly head: HeadType;
+  readonly heads: {
+    /** Heads made beside H0, H1 and H2; what they need is summed and charged. */
+    readonly extra: readonly HeadType[];
+    /** Random features of H4. */
+    readonly expansion: number;
+    /** Ridge of H2 to H4 and shrinkage of H5 where none is chosen. */
+    readonly ridge?: number | undefined;
+    /** Share of each class that is held out, to choose ridges on its sums; 0 to choose none. */
+    readonly heldOutShare: number;
+    /** Whether held-out samples are kept from training, or trained on and only summed apart. */
+    readonly heldOutFrom: "training" | "sums";
+    /** Sets of lost devices of each size above one that accuracies are measured for, beside all single ones; 0 for no table at all. */
+    readonly lostSets: number;
+  };
   readonly controls: { readonly central: boolean; readonly slim: boolean };
   /** What `sheaf baseline` does beside what all else says. */
   readonly baseline: BaselineConfig;
@@ -297,6 +315,9 @@ const configSchema = z.strictObject({
   partition: typed("byClass", partitionSchema).prefault({}),
   /** Background samples of a device, as a share of the samples of classes that it does not own. */
   rho: share.default(0.25),
+  /** Where background samples come from. */
+  negatives: z.enum(["local", "pool", "synthetic", "none"]).default("local"),
+  poolShare: z.number().gt(0).lt(1).default(0.1),
   settle: z
     .strictObject({
       passes: whole.default(0),
@@ -307,7 +328,17 @@ const configSchema = z.strictObject({
       skip: z.record(z.string(), z.array(count)).default({}),
     })
     .prefault({}),
-  head: z.enum(["H0", "H1", "H2"]).default("H2"),
+  head: z.enum(headTypes).default("H2"),
+  heads: z
+    .strictObject({
+      extra: z.array(z.enum(headTypes)).default([]),
+      expansion: count.default(1024),
+      ridge: positive.optional(),
+      heldOutShare: z.number().min(0).max(0.5).default(0),
+      heldOutFrom: z.enum(["training", "sums"]).default("training"),
+      lostSets: whole.default(2),
+    })
+    .prefault({}),
   controls: z.strictObject({ central: z.boolean().default(true), slim: z.boolean().default(true) }).prefault({}),
   baseline: baselineSchema,
   /** Jobs trained side by side, each on one thread; as many as there are cores when left out. */

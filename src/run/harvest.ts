@@ -25,11 +25,12 @@ export function passGate(
 ): GateOutcome {
   const harvested: Harvested[] = [];
   const rejected = new Map<string, string>();
-  for (const { subModel, own, background } of prepared.devices) {
+  for (const { subModel, own, background, made } of prepared.devices) {
     try {
       const parameters = inspectHarvest(subModel, parametersOf(subModel.device));
       const classCounts = classCountsOf(labels, classCount, own, background);
-      harvested.push({ subModel, parameters, ownSamples: own.length, backgroundSamples: background.length, classCounts });
+      const backgroundSamples = background.length + made.length;
+      harvested.push({ subModel, parameters, ownSamples: own.length, backgroundSamples, madeSamples: made.length, classCounts });
     } catch (error) {
       if (!(error instanceof SheafError && error.code === "corrupt")) throw error;
       rejected.set(subModel.device, error.message);

@@ -1,6 +1,7 @@
 /** From a configuration and data to work: the plan, the sub-models, and what each device and control trains on. Reads no files and no clock. */
 import type { ScheduleConfig } from "../compile/schedules.ts";
 import { type Dataset, drawStratified, samplesByClass } from "../data/dataset.ts";
+import { withMadeNegatives } from "../data/made.ts";
 import { partitioners } from "../data/partition/partitioners.ts";
 import { decouple, localLabel, type SubModel } from "../decouple/subModel.ts";
 import { narrow, type WidthFactors } from "../network/narrow.ts";
@@ -12,6 +13,8 @@ import { shaper } from "../plan/shape.ts";
 import type { TrainingJob, TrainingSettings } from "../train/job.ts";
 import { SheafError } from "../util/errors.ts";
 import type { DeviceConfig, RunConfig } from "./config.ts";
+import { headPlan, heldOutSamples, sumsWorkOf } from "./headPlan.ts";
+import { backgroundShare, negativesOf, poolCounts, sampleBytes, sampleSources } from "./negatives.ts";
 import { statisticsSamples } from "./samples.ts";
 import { checkSettle, settleWorkOf } from "./settlePlan.ts";
 import { peakLearningRate, type WidthKind } from "./target.ts";
@@ -23,8 +26,14 @@ export interface PreparedDevice {
   /** Indices into the training set. */
   readonly own: Uint32Array;
   readonly background: Uint32Array;
-  /** Samples of its statistics pass: its own, and its part of those of a class that nobody owns. */
+  /** Own samples that a negative is made of, one for each entry; empty unless negatives are synthetic. */
+  readonly made: Uint32Array;
+  /** Bytes of the background samples that it downloads from a public pool. */
+  readonly poolBytes: number;
+  /** Samples of its statistics pass: its own, and its part of those of a class that nobody owns; without those held out. */
   readonly statistics: Uint32Array;
+  /** Samples of its statistics pass whose sums are kept apart, to choose ridges on; none unless asked for. */
+  readonly heldOut: Uint32Array;
   /** Own samples that a trained target is run on, for a warm start by class activation; none otherwise. */
   readonly activation: Uint32Array;
   /** Expected cost with the samples that it really has. */
@@ -108,18 +117,26 @@ export function fleetOf(
 }
 
 /** Local data first, plan second: what each device holds says what it prefers. */
-function localParts(config: RunConfig, train: Dataset, deviceCount: number): readonly Uint32Array[] | undefined {
-  const classes = train.classNames.length;
-  const { partition, seed } = config;
+function localParts(config: RunConfig, train: Dataset, held: Uint32Array, deviceCount: number): readonly Uint32Array[] | undefined {
+  const labels = Uint16Array.from(held, (i) => train.labels[i] as number);
+  return localPlaces(config, labels, train.classNames.length, deviceCount)?.map((part) => part.map((place) => held[place] as number));
+}
+
+function localPlaces(
+  { partition, seed }: RunConfig,
+  labels: Uint16Array,
+  classes: number,
+  deviceCount: number,
+): readonly Uint32Array[] | undefined {
   switch (partition.type) {
     case "byClass":
       return undefined;
     case "dirichlet":
-      return partitioners.dirichlet(train.labels, classes, { deviceCount, alpha: partition.alpha }, seed).own;
+      return partitioners.dirichlet(labels, classes, { deviceCount, alpha: partition.alpha }, seed).own;
     case "shards":
-      return partitioners.shards(train.labels, classes, { deviceCount, shardsPerDevice: partition.shardsPerDevice }, seed).own;
+      return partitioners.shards(labels, classes, { deviceCount, shardsPerDevice: partition.shardsPerDevice }, seed).own;
     case "iid":
-      return partitioners.iid(train.labels, classes, { deviceCount }, seed).own;
+      return partitioners.iid(labels, classes, { deviceCount }, seed).own;
   }
 }
 
@@ -178,7 +195,7 @@ function coarseGroups({ partition }: RunConfig, { name, labels, classNames, coar
 
 /** The plan of a configuration for a target and its training data. Throws `plan` when there is none. */
 export function planOf(config: RunConfig, target: Network, train: Dataset, locals?: readonly Uint32Array[]): Plan {
-  const { fleet, training, rho, seed, partition } = config;
+  const { fleet, training, seed, partition } = config;
   const devices = fleetOf(config, train.classNames).map(({ id, profile }, i) => {
     const local = locals?.[i];
     return { id, profile: local && !profile.preferredClasses ? { ...profile, preferredClasses: byCount(train, local) } : profile };
@@ -187,9 +204,15 @@ export function planOf(config: RunConfig, target: Network, train: Dataset, local
     config,
     devices.map(({ id }) => id),
   );
+  const allCounts = samplesByClass(train.labels, train.classNames.length).map((group) => group.length);
+  const backgroundCounts = config.negatives === "pool" ? poolCounts(config, allCounts) : undefined;
   const given = Object.fromEntries(
     Object.entries({
+      backgroundCounts,
+      backgroundSampleBytes: backgroundCounts && sampleBytes(train),
       settle: settleWorkOf(config),
+      sums: sumsWorkOf(config),
+      trainedShare: headPlan(config).trainedShare,
       classesPerDevice: fleet.classesPerDevice,
       deadlineSeconds: fleet.deadlineSeconds,
       width: fleet.width,
@@ -201,13 +224,13 @@ export function planOf(config: RunConfig, target: Network, train: Dataset, local
     planFleet({
       target,
       classCount: train.classNames.length,
-      classCounts: samplesByClass(train.labels, train.classNames.length).map((group) => group.length),
+      classCounts: backgroundCounts ? allCounts.map((count, classId) => count - (backgroundCounts[classId] ?? 0)) : allCounts,
       devices,
       redundancy: fleet.redundancy,
       disjoint: fleet.disjoint,
       maxWidth: fleet.maxWidth,
       shape: fleet.shape,
-      rho,
+      rho: backgroundShare(config),
       epochs: training.epochs,
       batchSize: training.batchSize,
       statisticsPass: true,
@@ -246,14 +269,19 @@ function median(values: readonly number[]): number {
 function deviceJob(
   config: RunConfig,
   train: Dataset,
-  { subModel, own, background }: Omit<PreparedDevice, "expected" | "planned" | "statistics" | "activation">,
+  { subModel, own, background, made }: Pick<PreparedDevice, "subModel" | "own" | "background" | "made">,
 ): TrainingJob {
-  const samples = new Uint32Array([...own, ...background]);
-  const labels = Uint16Array.from(samples, (i) => localLabel(subModel.taskSet, train.labels[i] ?? 0));
+  const count = train.labels.length;
+  const dataset = made.length > 0 ? withMadeNegatives(train, made, config.seed) : train;
+  const samples = new Uint32Array([...own, ...background, ...made.map((_, i) => count + i)]);
+  // What was made of a sample is "other", whatever its source is.
+  const labels = Uint16Array.from(samples, (i) =>
+    i < count ? localLabel(subModel.taskSet, train.labels[i] ?? 0) : subModel.taskSet.length,
+  );
   return {
     id: subModel.device,
     network: subModel.network,
-    dataset: train,
+    dataset,
     samples,
     labels,
     settings: trainingSettings(config, "narrow"),
@@ -292,7 +320,8 @@ function activationSamples(labels: Uint16Array, own: Uint32Array): Uint32Array {
  * Throws `plan` when no plan exists, `config` on unknown classes, profiles or ids.
  */
 export function prepareRun(config: RunConfig, target: Network, train: Dataset, trained = false): PreparedRun {
-  const locals = localParts(config, train, config.fleet.devices.length);
+  const { held, pool } = sampleSources(config, train);
+  const locals = localParts(config, train, held, config.fleet.devices.length);
   const plan = planOf(config, target, train, locals);
   const order = new Map(fleetOf(config, train.classNames).map(({ id }, i) => [id, i]));
   const subModels = decouple(
@@ -303,7 +332,7 @@ export function prepareRun(config: RunConfig, target: Network, train: Dataset, t
   const dealt =
     config.partition.type === "byClass"
       ? partitioners.byClass(
-          train.labels,
+          Uint16Array.from(held, (i) => train.labels[i] as number),
           classes,
           { classesOf: plan.devices.map((d) => d.taskSet), overlap: config.partition.overlap, backgroundShare: config.rho },
           config.seed,
@@ -317,25 +346,35 @@ export function prepareRun(config: RunConfig, target: Network, train: Dataset, t
     const local = locals?.[order.get(planned.id) ?? 0];
     const { own, background } = local
       ? splitLocal(train, local, planned.taskSet, config.rho, config.seed, planned.id)
-      : { own: dealt?.own[i] ?? new Uint32Array(), background: dealt?.background[i] ?? new Uint32Array() };
+      : {
+          own: (dealt?.own[i] ?? new Uint32Array()).map((place) => held[place] as number),
+          background: (dealt?.background[i] ?? new Uint32Array()).map((place) => held[place] as number),
+        };
     if (own.length === 0) {
       throw new SheafError(
         "plan",
         `Device "${planned.id}" has no sample of its classes ${planned.taskSet.map((c) => train.classNames[c]).join(", ")}; give it other classes or another partition.`,
       );
     }
-    return { own, background };
+    return { own, ...negativesOf(config, train, pool, { device: planned.id, taskSet: planned.taskSet, own, dealt: background }) };
   });
   const passes = statisticsSamples(train.labels, parts, train.otherClass);
+  const isHeldOut = heldOutSamples(config, train);
   const devices = plan.devices.map((planned, i): PreparedDevice => {
-    const { own, background } = parts[i] as (typeof parts)[number];
-    const statistics = passes[i] as Uint32Array;
+    const { own, background, made } = headPlan(config).trainedOf(parts[i] as (typeof parts)[number], isHeldOut);
+    const passed = passes[i] as Uint32Array;
+    const [statistics, heldOut] = [passed.filter((s) => isHeldOut[s] !== 1), passed.filter((s) => isHeldOut[s] === 1)];
+    const sums = sumsWorkOf(config);
     const activation = activated ? activationSamples(train.labels, own) : new Uint32Array();
+    const poolBytes = pool.length > 0 ? background.length * sampleBytes(train) : 0;
     const settle = settleWorkOf(config, planned.id);
     const workload = {
       ownSamples: own.length,
       backgroundSamples: background.length,
-      statisticsSamples: statistics.length,
+      madeSamples: made.length,
+      sampleBytesDown: poolBytes,
+      statisticsSamples: passed.length,
+      ...(sums && { sums }),
       epochs: planned.epochs,
       batchSize: planned.batchSize,
       targetMacs,
@@ -348,7 +387,10 @@ export function prepareRun(config: RunConfig, target: Network, train: Dataset, t
       subModel: subModels[i] as SubModel,
       own,
       background,
+      made,
+      poolBytes,
       statistics,
+      heldOut,
       activation,
       expected: expectedCost(branches[i] as ReturnType<typeof branchCost>, workload, planned.profile, fleet),
     };

@@ -13,6 +13,7 @@ import { runFiles } from "./directory.ts";
 import { dataSetReport, holdingsOf } from "./inspect.ts";
 import type { LoadedData } from "./loadData.ts";
 import { machineFacts, sheafVersion } from "./machine.ts";
+import { describeNegatives } from "./negatives.ts";
 import { scheduleOf } from "./prepare.ts";
 import { type DeviceAccount, type RunOutcome, type RunResult, settlePassesOfRun } from "./result.ts";
 import { settleTimeline } from "./settleTimeline.ts";
@@ -57,9 +58,11 @@ function timelines(outcome: RunOutcome, accounts: readonly DeviceAccount[]): rea
     const upload = (8 * (weightBytes[i] as number)) / profile.bandwidthBitsPerSecond;
     // A warm start begins with the trained target: its weights come down, and it is run before training starts.
     const targetBytes = account.warmStartMacs > 0 ? branchCost(outcome.prepared.target).weightBytes : 0;
-    const transfer = upload + (8 * targetBytes) / profile.bandwidthBitsPerSecond;
+    // Samples from a public pool come down before training, too.
+    const firstBytes = targetBytes + (devices[i]?.poolBytes ?? 0);
+    const transfer = upload + (8 * firstBytes) / profile.bandwidthBitsPerSecond;
     const trained = transfer + (account.warmStartMacs + account.trainOwnMacs + account.trainBackgroundMacs) / profile.macsPerSecond;
-    return { targetBytes, transfer, trained, up: trained + upload };
+    return { firstBytes, transfer, trained, up: trained + upload };
   });
   const settling = devices.map(({ planned: { id, profile } }, i) => ({
     id,
@@ -70,10 +73,10 @@ function timelines(outcome: RunOutcome, accounts: readonly DeviceAccount[]): rea
   const settled = settleTimeline(outcome.config, settling, Math.max(...firsts.map((f) => f.up)));
   const together = settled.endSeconds;
   return devices.map(({ planned: { profile } }, i) => {
-    const { targetBytes, transfer, trained, up } = firsts[i] as (typeof firsts)[number];
+    const { firstBytes, transfer, trained, up } = firsts[i] as (typeof firsts)[number];
     const account = accounts[i] as DeviceAccount;
     const seconds = (bytes: number): number => (8 * bytes) / profile.bandwidthBitsPerSecond;
-    const fetched = together + seconds(account.bytesDown - (settled.bytesDown[i] ?? 0) - targetBytes - (weightBytes[i] as number));
+    const fetched = together + seconds(account.bytesDown - (settled.bytesDown[i] ?? 0) - firstBytes - (weightBytes[i] as number));
     const passed = fetched + account.statisticsMacs / profile.macsPerSecond;
     return [
       { kind: "download", startSeconds: 0, endSeconds: transfer },
@@ -94,7 +97,7 @@ function timelines(outcome: RunOutcome, accounts: readonly DeviceAccount[]): rea
 function deviceReports(outcome: RunOutcome, result: RunResult): readonly DeviceReport[] {
   const accounts = result.compute.byDevice;
   const times = timelines(outcome, accounts);
-  return outcome.prepared.devices.map(({ planned, subModel, own, background, expected }, i): DeviceReport => {
+  return outcome.prepared.devices.map(({ planned, subModel, own, background, made, expected }, i): DeviceReport => {
     const account = accounts[i] as DeviceAccount;
     const cost = networkCost(subModel.network);
     const accuracy = outcome.ownAccuracy.find((a) => a.device === planned.id);
@@ -110,7 +113,7 @@ function deviceReports(outcome: RunOutcome, result: RunResult): readonly DeviceR
       submodelMacs: cost.macs,
       submodelParameters: cost.parameters,
       ownSamples: own.length,
-      backgroundSamples: background.length,
+      backgroundSamples: background.length + made.length,
       holdings: holdingsOf(outcome.data.train, { own, background }),
       epochs: planned.epochs,
       compute: {
@@ -203,6 +206,7 @@ export async function reportOf(outcome: RunOutcome, result: RunResult, context: 
   return {
     ...(await reportBasis(config, data, prepared.target, context)),
     rho: config.rho,
+    negatives: describeNegatives(config),
     heads: [
       ...controls.map(({ id, network, evaluation }) =>
         headReport(

@@ -79,6 +79,8 @@ export interface RunResult {
   readonly settlePasses?: readonly SettlePass[];
   readonly ownClassAccuracy: Readonly<Record<string, number>>;
   readonly rejected: readonly string[];
+  /** Where the devices' samples for "other" came from, and how many all devices had in all. */
+  readonly negatives: { readonly source: RunConfig["negatives"]; readonly rho: number; readonly samples: number };
   readonly dataSet: { readonly name: string; readonly train: number; readonly test: number };
   readonly target: { readonly network: string; readonly width: number; readonly macs: number; readonly parameters: number };
   readonly seed: number;
@@ -90,7 +92,7 @@ export interface RunResult {
 }
 
 /** What a device was charged with: the planner's cost of the samples that it really had. */
-export function accountOf({ planned, own, background, expected }: PreparedDevice): DeviceAccount {
+export function accountOf({ planned, own, background, made, expected }: PreparedDevice): DeviceAccount {
   const { compute, fullTargetMacs, ratio, bytesDown, bytesUp } = expected;
   return {
     id: planned.id,
@@ -102,7 +104,7 @@ export function accountOf({ planned, own, background, expected }: PreparedDevice
     totalMacs: compute.total,
     fullTargetMacs,
     ratio,
-    ratioOnSameSamples: ratio * (1 + background.length / own.length),
+    ratioOnSameSamples: ratio * (1 + (background.length + made.length) / own.length),
     bytesDown,
     bytesUp,
   };
@@ -148,6 +150,11 @@ export function summarize(outcome: RunOutcome, out: string, seconds: number): Ru
     ...(outcome.earlierPasses.length > 0 ? { settlePasses: settlePassesOfRun(outcome) } : {}),
     ownClassAccuracy: Object.fromEntries(outcome.ownAccuracy.map(({ device, own }) => [device, own])),
     rejected: [...outcome.rejected.keys()],
+    negatives: {
+      source: config.negatives,
+      rho: config.rho,
+      samples: prepared.devices.reduce((total, { background, made }) => total + background.length + made.length, 0),
+    },
     dataSet: { name: data.train.name, train: data.train.labels.length, test: data.test.labels.length },
     target: { network: prepared.target.name, width: config.target.width, macs: cost.macs, parameters: cost.parameters },
     seed: config.seed,

@@ -34,7 +34,7 @@ export const plan: CommandSpec = {
       excluded: planned.excluded,
       ratio: spread(prepared.devices.map((d) => d.expected.ratio)),
       codewords: Object.fromEntries(planned.codewords.map((devices, c) => [data.train.classNames[c] ?? String(c), devices])),
-      devices: prepared.devices.map(({ planned: d, own, background, expected }) => ({
+      devices: prepared.devices.map(({ planned: d, own, background, made, expected }) => ({
         id: d.id,
         profile: d.profile,
         taskSet: d.taskSet,
@@ -45,6 +45,7 @@ export const plan: CommandSpec = {
         batchSize: d.batchSize,
         ownSamples: own.length,
         backgroundSamples: background.length,
+        madeSamples: made.length,
         ...expected,
       })),
     };
