@@ -11,6 +11,7 @@ import { doctor } from "./doctor.ts";
 import { evaluate } from "./eval.ts";
 import { exportModel } from "./export.ts";
 import { importModel } from "./import.ts";
+import { paper } from "./paper.ts";
 import { plan } from "./plan.ts";
 import { predict } from "./predict.ts";
 import { report } from "./report.ts";
@@ -28,6 +29,7 @@ export const commands: readonly CommandSpec[] = [
   exportModel,
   importModel,
   report,
+  paper,
   cost,
   compile,
   benchStepCommand,

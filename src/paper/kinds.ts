@@ -1,0 +1,110 @@
+/** How each kind of method is run, and what is measured of it. A total table: a new kind is a compile error until it has its row. */
+import { readFile } from "node:fs/promises";
+import { join } from "node:path";
+import { narrow } from "../network/narrow.ts";
+import { networkCost } from "../network/shapes.ts";
+import { forwardsPerTrainingStep } from "../plan/cost.ts";
+import type { ReportData } from "../report/reportData.ts";
+import type { RunConfig } from "../run/config.ts";
+import { runFiles } from "../run/directory.ts";
+import type { RunOptions } from "../run/options.ts";
+import { fleetOf, type PreparedRun } from "../run/prepare.ts";
+import type { RunResult } from "../run/result.ts";
+import { run } from "../run/run.ts";
+import { trainOne } from "../run/trainOne.ts";
+import { trainJoint } from "./joint.ts";
+import { centralId, type MethodKind, slimId } from "./methods.ts";
+import type { Measured, Measurement } from "./record.ts";
+
+/** How a kind is run. */
+export interface Kind {
+  /** Runs or resumes a job in its run directory. */
+  run(options: RunOptions): Promise<Measured>;
+  /** The words of a command that trains the same; undefined where only `sheaf paper` does. */
+  readonly command: string | undefined;
+}
+
+/** What one training in one place would take on the fleet's fastest device. */
+function fastestSeconds(config: RunConfig, macs: number): number {
+  // The classes that devices prefer play no part, and their names are not known here.
+  const devices = config.fleet.devices.map(({ classes: _, ...device }) => device);
+  const fleet = fleetOf({ ...config, fleet: { ...config.fleet, devices } }, []);
+  return macs / Math.max(...fleet.map(({ profile }) => profile.macsPerSecond));
+}
+
+/** The slim control beside a run: one network that sees all data. */
+function slimOf(result: RunResult, config: RunConfig, prepared: PreparedRun): readonly Measurement[] {
+  const { slim } = result.accuracy;
+  if (slim === undefined) return [];
+  const { macs, parameters } = networkCost(narrow(prepared.target, prepared.slimWidth));
+  const computeMacs = forwardsPerTrainingStep * macs * result.dataSet.train * config.training.epochs;
+  const ratio = result.target.macs / macs;
+  return [
+    {
+      method: slimId,
+      accuracy: slim,
+      balancedAccuracy: result.balancedAccuracy.slim ?? slim,
+      ratio: { min: ratio, median: ratio, max: ratio },
+      computeMacs,
+      virtualSeconds: fastestSeconds(config, computeMacs),
+      parameters,
+    },
+  ];
+}
+
+async function runSheaf(options: RunOptions): Promise<Measured> {
+  let prepared: PreparedRun | undefined;
+  const result = await run({
+    ...options,
+    onEvent(event) {
+      if (event.type === "planned") ({ prepared } = event);
+      options.onEvent?.(event);
+    },
+  });
+  const report = JSON.parse(await readFile(join(options.out, runFiles.reportData), "utf8")) as ReportData;
+  const ends = report.devices.flatMap(({ timeline }) => timeline.map(({ endSeconds }) => endSeconds));
+  const heads = Object.entries(result.accuracy).filter(([id]) => id !== slimId && id !== centralId);
+  const measurements = heads.map(([head, accuracy]): Measurement => {
+    const parameters = report.heads.find(({ id }) => id === head)?.parameters;
+    return {
+      head,
+      accuracy: accuracy as number,
+      balancedAccuracy: result.balancedAccuracy[head as keyof RunResult["accuracy"]] ?? accuracy,
+      ratio: result.compute.ratio,
+      computeMacs: result.compute.fleetMacs,
+      bytesDown: result.bytes.down,
+      bytesUp: result.bytes.up,
+      ...(ends.length > 0 ? { virtualSeconds: Math.max(...ends) } : {}),
+      ...(parameters === undefined ? {} : { parameters }),
+    };
+  });
+  const slim = prepared ? slimOf(result, options.config, prepared) : [];
+  return { data: result.dataSet, evaluatedOn: result.evaluatedOn, measurements: [...slim, ...measurements] };
+}
+
+async function runCentral(options: RunOptions): Promise<Measured> {
+  let data: Measured["data"] = { name: options.config.data.name, train: 0, test: 0 };
+  const result = await trainOne({
+    ...options,
+    onEvent(event) {
+      if (event.type === "data") data = { name: event.name, train: event.train, test: event.test };
+      options.onEvent?.(event);
+    },
+  });
+  const { accuracy, balancedAccuracy, evaluatedOn, computeMacs, parameters } = result;
+  const virtualSeconds = fastestSeconds(options.config, computeMacs);
+  const ratio = { min: 1, median: 1, max: 1 };
+  return { data, evaluatedOn, measurements: [{ accuracy, balancedAccuracy, ratio, computeMacs, virtualSeconds, parameters }] };
+}
+
+async function runJoint(options: RunOptions): Promise<Measured> {
+  const { dataSet, evaluatedOn, accuracy, balancedAccuracy, computeMacs, parameters } = await trainJoint(options);
+  return { data: dataSet, evaluatedOn, measurements: [{ accuracy, balancedAccuracy, computeMacs, parameters }] };
+}
+
+/** The kinds of methods. */
+export const kinds: { readonly [K in MethodKind]: Kind } = {
+  central: { run: runCentral, command: "train" },
+  sheaf: { run: runSheaf, command: "run" },
+  joint: { run: runJoint, command: undefined },
+};

@@ -1,0 +1,108 @@
+/** What a finished job leaves behind: its measurements with all that a reader needs to make them again. One JSON file a job. */
+import { existsSync } from "node:fs";
+import { mkdir, readFile } from "node:fs/promises";
+import { dirname, join } from "node:path";
+import type { RunConfig } from "../run/config.ts";
+import type { MachineFacts } from "../run/machine.ts";
+import { SheafError } from "../util/errors.ts";
+import { writeFileAtomic } from "../util/files.node.ts";
+import type { PaperJob } from "./jobs.ts";
+
+/** One classifier that came out of a job. Accuracies are fractions; what does not apply is absent. */
+export interface Measurement {
+  /** The method, where it is not the job's own: the slim control of the recipe's run. */
+  readonly method?: string;
+  /** The head, of a method that has several. */
+  readonly head?: string;
+  readonly accuracy: number;
+  readonly balancedAccuracy: number;
+  /** How many times less a device computes than training the target on its own samples takes. */
+  readonly ratio?: { readonly min: number; readonly median: number; readonly max: number };
+  /** All devices together, or the one machine that trains. */
+  readonly computeMacs: number;
+  readonly bytesDown?: number;
+  readonly bytesUp?: number;
+  readonly rounds?: number;
+  /** Until the model is there, on the virtual fleet; of training in one place, on the fleet's fastest device. */
+  readonly virtualSeconds?: number;
+  readonly parameters?: number;
+}
+
+/** What a job measured. */
+export interface Measured {
+  readonly data: { readonly name: string; readonly train: number; readonly test: number };
+  readonly evaluatedOn: "test" | "validation";
+  readonly measurements: readonly Measurement[];
+}
+
+/** The file of a finished job. */
+export interface JobRecord extends Measured {
+  readonly format: "sheaf-paper-job/1";
+  readonly id: string;
+  readonly cell: string;
+  readonly kind: string;
+  readonly seed: number;
+  /** A command that trains the same again. */
+  readonly command: string;
+  readonly sheafVersion: string;
+  readonly commit?: string | undefined;
+  readonly machine: MachineFacts;
+  readonly finishedAt: string;
+  readonly seconds: number;
+}
+
+/** Places in the folder of a paper. */
+export const paperFiles = {
+  config: (id: string): string => join("configs", `${id}.json`),
+  record: (id: string): string => join("records", `${id}.json`),
+  job: (id: string): string => join("jobs", id),
+  results: "results.json",
+  csv: "results.csv",
+  page: "paper.md",
+  figures: "figures",
+} as const;
+
+const pretty = (value: unknown): string => `${JSON.stringify(value, null, 2)}\n`;
+
+/** Writes a file of the paper, its folder made where it is missing. */
+export async function writePaperFile(out: string, name: string, content: string): Promise<void> {
+  const path = join(out, name);
+  await mkdir(dirname(path), { recursive: true });
+  await writeFileAtomic(path, content);
+}
+
+/**
+ * Keeps a job's configuration as a file that `--config` takes.
+ * Throws `config` where the folder holds that job with another configuration: its results would be of something else.
+ */
+export async function keepConfig(out: string, { id, config }: Pick<PaperJob, "id" | "config">): Promise<void> {
+  const { workers: _, checkpointSeconds: __, ...identity } = config satisfies RunConfig;
+  const text = pretty(identity);
+  const path = join(out, paperFiles.config(id));
+  if (existsSync(path)) {
+    if ((await readFile(path, "utf8")) === text) return;
+    throw new SheafError(
+      "config",
+      `${path} holds the job ${id} with other settings; resume with the same --scale, --set and version, or choose another --out.`,
+    );
+  }
+  await writePaperFile(out, paperFiles.config(id), text);
+}
+
+/** The record of a finished job; undefined when it has not finished. Throws `corrupt` when it is damaged. */
+export async function readRecord(out: string, id: string): Promise<JobRecord | undefined> {
+  const path = join(out, paperFiles.record(id));
+  if (!existsSync(path)) return undefined;
+  try {
+    return JSON.parse(await readFile(path, "utf8")) as JobRecord;
+  } catch (cause) {
+    throw new SheafError("corrupt", `${path} is no JSON; delete it and resume, and it is made again from the job's run directory.`, {
+      cause,
+    });
+  }
+}
+
+/** Keeps the record of a finished job: from here on it is not run again. */
+export async function keepRecord(out: string, record: JobRecord): Promise<void> {
+  await writePaperFile(out, paperFiles.record(record.id), pretty(record));
+}
