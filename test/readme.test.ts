@@ -17,6 +17,7 @@ import { exitCodes } from "../src/util/errors.ts";
 const root = fileURLToPath(new URL("..", import.meta.url));
 const pages = [
   "README.md",
+  "docs/baselines.md",
   "docs/cli.md",
   "docs/configuration.md",
   "docs/data.md",
@@ -314,6 +315,8 @@ describe("what commands print", () => {
     expectDocumented(description, section("compile"), "train.json");
     const train = await sheaf("train", ...small, "--test-count", "50", "--epochs", "1", "--batch", "16", "--out", "train");
     expectDocumented(train, section("train"), "train");
+    const baseline = await sheaf("baseline", "heteroFl", ...small, "--test-count", "50", "--epochs", "1", "--batch", "16", "--out", "baseline");
+    expectDocumented(baseline, section("baseline"), "baseline");
   });
 
   it("README.md's first library example runs", async () => {
