@@ -27,6 +27,7 @@ export function chartSections(data: ReportData): Markup[] {
     fleet && computeSection(data),
     perClassSection(data),
     confusionSection(data),
+    lostDevicesSection(data),
     dataSection(data),
     fleet && planSection(data),
     timelineSection(data),
@@ -357,6 +358,53 @@ function curvesSection(data: ReportData): Markup | undefined {
           ],
         };
       }),
+    ),
+  );
+}
+
+/** Mean and least accuracy by number of devices lost, and every set that was tried. */
+function lostDevicesSection(data: ReportData): Markup | undefined {
+  const { lostDevices = [] } = data;
+  if (lostDevices.length === 0) return undefined;
+  const sizes = [...new Set(lostDevices.map(({ devices }) => devices.length))].sort((a, b) => a - b);
+  const heads = ["H0", "H2"] as const;
+  const whole = (id: (typeof heads)[number]): string => optionalPercent(findHead(data.heads, id)?.accuracy);
+  return section(
+    "lost-devices",
+    "Accuracy with devices lost",
+    el(
+      "p",
+      {},
+      "The task sets of the devices are a code: where a class has several owners, a lost device is an erasure. Its branch is left out of the model, and its statistics of the sums; heads are then made from what remains. No device trains again.",
+    ),
+    table(
+      "Accuracy by number of devices lost",
+      [
+        { header: "lost" },
+        numeric("sets tried"),
+        ...heads.flatMap((id) => [numeric(`${id}, mean`), { ...numeric(`${id}, least`), secondary: true }]),
+      ],
+      [
+        { cells: ["none", "1", ...heads.flatMap((id) => [whole(id), whole(id)])] },
+        ...sizes.map((size) => {
+          const sets = lostDevices.filter(({ devices }) => devices.length === size);
+          return {
+            cells: [
+              String(size),
+              String(sets.length),
+              ...heads.flatMap((id) => {
+                const values = sets.map((set) => set[id]);
+                return [percent(values.reduce((sum, v) => sum + v, 0) / values.length), percent(Math.min(...values))];
+              }),
+            ],
+          };
+        }),
+      ],
+    ),
+    dataTable(
+      "Accuracy by the devices lost",
+      [{ header: "lost" }, ...heads.map(numeric)],
+      lostDevices.map((set) => ({ cells: [set.devices.join(", "), ...heads.map((id) => percent(set[id]))] })),
     ),
   );
 }

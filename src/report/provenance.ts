@@ -94,6 +94,24 @@ export function howToRead(data: ReportData): Markup {
           : undefined,
       ],
       [
+        "H3",
+        has.has("H3")
+          ? "As H2, over the sub-models' features and their log-probabilities together, of which H0, H1 and H2 are special cases."
+          : undefined,
+      ],
+      [
+        "H4",
+        has.has("H4")
+          ? "As H2, over the sub-models' features and a random expansion of them: many fixed random combinations, each cut off at zero."
+          : undefined,
+      ],
+      [
+        "H5",
+        has.has("H5")
+          ? "The linear discriminant of the sub-models' features, with one covariance for all classes, from the sums that H2 needs."
+          : undefined,
+      ],
+      [
         "Intervals",
         "95 % Wilson score intervals for a share among this many test samples. They say nothing about other seeds; to compare two methods, repeat the run with several.",
       ],

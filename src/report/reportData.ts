@@ -8,8 +8,8 @@ import { SheafError } from "../util/errors.ts";
 /** Version of the shape below; a change that old readers cannot follow gets a new number. */
 export const reportFormat = "sheaf-report/1";
 
-/** The three heads of a global model, and the two controls that were trained with all classes. */
-export type HeadId = "central" | "slim" | "H0" | "H1" | "H2";
+/** The heads of a global model, and the two controls that were trained with all classes. */
+export type HeadId = "central" | "slim" | "H0" | "H1" | "H2" | "H3" | "H4" | "H5";
 
 /** One classifier over all classes, evaluated on the test samples. */
 export interface HeadReport {
@@ -153,6 +153,14 @@ export interface SettlePassReport {
   readonly skipped: readonly string[];
 }
 
+/** Accuracy without some devices: their branches left out, heads made from what the others sent. */
+export interface LostDevicesReport {
+  /** Ids of the devices lost. */
+  readonly devices: readonly string[];
+  readonly H0: number;
+  readonly H2: number;
+}
+
 /** An input or output of the model file. A dimension that is free at run time is given by its name. */
 export interface ModelTensor {
   readonly name: string;
@@ -216,6 +224,8 @@ export interface ReportData {
   readonly computeRatio?: { readonly min: number; readonly median: number; readonly max: number };
   readonly bytes?: { readonly down: number; readonly up: number };
   readonly curves: readonly CurveSeries[];
+  /** Single devices first, then larger sets. */
+  readonly lostDevices?: readonly LostDevicesReport[];
   /** In order, from pass 0; absent without settling. */
   readonly settlePasses?: readonly SettlePassReport[];
   readonly model?: ModelFileReport;
@@ -225,7 +235,7 @@ const amount: z.ZodNumber = z.number().nonnegative();
 const count: z.ZodNumber = z.number().int().nonnegative();
 const share: z.ZodNumber = z.number().min(0).max(1);
 const text: z.ZodString = z.string();
-const headId: z.ZodType<HeadId> = z.enum(["central", "slim", "H0", "H1", "H2"]);
+const headId: z.ZodType<HeadId> = z.enum(["central", "slim", "H0", "H1", "H2", "H3", "H4", "H5"]);
 
 const headSchema = z.object({
   id: headId,
@@ -338,6 +348,7 @@ export const reportDataSchema: z.ZodType<ReportData> = z
     computeRatio: z.exactOptional(z.object({ min: amount, median: amount, max: amount })),
     bytes: z.exactOptional(z.object({ down: amount, up: amount })),
     curves: z.array(curveSchema),
+    lostDevices: z.exactOptional(z.array(z.object({ devices: z.array(text).min(1), H0: share, H2: share }))),
     settlePasses: z.exactOptional(z.array(z.object({ pass: count, H0: share, H2: share, skipped: z.array(text) }))),
     model: z.exactOptional(
       z.object({

@@ -29,6 +29,7 @@ svg.chart.fixed{max-width:none}
 .chart .mark{stroke:var(--ground);stroke-width:1}
 .chart .f-central{fill:var(--strong)}.chart .f-slim{fill:var(--grey)}
 .chart .f-h0{fill:var(--green)}.chart .f-h1{fill:var(--orange)}.chart .f-h2{fill:var(--blue)}
+.chart .f-h3{fill:var(--sky)}.chart .f-h4{fill:var(--pink)}.chart .f-h5{fill:var(--red)}
 .chart .f-download{fill:var(--sky)}.chart .f-train{fill:var(--blue)}.chart .f-settle{fill:var(--green)}.chart .f-statistics{fill:var(--orange)}.chart .f-upload{fill:var(--red)}
 .chart .f-right{fill:var(--right)}.chart .f-wrong{fill:var(--red)}
 .chart .hollow{fill:none;stroke:var(--muted);stroke-dasharray:3 2}

@@ -1,6 +1,7 @@
 /** The facts of a run as the report wants them. */
 
 import { globalCost } from "../harvest/globalModel.ts";
+import type { Head } from "../harvest/heads.ts";
 import type { Network } from "../network/network.ts";
 import { networkCost } from "../network/shapes.ts";
 import { opsetVersion } from "../onnx/graph.ts";
@@ -32,6 +33,9 @@ const headNames = {
   H0: "H0, sum of log-probabilities",
   H1: "H1, recentred and rescaled",
   H2: "H2, ridge on features",
+  H3: "H3, ridge on features and log-probabilities",
+  H4: "H4, ridge on features and a random expansion",
+  H5: "H5, linear discriminant of features",
 };
 
 function headReport(id: keyof typeof headNames, evaluation: Evaluation, parameters: number, note?: string): HeadReport {
@@ -148,7 +152,7 @@ function curvesOf(results: ReadonlyMap<string, FinishedJob>): readonly CurveSeri
 }
 
 function describeTraining(config: RunConfig): ReportData["training"] {
-  const { epochs, batchSize, optimizer, augmentation, labelSmoothing, emaDecay } = config.training;
+  const { epochs, batchSize, optimizer, augmentation, labelSmoothing, emaDecay, logitAdjustment } = config.training;
   const { type, ...optimizerSettings } = optimizer;
   const { type: schedule, ...scheduleSettings } = scheduleOf(config, "wide");
   const narrowRate = scheduleOf(config, "narrow").learningRate;
@@ -156,9 +160,11 @@ function describeTraining(config: RunConfig): ReportData["training"] {
     Object.entries(settings)
       .map(([key, value]) => `${key} ${value}`)
       .join(", ");
-  const extras = [labelSmoothing > 0 ? `label smoothing ${labelSmoothing}` : "", emaDecay > 0 ? `weight average ${emaDecay}` : ""].filter(
-    (text) => text !== "",
-  );
+  const extras = [
+    labelSmoothing > 0 ? `label smoothing ${labelSmoothing}` : "",
+    emaDecay > 0 ? `weight average ${emaDecay}` : "",
+    logitAdjustment > 0 ? `logit adjustment ${logitAdjustment}` : "",
+  ].filter((text) => text !== "");
   return {
     epochs,
     batch: batchSize,
@@ -197,11 +203,12 @@ export async function reportOf(outcome: RunOutcome, result: RunResult, context: 
   const { config, data, prepared, heads, controls, harvested } = outcome;
   const classCount = data.train.classNames.length;
   const { channels, height, width } = prepared.target.input;
-  const parametersOf = (on: "features" | "logProbabilities"): number =>
+  const parametersOf = ({ on, expansion }: Pick<Head, "on" | "expansion">): number =>
     globalCost(
       harvested.map((h) => h.subModel),
       on,
       classCount,
+      expansion?.shape[0],
     ).parameters;
   return {
     ...(await reportBasis(config, data, prepared.target, context)),
@@ -216,7 +223,7 @@ export async function reportOf(outcome: RunOutcome, result: RunResult, context: 
           id === "slim" ? `all classes, width ${prepared.slimSize}` : "the full target on all samples",
         ),
       ),
-      ...heads.map(({ type, head, evaluation }) => headReport(type, evaluation, parametersOf(head.on))),
+      ...heads.map(({ type, head, evaluation }) => headReport(type, evaluation, parametersOf(head))),
     ],
     mainHead: config.head,
     devices: deviceReports(outcome, result),
@@ -234,7 +241,7 @@ export async function reportOf(outcome: RunOutcome, result: RunResult, context: 
         { name: "probabilities", dtype: "float32", shape: ["N", classCount] },
       ],
       opset: opsetVersion,
-      parameters: parametersOf(heads.find((h) => h.type === config.head)?.head.on ?? "features"),
+      parameters: parametersOf(heads.find((h) => h.type === config.head)?.head ?? { on: "features" }),
     },
   };
 }

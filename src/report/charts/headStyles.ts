@@ -15,6 +15,9 @@ const styles: Readonly<Record<HeadId, HeadStyle>> = {
   H0: { fill: "f-h0", shape: "triangle" },
   H1: { fill: "f-h1", shape: "square" },
   H2: { fill: "f-h2", shape: "circle" },
+  H3: { fill: "f-h3", shape: "diamond" },
+  H4: { fill: "f-h4", shape: "triangle" },
+  H5: { fill: "f-h5", shape: "square" },
 };
 
 /** The mark of a head around the origin of a group placed at x, y. */
@@ -33,7 +36,7 @@ export function headMark(id: HeadId, x: number, y: number, main: boolean, toolti
 
 /** Controls first, then heads, each in its usual order. */
 export function inHeadOrder(heads: readonly HeadReport[]): HeadReport[] {
-  const order: readonly HeadId[] = ["central", "slim", "H0", "H1", "H2"];
+  const order: readonly HeadId[] = ["central", "slim", "H0", "H1", "H2", "H3", "H4", "H5"];
   return [...heads].sort((a, b) => order.indexOf(a.id) - order.indexOf(b.id));
 }
 
