@@ -1,13 +1,28 @@
 /** Softmax cross-entropy with soft targets and label smoothing, and its gradient. */
 import type { GraphBuilder } from "../onnx/builder.ts";
 import type { Value } from "../onnx/graph.ts";
-import type { FloatDType } from "../util/tensor.ts";
+import { SheafError } from "../util/errors.ts";
+import { type FloatDType, floats } from "../util/tensor.ts";
 
 export interface Loss {
   /** Mean over the batch, a scalar. */
   readonly loss: Value;
   /** Gradient with respect to the logits, [classes, batch]. */
   readonly gradient: Value;
+}
+
+/**
+ * Logits [classes, batch] with a constant added to each class; the same logits without one. With tau log(share of the class in training) a loss on them has
+ * the optimum of a training with (for tau 1) equally frequent classes (Menon et al. 2021, "Long-tail learning via logit adjustment", equation 10).
+ * Throws `config` unless there is a finite number for every class.
+ */
+export function offsetLogits(builder: GraphBuilder, dtype: FloatDType, logits: Value, offset: readonly number[] | undefined): Value {
+  if (!offset) return logits;
+  const [classes = 0] = logits.shape;
+  if (offset.length !== classes || !offset.every(Number.isFinite)) {
+    throw new SheafError("config", `A loss over ${classes} logits needs as many finite offsets, got ${offset.join(", ") || "none"}.`);
+  }
+  return builder.add(logits, builder.constant(floats(dtype, [classes, 1], offset), "lossOffset"), "offsetLogits");
 }
 
 /**

@@ -10,7 +10,7 @@ import { SheafError } from "../util/errors.ts";
 import { type DType, type FloatDType, type Shape, sizeOf, type Tensor, zeros } from "../util/tensor.ts";
 import { initialParameters } from "./initialize.ts";
 import { type JointLossOptions, jointCrossEntropy } from "./jointLoss.ts";
-import { softmaxCrossEntropy } from "./loss.ts";
+import { offsetLogits, softmaxCrossEntropy } from "./loss.ts";
 import { type OptimizerConfig, optimizer, type Update } from "./optimizers.ts";
 import { forTraining } from "./rewrite.ts";
 import { uniformNumbers } from "./uniform.ts";
@@ -45,6 +45,8 @@ export interface TrainingOptions {
   readonly labelSmoothing?: number;
   /** Decay of an exponential moving average of the weights, kept as states `NAME.ema`; 0 (none) by default. */
   readonly emaDecay?: number;
+  /** Added to each class's logits in the loss alone, one number per class; nothing by default. */
+  readonly lossOffset?: readonly number[];
   /** The loss of settling: the network is a branch beside others, whose summed scores are one more input. */
   readonly jointLoss?: JointLossOptions;
   /** float64 serves gradient checks. */
@@ -179,7 +181,7 @@ class Ports {
  * Throws `network` when the network is ill-formed or its output is not a vector, `config` when a joint loss does not fit the network's logits.
  */
 export function compileTraining(network: Network, options: TrainingOptions): TrainingProgram {
-  const { batchSize, dtype = "float32", labelSmoothing = 0, emaDecay = 0, jointLoss } = options;
+  const { batchSize, dtype = "float32", labelSmoothing = 0, emaDecay = 0, lossOffset, jointLoss } = options;
   checkBatchSize(batchSize);
   const output = vectorOutput(network);
   const classes = jointLoss?.classCount ?? output.channels;
@@ -225,7 +227,7 @@ export function compileTraining(network: Network, options: TrainingOptions): Tra
   const { loss, gradient, scores } = b.scope("loss", () =>
     jointLoss && frozen
       ? jointCrossEntropy(b, dtype, logits, frozen, target, labelSmoothing, jointLoss)
-      : { ...softmaxCrossEntropy(b, dtype, logits, target, labelSmoothing), scores: logits },
+      : { ...softmaxCrossEntropy(b, dtype, offsetLogits(b, dtype, logits, lossOffset), target, labelSmoothing), scores: logits },
   );
   const gradients = backward(b, tape, b.reshape(gradient, last.value.shape));
 

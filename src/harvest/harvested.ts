@@ -14,6 +14,8 @@ export interface Harvested {
   readonly backgroundSamples: number;
   /** How many of the background samples were made from own samples, and so are in no class's count; 0 by default. */
   readonly madeSamples?: number;
+  /** Tau of the logit adjustment that it was trained with, which takes that much of the priors out of its answers; 0 by default. */
+  readonly logitAdjustment?: number;
   /** Training samples per class seen by this device, background included. */
   readonly classCounts: readonly number[];
 }

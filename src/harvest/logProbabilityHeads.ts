@@ -38,7 +38,7 @@ export function freeHead(subModels: readonly SubModel[], classCount: number, bia
 export function logPriors(harvested: readonly Harvested[]): Float64Array {
   const layout = layOut(harvested.map((h) => h.subModel));
   const result = new Float64Array(layout.logProbabilities);
-  harvested.forEach(({ classCounts, madeSamples = 0 }, d) => {
+  harvested.forEach(({ classCounts, madeSamples = 0, logitAdjustment = 0 }, d) => {
     const branch = layout.branches[d] as BranchPlace;
     const [start, end] = branch.logProbabilities;
     const counts = new Float64Array(end - start);
@@ -49,7 +49,7 @@ export function logPriors(harvested: readonly Harvested[]): Float64Array {
     counts[counts.length - 1] = (counts.at(-1) ?? 0) + madeSamples;
     const samples = counts.reduce((a, b) => a + b, 0);
     counts.forEach((count, i) => {
-      result[start + i] = Math.log((count + 1) / (samples + counts.length));
+      result[start + i] = (1 - logitAdjustment) * Math.log((count + 1) / (samples + counts.length));
     });
   });
   return result;

@@ -70,6 +70,8 @@ export interface RunConfig {
     };
     readonly labelSmoothing: number;
     readonly emaDecay: number;
+    /** Tau of logit adjustment by the labels' shares; 0 for none. */
+    readonly logitAdjustment: number;
     readonly augmentation: Augmentation;
   };
   readonly fleet: {
@@ -194,6 +196,7 @@ const trainingSchema = z.strictObject({
     .prefault({}),
   labelSmoothing: z.number().min(0).max(0.99).default(0),
   emaDecay: z.number().min(0).max(0.99999).default(0),
+  logitAdjustment: z.number().min(0).max(10).default(0),
   augmentation: z
     .strictObject({
       crop: whole.default(4),

@@ -30,7 +30,9 @@ export function passGate(
       const parameters = inspectHarvest(subModel, parametersOf(subModel.device));
       const classCounts = classCountsOf(labels, classCount, own, background);
       const backgroundSamples = background.length + made.length;
-      harvested.push({ subModel, parameters, ownSamples: own.length, backgroundSamples, madeSamples: made.length, classCounts });
+      const logitAdjustment = prepared.jobs.find(({ id }) => id === subModel.device)?.settings.logitAdjustment ?? 0;
+      const counts = { ownSamples: own.length, backgroundSamples, madeSamples: made.length, classCounts };
+      harvested.push({ subModel, parameters, ...counts, logitAdjustment });
     } catch (error) {
       if (!(error instanceof SheafError && error.code === "corrupt")) throw error;
       rejected.set(subModel.device, error.message);

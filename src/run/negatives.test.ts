@@ -90,6 +90,20 @@ describe("negatives", () => {
     expect(Math.exp(other)).toBeCloseTo((made.length + 1) / (own.length + made.length + subModel.taskSet.length + 1), 9);
   });
 
+  it("weigh less in the priors of a branch that was trained with logit adjustment", () => {
+    const priors = (tau: number): number[] => {
+      const prepared = prepare({ training: { logitAdjustment: tau } });
+      expect(jobOf(prepared, prepared.devices[0]?.subModel.device ?? "").settings.logitAdjustment ?? 0).toBe(tau);
+      const { harvested } = passGate(prepared, (id) => initialParameters(jobOf(prepared, id).network, 1), labels, classes);
+      return [...logPriors(harvested)];
+    };
+    const plain = priors(0);
+    priors(0.25).forEach((prior, i) => {
+      expect(prior).toBeCloseTo(0.75 * (plain[i] as number), 12);
+    });
+    for (const prior of priors(1)) expect(prior).toBeCloseTo(0, 12);
+  });
+
   it("can be none", () => {
     const prepared = prepare({ negatives: "none" });
     for (const { background, made, expected } of prepared.devices) {

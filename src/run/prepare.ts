@@ -70,8 +70,17 @@ export function scheduleOf(config: RunConfig, kind: WidthKind): ScheduleConfig {
 
 /** Training settings of a configuration: of the target, or of sub-models and the slim control. */
 export function trainingSettings(config: RunConfig, kind: WidthKind): TrainingSettings {
-  const { epochs, batchSize, optimizer, labelSmoothing, emaDecay, augmentation } = config.training;
-  return { epochs, batchSize, optimizer, schedule: scheduleOf(config, kind), labelSmoothing, emaDecay, augmentation };
+  const { epochs, batchSize, optimizer, labelSmoothing, emaDecay, augmentation, logitAdjustment } = config.training;
+  return {
+    epochs,
+    batchSize,
+    optimizer,
+    schedule: scheduleOf(config, kind),
+    labelSmoothing,
+    emaDecay,
+    augmentation,
+    ...(logitAdjustment > 0 ? { logitAdjustment } : {}),
+  };
 }
 
 /** A class by name or number. Throws `config` naming the classes there are. */

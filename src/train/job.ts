@@ -19,6 +19,15 @@ export interface TrainingSettings {
   /** Decay of the average of the weights that the result holds; 0 for none, then the result holds the last weights. */
   readonly emaDecay: number;
   readonly augmentation: Augmentation;
+  /** Tau of logit adjustment: 1 trains as if all labels were equally frequent, 0 (default) as frequent as they are. Not with `frozen`. */
+  readonly logitAdjustment?: number;
+}
+
+/** Log of each label's share of a job's samples, by Laplace's rule of succession, times `tau`: what the loss adds to the logits. */
+export function logitOffsets(labels: ArrayLike<number>, logits: number, tau: number): number[] {
+  const counts = Array.from({ length: logits }, () => 0);
+  for (let i = 0; i < labels.length; i++) counts[labels[i] as number] = (counts[labels[i] as number] ?? 0) + 1;
+  return counts.map((count) => tau * Math.log((count + 1) / (labels.length + logits)));
 }
 
 /** What settling trains against: the other branches' scores of a job's samples, which stay as they are. */
@@ -103,7 +112,8 @@ export function totalSteps(job: Pick<TrainingJob, "samples" | "settings">): numb
   return job.settings.epochs * stepsPerEpoch(job);
 }
 
-function checkSettings({ epochs, batchSize, labelSmoothing, emaDecay, schedule }: TrainingSettings, where: string): void {
+function checkSettings(settings: TrainingSettings, where: string): void {
+  const { epochs, batchSize, labelSmoothing, emaDecay, schedule, logitAdjustment = 0 } = settings;
   for (const [name, value] of Object.entries({ epochs, batchSize })) {
     if (!Number.isInteger(value) || value < 1)
       throw new SheafError("config", `${where}: ${name} must be a whole number of at least 1, got ${value}.`);
@@ -111,6 +121,8 @@ function checkSettings({ epochs, batchSize, labelSmoothing, emaDecay, schedule }
   for (const [name, value] of Object.entries({ labelSmoothing, emaDecay })) {
     if (!(value >= 0 && value < 1)) throw new SheafError("config", `${where}: ${name} must be at least 0 and less than 1, got ${value}.`);
   }
+  if (!(logitAdjustment >= 0 && logitAdjustment <= 10))
+    throw new SheafError("config", `${where}: logitAdjustment must lie between 0 and 10, got ${logitAdjustment}.`);
   checkSchedule(schedule);
 }
 

@@ -1,7 +1,7 @@
 /** Trains one job in this thread, step by step, on any platform: sessions and checkpoints are handed in. */
 
 import { learningRateAt } from "../compile/schedules.ts";
-import { compileTraining, initialState, type TrainingProgram } from "../compile/training.ts";
+import { compileTraining, initialState, type TrainingProgram, vectorOutput } from "../compile/training.ts";
 import { type OpenSamples, openMemorySamples } from "../data/samples.ts";
 import { placeLayers } from "../network/shapes.ts";
 import { writeOnnx } from "../onnx/write.ts";
@@ -16,6 +16,7 @@ import { fingerprintOf } from "./fingerprint.ts";
 import {
   type CurvePoint,
   checkJob,
+  logitOffsets,
   stepsPerEpoch,
   type TrainingJob,
   type TrainingProgress,
@@ -74,6 +75,13 @@ function hasNonFinite({ dtype, data }: Tensor): boolean {
   const values = data as Float32Array;
   for (let i = 0; i < values.length; i++) if (!Number.isFinite(values[i])) return true;
   return false;
+}
+
+/** The offsets of logit adjustment, if the job asks for it. */
+function adjustmentOf({ network, labels, settings, frozen }: TrainingJob): { lossOffset?: readonly number[] } {
+  const { logitAdjustment = 0 } = settings;
+  if (logitAdjustment === 0 || frozen) return {};
+  return { lossOffset: logitOffsets(labels, vectorOutput(network).channels, logitAdjustment) };
 }
 
 /** A job in training. */
@@ -232,7 +240,7 @@ export async function* train(job: TrainingJob, options: TrainOptions): AsyncGene
   if (run.done && resumed) return run.result(resumed.state);
   const { batchSize, optimizer, labelSmoothing, emaDecay } = job.settings;
   const joint = job.frozen && { jointLoss: { taskSet: job.frozen.taskSet, classCount: job.frozen.classCount } };
-  const program = compileTraining(job.network, { batchSize, optimizer, labelSmoothing, emaDecay, ...joint });
+  const program = compileTraining(job.network, { batchSize, optimizer, labelSmoothing, emaDecay, ...adjustmentOf(job), ...joint });
   const source = openSamples(job.dataset);
   const session = await openSession(writeOnnx(program.graph), { name: `the training step of ${job.id}` }).catch((error: unknown) => {
     source.close();

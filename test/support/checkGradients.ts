@@ -12,6 +12,8 @@ export interface GradientCheckOptions {
   readonly labelSmoothing?: number;
   /** The loss of settling, with random scores of the other branches. */
   readonly jointLoss?: TrainingOptions["jointLoss"];
+  /** Added to the logits in the loss. */
+  readonly lossOffset?: readonly number[];
   /** Soft targets rather than one class each. */
   readonly softTargets?: boolean;
   readonly seed?: number;
@@ -73,7 +75,10 @@ function randomDirection(length: number, source: Random): Float64Array {
 export async function checkGradients(network: Network, options: GradientCheckOptions): Promise<void> {
   const { batchSize, labelSmoothing = 0, softTargets = false, seed = 1, directions = 2, epsilon = 1e-5, tolerance = 1e-6 } = options;
   const optimizer = { type: "sgd", momentum: 0, nesterov: false, weightDecay: 0 } as const;
-  const joint = options.jointLoss === undefined ? {} : { jointLoss: options.jointLoss };
+  const joint = {
+    ...(options.jointLoss === undefined ? {} : { jointLoss: options.jointLoss }),
+    ...(options.lossOffset === undefined ? {} : { lossOffset: options.lossOffset }),
+  };
   const program = compileTraining(network, { batchSize, optimizer, labelSmoothing, dtype: "float64", exposeGradients: true, ...joint });
   const feeds: Tensors = new Map([...shaken(program, seed), ...randomBatch(program, seed, 0, !softTargets)]);
   const runner = await openGraph(program.graph);
