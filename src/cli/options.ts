@@ -92,7 +92,7 @@ const configFlags: { readonly [F in ConfigFlag]: FlagEntry } = {
     help: "classes in each task set",
   },
   rho: { flag: "--rho <share>", key: "rho", parse: number, help: "background share of the other classes' samples" },
-  head: { flag: "--head <head>", key: "head", parse: String, help: "head of the global model: H0, H1 or H2" },
+  head: { flag: "--head <head>", key: "head", parse: String, help: "head of the global model: H0 to H5" },
   workers: { flag: "--workers <n>", key: "workers", parse: integer(1), help: "jobs trained side by side" },
 };
 

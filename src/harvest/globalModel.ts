@@ -54,13 +54,18 @@ export function imageInput(b: GraphBuilder, harvested: readonly Harvested[], bat
 
 /**
  * The branches alone: input `image` as in the global model, outputs `features` [N, features] and `logProbabilities` [N, sum of (classes + 1)],
- * in the order that `layOut` tells. Throws `config` when the branches do not go together, `corrupt` when parameters do not fit.
+ * in the order that `layOut` tells; and the logits [N, classes] of further heads, each under its name. Throws `config` when the branches do not go together, `corrupt` when parameters do not fit.
  */
-export function branchGraph(harvested: readonly Harvested[]): Graph {
+export function branchGraph(harvested: readonly Harvested[], heads: ReadonlyMap<string, Head> = new Map()): Graph {
   const b = new GraphBuilder();
-  const { features, logProbabilities } = writeBranches(b, harvested, imageInput(b, harvested), true);
-  b.output("features", features);
-  b.output("logProbabilities", logProbabilities as Value);
+  const outputs = writeBranches(b, harvested, imageInput(b, harvested), true);
+  b.output("features", outputs.features);
+  b.output("logProbabilities", outputs.logProbabilities as Value);
+  for (const [name, head] of heads)
+    b.output(
+      name,
+      b.scope(`${name}.head`, () => writeHead(b, outputs, head)),
+    );
   return b.build("sheaf-branches", { branches: describeBranches(harvested) });
 }
 

@@ -4,7 +4,7 @@ import { commitOf, machineFacts, sheafVersion } from "../run/machine.ts";
 import { type ErrorCode, SheafError } from "../util/errors.ts";
 import type { PaperJob } from "./jobs.ts";
 import { kinds } from "./kinds.ts";
-import { type JobRecord, keepConfig, keepRecord, paperFiles, readRecord } from "./record.ts";
+import { type JobData, type JobRecord, keepConfig, keepRecord, paperFiles, readRecord } from "./record.ts";
 
 /** What happens to the jobs, as it happens. */
 export type PaperEvent =
@@ -43,22 +43,33 @@ async function execute(job: PaperJob, options: ExecuteOptions, commit: string | 
   const kind = kinds[job.kind];
   const out = join(options.out, paperFiles.job(id));
   const configFile = join(options.out, paperFiles.config(id));
-  const command = kind.command === undefined ? options.commandLine : `sheaf ${kind.command} --config ${configFile} --out ${out}`;
+  const words = kind.command(job);
+  const command = words === undefined ? options.commandLine : `sheaf ${words} --config ${configFile} --out ${out}`;
   const started = performance.now();
-  const measured = await kind.run({
-    config: { ...job.config, workers: 1 },
-    out,
-    resume: true,
-    commandLine: command,
-    ...(options.dataDir === undefined ? {} : { dataDir: options.dataDir }),
-    ...(options.signal ? { signal: options.signal } : {}),
-  });
+  let data: JobData = { name: job.config.data.name, train: 0, test: 0 };
+  const measured = await kind.run(
+    {
+      config: { ...job.config, workers: 1 },
+      out,
+      resume: true,
+      commandLine: command,
+      onEvent(event) {
+        if (event.type !== "data") return;
+        const { name, train, test, note } = event;
+        data = { name, train, test, ...(note === undefined ? {} : { note }) };
+      },
+      ...(options.dataDir === undefined ? {} : { dataDir: options.dataDir }),
+      ...(options.signal ? { signal: options.signal } : {}),
+    },
+    job,
+  );
   const record: JobRecord = {
     format: "sheaf-paper-job/1",
     id,
     cell,
     kind: job.kind,
     seed,
+    data,
     ...measured,
     command,
     sheafVersion,
@@ -95,7 +106,6 @@ export async function executeJobs(jobs: readonly PaperJob[], options: ExecuteOpt
         const record = await execute(job, options, commit);
         records.set(job.id, record);
         options.onEvent?.({ type: "finished", job: job.id, record, ...progress() });
-        await options.onRecord?.({ records, failed });
       } catch (error) {
         // Hours of other jobs are not to be lost by one, whatever befell it.
         const code = error instanceof SheafError ? error.code : "internal";
@@ -104,6 +114,7 @@ export async function executeJobs(jobs: readonly PaperJob[], options: ExecuteOpt
         failed.push({ job: job.id, methods: job.methods, code, reason });
         options.onEvent?.({ type: "failed", job: job.id, reason, ...progress() });
       }
+      await options.onRecord?.({ records, failed });
     }
   };
   await Promise.all(Array.from({ length: Math.min(options.workers, Math.max(1, open.length)) }, takeJobs));

@@ -24,7 +24,7 @@ export interface FigureData {
   /** Rows of this cell. */
   readonly summary: readonly SummaryRow[];
   /** The recipe's values of the keys that curves are over. */
-  readonly recipe: { readonly rho: number };
+  readonly recipe: { readonly rho: number; readonly settle: number };
 }
 
 /** What a method is called in tables and figures, with its head. */
@@ -101,14 +101,15 @@ function frontier(data: FigureData): string {
   });
 }
 
-function rhoCurve(data: FigureData): string {
+/** Accuracy over the key that a curve changes. */
+function keyCurve(data: FigureData, name: "rho" | "settle", title: string, xTitle: string): string {
   return xyChart({
-    id: `rho-${data.cell.id}`,
-    title: `${data.cell.title}: accuracy against rho`,
-    xTitle: "rho: background samples as a share of the other classes' samples",
+    id: `${name}-${data.cell.id}`,
+    title: `${data.cell.title}: ${title}`,
+    xTitle,
     xScale: "linear",
     printX: String,
-    series: curveSeries(data, ({ curve }) => (curve?.name === "rho" ? curve.x : undefined), data.recipe.rho),
+    series: curveSeries(data, ({ curve }) => (curve?.name === name ? curve.x : undefined), data.recipe[name]),
     across: centralLine(data),
   });
 }
@@ -122,7 +123,17 @@ function timeChart(data: FigureData): string {
   );
   const series = timed.map((row): XySeries => {
     const label = nameOf(row, methods);
-    return { label, joined: false, points: [pointAt(row.virtualSeconds as number, row, label)] };
+    const rounds = row.curve?.map(
+      ({ virtualSeconds, accuracy }, i): XyPoint => ({
+        x: virtualSeconds,
+        y: accuracy,
+        low: accuracy,
+        high: accuracy,
+        label: `evaluation ${i + 1}`,
+      }),
+    );
+    const last = pointAt(row.virtualSeconds as number, row, label);
+    return rounds && rounds.length > 1 ? { label, joined: true, points: rounds } : { label, joined: false, points: [last] };
   });
   return xyChart({
     id: `time-${cell.id}`,
@@ -152,7 +163,11 @@ export function figuresOf(data: FigureData): readonly PaperFigure[] {
   const { id, head } = data.cell;
   const seeds = Math.max(0, ...data.summary.map((row) => row.seeds));
   const drawn = [
-    { name: "methods", svg: overview(data), caption: `Every method, Sheaf under head ${head}: mean and range over ${seeds} seeds.` },
+    {
+      name: "methods",
+      svg: overview(data),
+      caption: `Every method, Sheaf under head ${head}: mean and range over ${seeds} ${seeds === 1 ? "seed" : "seeds"}.`,
+    },
     {
       name: "frontier",
       svg: frontier(data),
@@ -160,8 +175,18 @@ export function figuresOf(data: FigureData): readonly PaperFigure[] {
     },
     {
       name: "rho",
-      svg: rhoCurve(data),
+      svg: keyCurve(data, "rho", "accuracy against rho", "rho: background samples as a share of the other classes' samples"),
       caption: "Accuracy against rho, the share of the other classes' samples that a device has as background.",
+    },
+    {
+      name: "settle",
+      svg: keyCurve(
+        data,
+        "settle",
+        "accuracy against settle passes",
+        "settle passes, charged: more of them leave less for the first training",
+      ),
+      caption: "Accuracy against the number of settle passes at the same minimum ratio.",
     },
     { name: "time", svg: timeChart(data), caption: "Accuracy against time on the virtual fleet." },
   ];

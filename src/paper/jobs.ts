@@ -1,4 +1,5 @@
 /** The list of jobs: every method of every cell with every seed, each with its whole configuration; equal ones once. Reads nothing. */
+import type { BaselineName } from "../baselines/table.ts";
 import { parseConfig, type RunConfig, withValue } from "../run/config.ts";
 import { canonicalJson } from "../util/json.ts";
 import type { Cell } from "./cells.ts";
@@ -10,6 +11,8 @@ export interface PaperJob {
   readonly id: string;
   readonly cell: string;
   readonly kind: MethodKind;
+  /** Of a baseline: which. */
+  readonly baseline?: BaselineName;
   readonly seed: number;
   readonly config: RunConfig;
   /** The methods whose result this is: more than one where changing a key leaves the recipe as it is. */
@@ -24,8 +27,8 @@ export function configOf(method: Method, base: RunConfig, seed: number): RunConf
 }
 
 /** What the result depends on: the control that a run trains beside does not change the rest of it. */
-const identity = (kind: MethodKind, { workers: _, checkpointSeconds: __, controls: ___, ...config }: RunConfig): string =>
-  canonicalJson(JSON.parse(JSON.stringify({ kind, config })));
+const identity = ({ kind, baseline }: Method, { workers: _, checkpointSeconds: __, controls: ___, ...config }: RunConfig): string =>
+  canonicalJson(JSON.parse(JSON.stringify({ kind, baseline, config })));
 
 /**
  * All jobs, seed by seed, so that a table of one seed is whole before the next begins. `bases` holds each cell's configuration.
@@ -42,18 +45,12 @@ export function listJobs(
     for (const cell of cells) {
       for (const method of methods) {
         const config = configOf(method, bases.get(cell.id) as RunConfig, seed);
-        const key = `${cell.id} ${identity(method.kind, config)}`;
+        const key = `${cell.id} ${identity(method, config)}`;
         const same = jobs.get(key);
-        if (same) jobs.set(key, { ...same, methods: [...same.methods, method.id] });
-        else
-          jobs.set(key, {
-            id: `${cell.id}-${method.id}-seed${seed}`,
-            cell: cell.id,
-            kind: method.kind,
-            seed,
-            config,
-            methods: [method.id],
-          });
+        const { kind, baseline } = method;
+        const id = `${cell.id}-${method.id}-seed${seed}`;
+        const job: PaperJob = { id, cell: cell.id, kind, ...(baseline ? { baseline } : {}), seed, config, methods: [method.id] };
+        jobs.set(key, same ? { ...same, methods: [...same.methods, method.id] } : job);
       }
     }
   }

@@ -40,6 +40,15 @@ export async function trainJoint(options: RunOptions): Promise<JointResult> {
   const data = await loadData(options.config, options.dataDir === undefined ? {} : { data: options.dataDir }, options.dataProgress, signal);
   const { train, test } = data;
   const config = { ...options.config, data: { ...options.config.data, name: data.configName } };
+  onEvent?.({
+    type: "data",
+    name: train.name,
+    train: train.labels.length,
+    test: test.labels.length,
+    evaluatedOn: data.evaluatedOn,
+    source: train.provenance.source,
+    note: data.note,
+  });
   const target = await loadTarget(config, fitOf(train));
   const prepared = prepareRun(config, target.network, train);
   const network = joinBranches(

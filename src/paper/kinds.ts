@@ -4,7 +4,10 @@ import { join } from "node:path";
 import { narrow } from "../network/narrow.ts";
 import { networkCost } from "../network/shapes.ts";
 import { forwardsPerTrainingStep } from "../plan/cost.ts";
+import type { BaselineName } from "../baselines/table.ts";
 import type { ReportData } from "../report/reportData.ts";
+import { runBaseline } from "../run/baseline.ts";
+import type { BaselinePoint } from "../run/baselineResult.ts";
 import type { RunConfig } from "../run/config.ts";
 import { runFiles } from "../run/directory.ts";
 import type { RunOptions } from "../run/options.ts";
@@ -12,6 +15,7 @@ import { fleetOf, type PreparedRun } from "../run/prepare.ts";
 import type { RunResult } from "../run/result.ts";
 import { run } from "../run/run.ts";
 import { trainOne } from "../run/trainOne.ts";
+import type { PaperJob } from "./jobs.ts";
 import { trainJoint } from "./joint.ts";
 import { centralId, type MethodKind, slimId } from "./methods.ts";
 import type { Measured, Measurement } from "./record.ts";
@@ -19,9 +23,9 @@ import type { Measured, Measurement } from "./record.ts";
 /** How a kind is run. */
 export interface Kind {
   /** Runs or resumes a job in its run directory. */
-  run(options: RunOptions): Promise<Measured>;
+  run(options: RunOptions, job: PaperJob): Promise<Measured>;
   /** The words of a command that trains the same; undefined where only `sheaf paper` does. */
-  readonly command: string | undefined;
+  command(job: PaperJob): string | undefined;
 }
 
 /** What one training in one place would take on the fleet's fastest device. */
@@ -79,32 +83,45 @@ async function runSheaf(options: RunOptions): Promise<Measured> {
     };
   });
   const slim = prepared ? slimOf(result, options.config, prepared) : [];
-  return { data: result.dataSet, evaluatedOn: result.evaluatedOn, measurements: [...slim, ...measurements] };
+  return { evaluatedOn: result.evaluatedOn, measurements: [...slim, ...measurements] };
 }
 
 async function runCentral(options: RunOptions): Promise<Measured> {
-  let data: Measured["data"] = { name: options.config.data.name, train: 0, test: 0 };
-  const result = await trainOne({
-    ...options,
-    onEvent(event) {
-      if (event.type === "data") data = { name: event.name, train: event.train, test: event.test };
-      options.onEvent?.(event);
-    },
-  });
+  const result = await trainOne(options);
   const { accuracy, balancedAccuracy, evaluatedOn, computeMacs, parameters } = result;
   const virtualSeconds = fastestSeconds(options.config, computeMacs);
   const ratio = { min: 1, median: 1, max: 1 };
-  return { data, evaluatedOn, measurements: [{ accuracy, balancedAccuracy, ratio, computeMacs, virtualSeconds, parameters }] };
+  return { evaluatedOn, measurements: [{ accuracy, balancedAccuracy, ratio, computeMacs, virtualSeconds, parameters }] };
 }
 
 async function runJoint(options: RunOptions): Promise<Measured> {
-  const { dataSet, evaluatedOn, accuracy, balancedAccuracy, computeMacs, parameters } = await trainJoint(options);
-  return { data: dataSet, evaluatedOn, measurements: [{ accuracy, balancedAccuracy, computeMacs, parameters }] };
+  const { evaluatedOn, accuracy, balancedAccuracy, computeMacs, parameters } = await trainJoint(options);
+  return { evaluatedOn, measurements: [{ accuracy, balancedAccuracy, computeMacs, parameters }] };
 }
+
+async function runOneBaseline({ onEvent, ...options }: RunOptions, { baseline }: PaperJob): Promise<Measured> {
+  const result = await runBaseline({
+    ...options,
+    method: baseline as BaselineName,
+    onEvent(event) {
+      if (event.type !== "round") onEvent?.(event);
+    },
+  });
+  const { accuracy, balancedAccuracy, evaluatedOn, rounds, virtualSeconds, compute, bytes, model } = result;
+  const { parameters } = model;
+  const moved = { bytesDown: bytes.down, bytesUp: bytes.up };
+  const common = { ratio: compute.ratio, computeMacs: compute.fleetMacs, ...moved, rounds, virtualSeconds, parameters };
+  return { evaluatedOn, measurements: [{ accuracy, balancedAccuracy, ...common, curve: timedPoints(result.curve) }] };
+}
+
+/** The rounds after which the model was evaluated. */
+const timedPoints = (curve: readonly BaselinePoint[]): NonNullable<Measurement["curve"]> =>
+  curve.flatMap(({ virtualSeconds, accuracy }) => (accuracy === undefined ? [] : [{ virtualSeconds, accuracy }]));
 
 /** The kinds of methods. */
 export const kinds: { readonly [K in MethodKind]: Kind } = {
-  central: { run: runCentral, command: "train" },
-  sheaf: { run: runSheaf, command: "run" },
-  joint: { run: runJoint, command: undefined },
+  central: { run: runCentral, command: () => "train" },
+  sheaf: { run: runSheaf, command: () => "run" },
+  joint: { run: runJoint, command: () => undefined },
+  baseline: { run: runOneBaseline, command: ({ baseline }) => `baseline ${baseline}` },
 };

@@ -2,16 +2,19 @@
  * What is trained in every cell: the controls, Sheaf by the cell's recipe, and Sheaf with one key changed, for curves and for the ablation.
  * A row here is all that a further method needs, if its kind is one that `kinds.ts` knows how to run.
  */
+import { type BaselineName, baselineNames, baselines } from "../baselines/table.ts";
 import { SheafError } from "../util/errors.ts";
 import type { CurveName, Scale } from "./scales.ts";
 
 /** How a method's job is run. */
-export type MethodKind = "central" | "sheaf" | "joint";
+export type MethodKind = "central" | "sheaf" | "joint" | "baseline";
 
 export interface Method {
   readonly id: string;
   readonly title: string;
   readonly kind: MethodKind;
+  /** Of a baseline: which. */
+  readonly baseline?: BaselineName;
   /** Configuration keys, dotted, that differ from the cell's recipe. */
   readonly set: Readonly<Record<string, unknown>>;
   /** Its place on a curve. */
@@ -30,12 +33,14 @@ const controls: readonly Method[] = [
   { id: centralId, title: "central: the full target, all data", kind: "central", set: {} },
   { id: recipeId, title: "Sheaf", kind: "sheaf", set: { "controls.slim": true } },
   { id: "joint", title: "branches trained jointly, all data (diagnosis)", kind: "joint", set: {} },
+  ...baselineNames.map((baseline): Method => ({ id: baseline, title: baselines[baseline].title, kind: "baseline", baseline, set: {} })),
 ];
 
 /** The key that is changed along each curve, and what the axis of its figure says. */
 export const curves: Readonly<Record<CurveName, { readonly key: string; readonly title: string }>> = {
   ratio: { key: "fleet.minimumRatio", title: "minimum ratio" },
   rho: { key: "rho", title: "rho" },
+  settle: { key: "settle.passes", title: "settle passes" },
 };
 
 const point = (name: CurveName, x: number): Method => ({
@@ -46,7 +51,7 @@ const point = (name: CurveName, x: number): Method => ({
   curve: { name, x },
 });
 
-const without = (id: string, ablation: string, set: Method["set"]): Method => ({
+const changed = (id: string, ablation: string, set: Method["set"]): Method => ({
   id,
   title: `Sheaf: ${ablation}`,
   kind: "sheaf",
@@ -54,11 +59,16 @@ const without = (id: string, ablation: string, set: Method["set"]): Method => ({
   ablation,
 });
 
+/** One thing changed at a time; what a recipe has already is the recipe's own job again, and no difference. */
 const ablations: readonly Method[] = [
-  without("disjoint", "disjoint task sets instead of overlapping ones", { "fleet.redundancy": 1, "fleet.disjoint": true }),
-  without("smoothing", "label smoothing 0.1", { "training.labelSmoothing": 0.1 }),
-  without("ema", "average of the weights, decay 0.99", { "training.emaDecay": 0.99 }),
-  without("light-decay", "a tenth of the weight decay", { "training.optimizer.weightDecay": 5e-5 }),
+  changed("disjoint", "disjoint task sets instead of overlapping ones", { "fleet.redundancy": 1, "fleet.disjoint": true }),
+  changed("shape-uniform", "one width for all layers", { "fleet.shape": "uniform" }),
+  changed("shape-recipe", "widths by layer, by the network's recipe", { "fleet.shape": "recipe" }),
+  changed("negatives-pool", "background from a public pool", { negatives: "pool" }),
+  changed("negatives-synthetic", "background made from own samples", { negatives: "synthetic" }),
+  changed("smoothing", "label smoothing 0.1", { "training.labelSmoothing": 0.1 }),
+  changed("ema", "average of the weights, decay 0.99", { "training.emaDecay": 0.99 }),
+  changed("light-decay", "a tenth of the weight decay", { "training.optimizer.weightDecay": 5e-5 }),
 ];
 
 /** All methods of a scale, the recipe and its controls first. */

@@ -3,6 +3,7 @@ import { bytes, count, duration, macs, percent, points, ratio } from "../report/
 import { promisedRatio } from "./cells.ts";
 import { nameOf, type PaperFigure } from "./figures.ts";
 import { centralId, type Method, recipeId } from "./methods.ts";
+import type { JobData } from "./record.ts";
 import type { AblationRow, Spread, SummaryRow } from "./summary.ts";
 
 /** What is said of a cell. */
@@ -11,7 +12,7 @@ export interface PageCell {
   readonly title: string;
   /** Head that the recipe answers with. */
   readonly head: string;
-  readonly data: { readonly name: string; readonly train: number; readonly test: number };
+  readonly data: JobData;
   readonly evaluatedOn: "test" | "validation";
   readonly epochs: number;
   readonly target: { readonly network: string; readonly width: number };
@@ -73,7 +74,8 @@ function promiseTable({ cells, summary }: PageData): string {
 }
 
 function cellTable({ methods, summary }: PageData, cell: PageCell): string {
-  const rows = ofCell(summary, cell.id);
+  // Of what varies the recipe, one head is enough here; results.csv has them all.
+  const rows = ofCell(summary, cell.id).filter(({ method, head }) => head === undefined || method === recipeId || head === cell.head);
   // Where classes have unequal numbers of samples, the mean of their accuracies says something else.
   const uneven = rows.some(({ accuracy, balancedAccuracy }) => Math.abs(accuracy.mean - balancedAccuracy.mean) > 5e-4);
   const head = [
@@ -121,11 +123,11 @@ function ablationSection({ ablation }: PageData, cell: PageCell): readonly strin
 }
 
 function cellSection(data: PageData, cell: PageCell): readonly string[] {
-  const { name, train, test } = cell.data;
+  const { name, train, test, note } = cell.data;
   const provenance = `\`${data.commandLine}\`; ${name}, ${count(train)} training and ${count(test)} ${cell.evaluatedOn} samples; seeds ${data.seeds.join(", ")}; commit ${data.commits.join(", ") || "unknown"}; ${data.machines.join("; ")}`;
   return [
     `## ${cell.title}`,
-    `Target ${cell.target.network} at width ${cell.target.width}, ${cell.epochs} epochs; ${name}, ${count(train)} training and ${count(test)} ${cell.evaluatedOn} samples.`,
+    `Target ${cell.target.network} at width ${cell.target.width}, ${cell.epochs} epochs; ${name}, ${count(train)} training and ${count(test)} ${cell.evaluatedOn} samples${note === undefined ? "" : ` (${note})`}.`,
     cellTable(data, cell),
     ...ofCell(data.figures, cell.id).map(({ file, caption }) => `![${caption}](figures/${file})\n\n*${caption}* ${provenance}.`),
     ...ablationSection(data, cell),

@@ -148,7 +148,7 @@ export async function writePaper(out: string, plan: PaperPlan, executed: Execute
       cell,
       methods: plan.methods,
       summary: result.summary.filter((row) => row.cell === cell.id),
-      recipe: { rho: plan.bases.get(cell.id)?.rho ?? 0 },
+      recipe: { rho: plan.bases.get(cell.id)?.rho ?? 0, settle: plan.bases.get(cell.id)?.settle.passes ?? 0 },
     }),
   );
   const page = paperPage({ ...result, methods: plan.methods, scaleSummary: scales[plan.scale].summary, figures });

@@ -26,13 +26,22 @@ export interface Measurement {
   /** Until the model is there, on the virtual fleet; of training in one place, on the fleet's fastest device. */
   readonly virtualSeconds?: number;
   readonly parameters?: number;
+  /** Accuracy by time on the virtual fleet, of a method that goes in rounds. */
+  readonly curve?: readonly { readonly virtualSeconds: number; readonly accuracy: number }[];
 }
 
 /** What a job measured. */
 export interface Measured {
-  readonly data: { readonly name: string; readonly train: number; readonly test: number };
   readonly evaluatedOn: "test" | "validation";
   readonly measurements: readonly Measurement[];
+}
+
+/** The samples behind a job's figures; `note` is what a reader must know of them. */
+export interface JobData {
+  readonly name: string;
+  readonly train: number;
+  readonly test: number;
+  readonly note?: string;
 }
 
 /** The file of a finished job. */
@@ -42,6 +51,7 @@ export interface JobRecord extends Measured {
   readonly cell: string;
   readonly kind: string;
   readonly seed: number;
+  readonly data: JobData;
   /** A command that trains the same again. */
   readonly command: string;
   readonly sheafVersion: string;

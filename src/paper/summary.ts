@@ -40,6 +40,8 @@ export interface SummaryRow {
   readonly rounds?: number;
   readonly virtualSeconds?: number;
   readonly parameters?: number;
+  /** Means over the seeds, point by point. */
+  readonly curve?: NonNullable<Measurement["curve"]>;
 }
 
 /** What changing one thing in the recipe does. */
@@ -99,6 +101,15 @@ function meanWhere<K extends string>(key: K, values: readonly (number | undefine
   return (present.length === values.length && present.length > 0 ? { [key]: meanOf(present) } : {}) as { readonly [P in K]?: number };
 }
 
+/** The mean of curves point by point; none where a seed has another number of points. */
+function meanCurve(rows: readonly ResultRow[]): Pick<SummaryRow, "curve"> {
+  const curves = rows.flatMap(({ curve }) => (curve && curve.length > 0 ? [curve] : []));
+  const [first] = curves;
+  if (!first || curves.length < rows.length || curves.some(({ length }) => length !== first.length)) return {};
+  const mean = (i: number, key: "virtualSeconds" | "accuracy"): number => meanOf(curves.map((curve) => curve[i]?.[key] ?? 0));
+  return { curve: first.map((_, i) => ({ virtualSeconds: mean(i, "virtualSeconds"), accuracy: mean(i, "accuracy") })) };
+}
+
 /** Rows of the same seed paired, and their differences in accuracy. */
 function differences(rows: readonly ResultRow[], others: readonly ResultRow[]): readonly number[] {
   return rows.flatMap(({ seed, accuracy }) => {
@@ -146,6 +157,7 @@ export function summarize(rows: readonly ResultRow[]): readonly SummaryRow[] {
         "parameters",
         group.map((row) => row.parameters),
       ),
+      ...meanCurve(group),
     };
   });
 }

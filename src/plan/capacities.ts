@@ -31,6 +31,7 @@ export interface ReachRequest {
   readonly branches: number;
   readonly statisticsPass: boolean;
   readonly settle?: SettleWork | undefined;
+  readonly hardShare?: number | undefined;
   readonly limits: Limits;
   readonly narrowest: number;
   readonly costOf: (width: number, logits: number) => BranchCost;
@@ -59,6 +60,7 @@ export function reachOf(profile: DeviceProfile, request: ReachRequest): Reach | 
       batchSize,
       targetMacs,
       classCount,
+      hardShare: request.hardShare ?? 1,
       ...(request.settle && { settle: request.settle }),
     };
     const fleet = request.statisticsPass ? fleetCost(Array<BranchCost>(request.branches).fill(branch)) : undefined;

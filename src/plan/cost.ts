@@ -139,6 +139,8 @@ export interface Workload {
   readonly backgroundSamples: number;
   /** Negatives made from own samples: trained on like background, but of no class that a settle pass could use. None by default. */
   readonly madeSamples?: number;
+  /** Share of the samples that are trained on after a forward pass over all of them; 1 (default) for all, without that pass. */
+  readonly hardShare?: number;
   /** Samples that it downloads, such as a public pool's; 0 by default. */
   readonly sampleBytesDown?: number;
   /** Samples of its statistics pass; its own ones by default. */
@@ -212,10 +214,13 @@ export function settleCost(branch: BranchCost, fleet: FleetCost, workload: Workl
 export function expectedCost(branch: BranchCost, workload: Workload, profile: DeviceProfile, fleet: FleetCost | undefined): Expected {
   const { ownSamples, backgroundSamples, statisticsSamples = ownSamples, epochs, batchSize, targetMacs, classCount } = workload;
   const warm = workload.warmStart ?? { samples: 0, targetBytes: 0 };
-  const { madeSamples = 0, sampleBytesDown = 0 } = workload;
+  const { madeSamples = 0, sampleBytesDown = 0, hardShare = 1 } = workload;
   const samples = ownSamples + backgroundSamples + madeSamples;
-  const repeated = samples > 0 ? Math.max(1, batchSize / samples) : 1;
-  const perSample = forwardsPerTrainingStep * branch.macs * epochs * repeated;
+  // Samples of which a step trains on a batch.
+  const candidates = hardShare < 1 ? Math.round(batchSize / hardShare) : batchSize;
+  const repeated = samples > 0 ? Math.max(1, candidates / samples) : 1;
+  const forwards = hardShare < 1 ? 1 + (forwardsPerTrainingStep * batchSize) / candidates : forwardsPerTrainingStep;
+  const perSample = forwards * branch.macs * epochs * repeated;
   const own = perSample * ownSamples;
   const background = perSample * (backgroundSamples + madeSamples);
   const sums = fleet && statisticsSums(fleet, classCount, workload.sums);
@@ -231,6 +236,7 @@ export function expectedCost(branch: BranchCost, workload: Workload, profile: De
   const trainingPeak =
     floatBytes * (parameterCopies * branch.parameters + stateCopies * branch.stateElements) +
     batchSize * (branch.trainingBytes + floatBytes * branch.inputElements) +
+    (candidates > batchSize ? candidates * (branch.activationBytes + floatBytes * branch.inputElements) : 0) +
     (pass?.bytesHeld ?? 0);
   const statisticsPeak =
     fleet && sums

@@ -55,6 +55,8 @@ export interface PlanRequest {
   readonly sums?: SumsWork;
   readonly epochs: number;
   readonly batchSize: number;
+  /** Share of the samples that are trained on after a forward pass over all; 1 by default. */
+  readonly hardShare?: number;
   /** Every device must be done after that. */
   readonly deadlineSeconds?: number;
   /** Every device must compute at least so many times less than the full target would on its own samples. */
@@ -212,6 +214,7 @@ function attempt(setting: Setting, fleet: readonly FleetDevice[], learnt: Readon
       statisticsSamples: own + unowned,
       epochs,
       batchSize,
+      hardShare: request.hardShare ?? 1,
       targetMacs,
       classCount,
       ...(request.settle && { settle: request.settle }),
@@ -299,6 +302,7 @@ function reachOfAll(
     targetMacs,
     statisticsPass,
     settle: request.settle,
+    hardShare: request.hardShare,
     limits,
     costOf,
     narrowest,

@@ -5,7 +5,7 @@ import type { Samples } from "../data/samples.ts";
 import { localLabel } from "../decouple/subModel.ts";
 import { type Harvested, layOut } from "../harvest/harvested.ts";
 import type { Session } from "../runtime/session.ts";
-import { floats } from "../util/tensor.ts";
+import { floats, type Tensor } from "../util/tensor.ts";
 
 /** Accuracy of one branch on test samples, answering with a class of its own or "other". */
 export interface BranchAccuracy {
@@ -16,12 +16,13 @@ export interface BranchAccuracy {
   readonly other: number;
 }
 
-/** Evaluates every branch on `test`; `session` is open on a branch graph of `harvested`. */
+/** Evaluates every branch on `test`; `session` is open on a branch graph of `harvested`. `onBatch` is given all outputs of a batch with its true classes. */
 export async function branchAccuracies(
   session: Session,
   harvested: readonly Harvested[],
   samples: Samples,
   batchSize = 128,
+  onBatch?: (outputs: Readonly<Record<string, Tensor>>, labels: readonly number[]) => void,
 ): Promise<readonly BranchAccuracy[]> {
   const test = samples.dataset;
   const layout = layOut(harvested.map((h) => h.subModel));
@@ -33,6 +34,10 @@ export async function branchAccuracies(
     const pixels = new Float32Array(indices.length * sampleSize(test.shape));
     fillBatchNchw(pixels, samples, indices);
     const outputs = await session.run({ image: floats("float32", [indices.length, channels, height, width], pixels) });
+    onBatch?.(
+      outputs,
+      Array.from(indices, (sample) => test.labels[sample] ?? 0),
+    );
     const scores = outputs.logProbabilities?.data as Float32Array;
     indices.forEach((sample, row) => {
       layout.branches.forEach((branch, b) => {

@@ -90,6 +90,8 @@ export interface RunConfig {
     /** Highest learning rate of sub-models and the slim control, instead of the target's. */
     readonly learningRate?: number | undefined;
     readonly deadlineSeconds?: number | undefined;
+    /** Share of its samples, the hardest, that a sub-model is trained on after a forward pass over all; 1 for all. */
+    readonly hardShare: number;
     /** Which of a trained target's filters a sub-model starts from: those that fire most for its classes, the first, or none (from scratch). */
     readonly warmStart: "activation" | "position" | "none";
     /**
@@ -309,6 +311,7 @@ const configSchema = z.strictObject({
       shape: z.union([z.enum(["recipe", "uniform"]), z.number().min(0).max(2), z.record(z.string(), positive)]).default("recipe"),
       learningRate: positive.optional(),
       deadlineSeconds: positive.optional(),
+      hardShare: z.number().gt(0).max(1).default(1),
       /** Which of a trained target's filters a sub-model starts from. */
       warmStart: z.enum(["activation", "position", "none"]).default("activation"),
       /** Every device computes at least this many times less than training the target on its own samples would take. */

@@ -5,9 +5,8 @@ import type { SubModel } from "../decouple/subModel.ts";
 import { inspectHarvest } from "../harvest/gate.ts";
 import { assembleGlobal } from "../harvest/globalModel.ts";
 import type { Harvested } from "../harvest/harvested.ts";
-import type { HeadType } from "../harvest/heads.ts";
-import { makeHead } from "../harvest/makeHead.ts";
-import { addStatistics, type DeviceStatistics } from "../harvest/statistics.ts";
+import { type HeadType, headBases, headTypes } from "../harvest/heads.ts";
+import { type HeadSource, makeHead } from "../harvest/makeHead.ts";
 import type { Network } from "../network/network.ts";
 import { writeOnnx } from "../onnx/write.ts";
 import { SheafError } from "../util/errors.ts";
@@ -16,11 +15,13 @@ import { encodeSafetensors } from "../util/safetensors.ts";
 import type { Tensor } from "../util/tensor.ts";
 import { parseConfig, type RunConfig } from "./config.ts";
 import { readFinished, runFiles } from "./directory.ts";
-import { passGate, readStatistics } from "./harvest.ts";
+import { passGate } from "./harvest.ts";
 import { audioInputOf, type DataProgress, type LoadedData, loadData } from "./loadData.ts";
 import { sheafVersion } from "./machine.ts";
 import { type PreparedRun, prepareRun } from "./prepare.ts";
+import { headPlan } from "./headPlan.ts";
 import { settledJobId } from "./settlePlan.ts";
+import { sourceWithout } from "./sums.ts";
 import { fitOf, loadTarget } from "./target.ts";
 
 /** What can be taken out: a head of the global model, a control, or a device's sub-model by its id. */
@@ -60,21 +61,42 @@ async function globalOf(
   prepared: PreparedRun,
   train: LoadedData["train"],
   metadata: Readonly<Record<string, string>>,
+  lost: readonly string[],
 ): Promise<Uint8Array<ArrayBuffer>> {
   const { classNames } = train;
+  const ids = prepared.devices.map(({ subModel }) => subModel.device);
+  const unknown = lost.find((id) => !ids.includes(id));
+  if (unknown !== undefined) throw new SheafError("usage", `${path} has no device "${unknown}"; it has ${ids.join(", ")}.`);
+  if (lost.length > 0 && headBases[type] === "featuresAndExpansion")
+    throw new SheafError("usage", `${type} mixes the features of all devices and cannot do without some; export another head.`);
   const parameters = new Map<string, ReadonlyMap<string, Tensor>>();
-  let statistics: DeviceStatistics | undefined;
-  for (const { subModel } of prepared.devices) {
-    parameters.set(subModel.device, await parametersOf(path, subModel.device));
-    if (type === "H0") continue;
-    const sums = await readStatistics(path, subModel.device);
-    if (!sums) throw new SheafError("data", `${path} has no statistics of ${subModel.device} yet; resume the run, or export H0.`);
-    statistics = statistics ? addStatistics(statistics, sums) : sums;
+  for (const device of ids) {
+    // Of a device that is left out, only the place of its branch in the others' sums is needed.
+    const found = lost.includes(device) ? (await readFinished(path, device))?.tensors : await parametersOf(path, device);
+    if (found) parameters.set(device, found);
   }
   const gated = passGate(prepared, (id) => parameters.get(id) ?? new Map(), train.labels, classNames.length);
-  const harvested: Harvested[] = [];
-  for (const h of gated.harvested) harvested.push({ ...h, parameters: await parametersOf(path, settledJobId(config, h.subModel.device)) });
-  const head = makeHead(type, { harvested, classCount: classNames.length, ...(statistics ? { statistics } : {}) });
+  const all: Harvested[] = [];
+  for (const h of gated.harvested) {
+    const settled = settledJobId(config, h.subModel.device);
+    all.push(lost.includes(h.subModel.device) ? h : { ...h, parameters: await parametersOf(path, settled) });
+  }
+  const left = lost.filter((id) => all.some(({ subModel }) => subModel.device === id));
+  const remaining = all.filter(({ subModel }) => !left.includes(subModel.device));
+  if (remaining.length === 0) throw new SheafError("usage", "All devices are left out; at least one must remain.");
+  const source: HeadSource =
+    type === "H0"
+      ? { harvested: remaining, classCount: classNames.length }
+      : await sourceWithout(
+          path,
+          config,
+          ids.filter((id) => !lost.includes(id)),
+          all,
+          classNames.length,
+          left,
+        );
+  const { harvested } = source;
+  const head = makeHead(type, source);
   return writeOnnx(assembleGlobal(harvested, head, { classNames, version: sheafVersion, metadata, ...audioInputOf(train) }), {
     batchAxis: "N",
     producerVersion: sheafVersion,
@@ -82,7 +104,8 @@ async function globalOf(
 }
 
 /**
- * Takes one part out of the run directory `path`, as ONNX or (sub-models and controls) as safetensors weights.
+ * Takes one part out of the run directory `path`, as ONNX or (sub-models and controls) as safetensors weights; a head also without some devices, their
+ * branches left out and the head made from what the others sent.
  * Throws `usage` for a part that the run does not have, `data` for one that has not finished.
  */
 export async function exportPart(
@@ -91,20 +114,23 @@ export async function exportPart(
   format: "onnx" | "safetensors",
   dataDir: string | undefined,
   progress?: DataProgress,
+  without: readonly string[] = [],
 ): Promise<Exported> {
   const config = await configOf(path);
   const { train, configName } = await loadData(config, dataDir === undefined ? {} : { data: dataDir }, progress);
   const target = await loadTarget(config, fitOf(train));
   const prepared = prepareRun(config, target.network, train, target.parameters !== undefined);
   const metadata = { dataSet: configName, seed: String(config.seed) };
-  if (isHead(part)) {
+  if (isHead(part) && (headPlan(config).types.includes(part) || headBases[part] === "features")) {
     if (format !== "onnx")
       throw new SheafError("usage", `A global model is exported as onnx, not ${format}; export the devices' sub-models for their weights.`);
-    return { bytes: await globalOf(path, part, config, prepared, train, metadata), classNames: train.classNames };
+    const named = without.length === 0 ? metadata : { ...metadata, without: JSON.stringify(without) };
+    return { bytes: await globalOf(path, part, config, prepared, train, named, without), classNames: train.classNames };
   }
+  if (without.length > 0) throw new SheafError("usage", `"${part}" is not made of several devices; --without goes with a head.`);
   const job = prepared.jobs.find((j) => j.id === part);
   if (!job) {
-    const known = ["H0", "H1", "H2", ...prepared.jobs.map((j) => j.id)];
+    const known = [...headPlan(config).types, ...prepared.jobs.map((j) => j.id)];
     throw new SheafError("usage", `${path} has no part "${part}"; it has ${known.join(", ")}.`);
   }
   const device = prepared.devices.find((d) => d.planned.id === part);
@@ -136,5 +162,5 @@ function passes(subModel: SubModel, parameters: ReadonlyMap<string, Tensor>): bo
 }
 
 function isHead(part: string): part is HeadType {
-  return part === "H0" || part === "H1" || part === "H2";
+  return headTypes.some((type) => type === part);
 }

@@ -42,21 +42,35 @@ export function passGate(
   return { harvested, rejected };
 }
 
-const statisticsId = (device: string): string => `${device}.statistics`;
+/** Sums for heads, and sums of held-out samples, on which their ridges are chosen. */
+export type SumsKind = "statistics" | "heldOut";
+
+const sumsId = (device: string, kind: SumsKind): string => `${device}.${kind}`;
 
 /**
  * A device's kept statistics, if there are any, and if they are of these branches where `branches` (a hash of them) is given.
  * Throws `corrupt` when the file is damaged.
  */
-export async function readStatistics(path: string, device: string, branches?: string): Promise<DeviceStatistics | undefined> {
-  const found = await readFinished(path, statisticsId(device));
+export async function readStatistics(
+  path: string,
+  device: string,
+  branches?: string,
+  kind: SumsKind = "statistics",
+): Promise<DeviceStatistics | undefined> {
+  const found = await readFinished(path, sumsId(device, kind));
   if (!found) return undefined;
   if (branches !== undefined && (found.facts as { readonly branches?: string } | null)?.branches !== branches) return undefined;
   return decodeStatistics(encodeSafetensors(found.tensors), `The statistics of ${device} in ${path}`);
 }
 
 /** Keeps a device's statistics, with a checksum and the hash of the branches that they are of. */
-export function keepStatistics(directory: RunDirectory, device: string, statistics: DeviceStatistics, branches: string): Promise<void> {
+export function keepStatistics(
+  directory: RunDirectory,
+  device: string,
+  statistics: DeviceStatistics,
+  branches: string,
+  kind: SumsKind = "statistics",
+): Promise<void> {
   const { tensors } = decodeSafetensors(encodeStatistics(statistics), device);
-  return directory.finish(statisticsId(device), tensors, { branches });
+  return directory.finish(sumsId(device, kind), tensors, { branches });
 }

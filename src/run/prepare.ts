@@ -83,6 +83,12 @@ export function trainingSettings(config: RunConfig, kind: WidthKind): TrainingSe
   };
 }
 
+/** Training settings of sub-models and the slim control in their own training. */
+function subModelSettings(config: RunConfig): TrainingSettings {
+  const { hardShare } = config.fleet;
+  return { ...trainingSettings(config, "narrow"), ...(hardShare < 1 ? { hardShare } : {}) };
+}
+
 /** A class by name or number. Throws `config` naming the classes there are. */
 export function classIdOf(value: string | number, classNames: readonly string[]): number {
   const id = typeof value === "number" ? value : classNames.indexOf(value);
@@ -239,6 +245,7 @@ export function planOf(config: RunConfig, target: Network, train: Dataset, local
       disjoint: fleet.disjoint,
       maxWidth: fleet.maxWidth,
       shape: fleet.shape,
+      hardShare: fleet.hardShare,
       rho: backgroundShare(config),
       epochs: training.epochs,
       batchSize: training.batchSize,
@@ -293,7 +300,7 @@ function deviceJob(
     dataset,
     samples,
     labels,
-    settings: trainingSettings(config, "narrow"),
+    settings: subModelSettings(config),
     seed: config.seed,
   };
 }
@@ -381,6 +388,7 @@ export function prepareRun(config: RunConfig, target: Network, train: Dataset, t
       ownSamples: own.length,
       backgroundSamples: background.length,
       madeSamples: made.length,
+      hardShare: config.fleet.hardShare,
       sampleBytesDown: poolBytes,
       statisticsSamples: passed.length,
       ...(sums && { sums }),
@@ -407,7 +415,7 @@ export function prepareRun(config: RunConfig, target: Network, train: Dataset, t
   const slimSize = median(plan.devices.map((d) => d.size));
   const slimWidth = shaper(target, config.fleet.shape)(slimSize);
   const jobs = devices.map((device) => deviceJob(config, train, device));
-  if (config.controls.slim) jobs.push(controlJob(config, train, controlIds.slim, narrow(target, slimWidth), "narrow"));
+  if (config.controls.slim) jobs.push({ ...controlJob(config, train, controlIds.slim, narrow(target, slimWidth), "narrow"), settings: subModelSettings(config) });
   if (config.controls.central) jobs.push(controlJob(config, train, controlIds.central, target, "wide"));
   return { target, plan, devices, slimSize, slimWidth, jobs };
 }

@@ -203,6 +203,7 @@ export async function reportOf(outcome: RunOutcome, result: RunResult, context: 
   const { config, data, prepared, heads, controls, harvested } = outcome;
   const classCount = data.train.classNames.length;
   const { channels, height, width } = prepared.target.input;
+  const chosen = config.heads.heldOutShare > 0;
   const parametersOf = ({ on, expansion }: Pick<Head, "on" | "expansion">): number =>
     globalCost(
       harvested.map((h) => h.subModel),
@@ -223,13 +224,21 @@ export async function reportOf(outcome: RunOutcome, result: RunResult, context: 
           id === "slim" ? `all classes, width ${prepared.slimSize}` : "the full target on all samples",
         ),
       ),
-      ...heads.map(({ type, head, evaluation }) => headReport(type, evaluation, parametersOf(head))),
+      ...heads.map(({ type, head, ridge, evaluation }) =>
+        headReport(
+          type,
+          evaluation,
+          parametersOf(head),
+          ridge === undefined || !chosen ? undefined : `ridge ${ridge}, chosen on held-out samples`,
+        ),
+      ),
     ],
     mainHead: config.head,
     devices: deviceReports(outcome, result),
     computeRatio: result.compute.ratio,
     bytes: { down: result.bytes.down, up: result.bytes.up },
     curves: curvesOf(outcome.results),
+    ...(outcome.lostDevices.length > 0 ? { lostDevices: outcome.lostDevices } : {}),
     ...(outcome.earlierPasses.length > 0 ? { settlePasses: settlePassesOfRun(outcome) } : {}),
     model: {
       file: runFiles.model,

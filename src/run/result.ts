@@ -2,14 +2,16 @@
 
 import { join } from "node:path";
 import type { Harvested } from "../harvest/harvested.ts";
-import type { Head, HeadType } from "../harvest/heads.ts";
+import type { HeadType } from "../harvest/heads.ts";
 import type { Network } from "../network/network.ts";
 import { networkCost } from "../network/shapes.ts";
 import type { Evaluation } from "../train/evaluate.ts";
 import type { BranchAccuracy } from "./branches.ts";
 import type { RunConfig } from "./config.ts";
 import { runFiles } from "./directory.ts";
+import type { EvaluatedHead } from "./heads.ts";
 import type { LoadedData } from "./loadData.ts";
+import type { LostDevices } from "./lostDevices.ts";
 import { type PreparedDevice, type PreparedRun, spread } from "./prepare.ts";
 import { type SettlePass, skippedIn } from "./settle.ts";
 import type { FinishedJob } from "./trainJobs.ts";
@@ -25,14 +27,10 @@ export interface RunOutcome {
   /** Before the first settle pass and after each but the last; empty without settling. */
   readonly earlierPasses: readonly SettlePass[];
   readonly rejected: ReadonlyMap<string, string>;
-  readonly heads: readonly {
-    readonly type: HeadType;
-    readonly head: Head;
-    readonly model: Uint8Array<ArrayBuffer>;
-    readonly evaluation: Evaluation;
-  }[];
+  readonly heads: readonly EvaluatedHead[];
   readonly controls: readonly { readonly id: "central" | "slim"; readonly network: Network; readonly evaluation: Evaluation }[];
   readonly ownAccuracy: readonly BranchAccuracy[];
+  readonly lostDevices: readonly LostDevices[];
   readonly modelSha256: string;
 }
 
@@ -60,12 +58,24 @@ export interface DeviceAccount {
 /** The object that `sheaf run --json` ends in. Accuracies are fractions of the test samples. */
 export interface RunResult {
   readonly format: "sheaf-run/1";
-  readonly accuracy: { readonly central?: number; readonly slim?: number; readonly H0: number; readonly H1: number; readonly H2: number };
+  readonly accuracy: {
+    readonly central?: number;
+    readonly slim?: number;
+    readonly H0: number;
+    readonly H1: number;
+    readonly H2: number;
+  } & {
+    readonly [T in "H3" | "H4" | "H5"]?: number;
+  };
   /** Means of the accuracies of the classes; these count where the test has unequal numbers of samples. */
   readonly balancedAccuracy: RunResult["accuracy"];
   /** The samples that accuracies are of. */
   readonly evaluatedOn: "test" | "validation";
   readonly head: HeadType;
+  /** Ridge of H2 to H4 and shrinkage of H5, by head. */
+  readonly ridges: { readonly [T in HeadType]?: number };
+  /** Accuracies without some devices: every single one, then larger sets. */
+  readonly lostDevices: readonly LostDevices[];
   readonly compute: {
     readonly ratio: { readonly min: number; readonly median: number; readonly max: number };
     readonly byDevice: readonly DeviceAccount[];
@@ -127,7 +137,8 @@ export function summarize(outcome: RunOutcome, out: string, seconds: number): Ru
   const accuracies = (kind: "accuracy" | "balancedAccuracy"): RunResult["accuracy"] => {
     const of = (type: HeadType): number => heads.find((h) => h.type === type)?.evaluation[kind] ?? 0;
     const controlled = Object.fromEntries(controls.map(({ id, evaluation }) => [id, evaluation[kind]]));
-    return { ...controlled, H0: of("H0"), H1: of("H1"), H2: of("H2") };
+    const made = Object.fromEntries(heads.map(({ type, evaluation }) => [type, evaluation[kind]]));
+    return { ...controlled, ...made, H0: of("H0"), H1: of("H1"), H2: of("H2") };
   };
   const sum = (value: (account: DeviceAccount) => number): number => byDevice.reduce((total, account) => total + value(account), 0);
   return {
@@ -136,6 +147,8 @@ export function summarize(outcome: RunOutcome, out: string, seconds: number): Ru
     balancedAccuracy: accuracies("balancedAccuracy"),
     evaluatedOn: data.evaluatedOn,
     head: config.head,
+    ridges: Object.fromEntries(heads.flatMap(({ type, ridge }) => (ridge === undefined ? [] : [[type, ridge]]))),
+    lostDevices: outcome.lostDevices,
     compute: {
       ratio: spread(byDevice.map((account) => account.ratio)),
       byDevice,

@@ -4,25 +4,25 @@ import { openSamples } from "../data/samples.node.ts";
 import type { Samples } from "../data/samples.ts";
 import { assembleGlobal, branchGraph } from "../harvest/globalModel.ts";
 import type { Harvested } from "../harvest/harvested.ts";
-import type { Head, HeadType } from "../harvest/heads.ts";
+import type { HeadType } from "../harvest/heads.ts";
 import { makeHead } from "../harvest/makeHead.ts";
-import { addStatistics, type DeviceStatistics } from "../harvest/statistics.ts";
-import { compileStatistics, computeStatistics } from "../harvest/statisticsPass.ts";
 import type { Network } from "../network/network.ts";
 import { writeOnnx } from "../onnx/write.ts";
 import { openSession } from "../runtime/session.node.ts";
-import { type Evaluation, evaluateModel } from "../train/evaluate.ts";
 import { sha256Hex } from "../util/hash.node.ts";
 import { branchAccuracies } from "./branches.ts";
 import type { RunConfig } from "./config.ts";
 import { checkRunFolder, openRunDirectory, type RunDirectory, runFiles } from "./directory.ts";
-import { type GateOutcome, keepStatistics, passGate, readStatistics } from "./harvest.ts";
+import { type GateOutcome, passGate } from "./harvest.ts";
+import { evaluate, evaluateHeads } from "./heads.ts";
 import { audioInputOf, type LoadedData, loadData } from "./loadData.ts";
+import { makeLostHeads } from "./lostDevices.ts";
 import { sheafVersion } from "./machine.ts";
 import type { RunOptions } from "./options.ts";
 import { controlIds, type PreparedRun, prepareRun } from "./prepare.ts";
 import { type RunOutcome, type RunResult, summarize } from "./result.ts";
 import { settle } from "./settle.ts";
+import { gatherStatistics } from "./sums.ts";
 import { fitOf, loadTarget } from "./target.ts";
 import { type FinishedJob, throwIfInterrupted, trainJobs } from "./trainJobs.ts";
 import { warmStart } from "./warmStart.ts";
@@ -44,52 +44,9 @@ async function harvestAll(
   return outcome;
 }
 
-/** One forward pass of all branches over each device's own samples; only sums are kept, device by device, and added. */
-async function gatherStatistics(
-  prepared: PreparedRun,
-  harvested: readonly Harvested[],
-  train: Samples,
-  directory: RunDirectory,
-  options: RunOptions,
-): Promise<DeviceStatistics> {
-  const program = compileStatistics(harvested, train.dataset.classNames.length);
-  const model = writeOnnx(program.graph);
-  const branches = sha256Hex(model);
-  const session = await openSession(model, { name: "the statistics pass" });
-  try {
-    let total: DeviceStatistics | undefined;
-    for (const { subModel, statistics: samples } of prepared.devices) {
-      throwIfInterrupted(options.signal, directory.path);
-      let statistics = await readStatistics(directory.path, subModel.device, branches);
-      if (!statistics) {
-        options.onEvent?.({ type: "statistics", device: subModel.device, samples: samples.length });
-        statistics = await computeStatistics(session, program, train, samples, options.signal ? { signal: options.signal } : {});
-        await keepStatistics(directory, subModel.device, statistics, branches);
-        await directory.log({ type: "statistics", device: subModel.device, samples: samples.length });
-      }
-      total = total ? addStatistics(total, statistics) : statistics;
-    }
-    return total as DeviceStatistics;
-  } finally {
-    await session.dispose();
-  }
-}
-
-async function evaluate(model: Uint8Array, id: string, test: Samples, directory: RunDirectory, options: RunOptions): Promise<Evaluation> {
-  throwIfInterrupted(options.signal, directory.path);
-  const session = await openSession(model, { name: id });
-  try {
-    const evaluation = await evaluateModel(session, test);
-    await directory.log({ type: "evaluated", id, accuracy: evaluation.accuracy });
-    options.onEvent?.({ type: "evaluated", id, accuracy: evaluation.accuracy });
-    return evaluation;
-  } finally {
-    await session.dispose();
-  }
-}
-
 /** Accuracies of H0 and H2 on branches that are to be settled further, kept so that they are measured once. */
 async function measureBranches(
+  config: RunConfig,
   prepared: PreparedRun,
   harvested: readonly Harvested[],
   pass: number,
@@ -103,46 +60,15 @@ async function measureBranches(
   const found = await directory.finished(id);
   if (found) return found.facts as { H0: number; H2: number };
   const { classNames } = data.train;
-  const statistics = await gatherStatistics(prepared, harvested, train, directory, options);
+  const sums = await gatherStatistics(config, prepared, harvested, train, directory, options);
   const accuracy = async (type: HeadType): Promise<number> => {
-    const head = makeHead(type, { harvested, classCount: classNames.length, statistics });
+    const head = makeHead(type, { harvested, ...sums });
     const graph = assembleGlobal(harvested, head, { classNames, ...audioInputOf(data.train) });
     return (await evaluate(writeOnnx(graph, { batchAxis: "N" }), `${type}, pass ${pass}`, test, directory, options)).accuracy;
   };
   const facts = { H0: await accuracy("H0"), H2: await accuracy("H2") };
   await directory.finish(id, new Map(), facts);
   return facts;
-}
-
-/** Every head as a model, evaluated; the configured one is what `model.onnx` will be. */
-async function evaluateHeads(
-  harvested: readonly Harvested[],
-  statistics: DeviceStatistics,
-  data: LoadedData,
-  test: Samples,
-  directory: RunDirectory,
-  options: RunOptions,
-): Promise<RunOutcome["heads"]> {
-  const { classNames } = data.train;
-  const types: readonly HeadType[] = ["H0", "H1", "H2"];
-  const heads: { type: HeadType; head: Head; model: Uint8Array<ArrayBuffer>; evaluation: Evaluation }[] = [];
-  for (const type of types) {
-    const head = makeHead(type, { harvested, classCount: classNames.length, statistics });
-    const model = writeOnnx(
-      assembleGlobal(harvested, head, {
-        classNames,
-        version: sheafVersion,
-        metadata: { dataSet: data.configName, seed: String(options.config.seed) },
-        ...audioInputOf(data.train),
-      }),
-      {
-        batchAxis: "N",
-        producerVersion: sheafVersion,
-      },
-    );
-    heads.push({ type, head, model, evaluation: await evaluate(model, type, test, directory, options) });
-  }
-  return heads;
 }
 
 /** A control as a deployable model, written and evaluated. */
@@ -203,11 +129,11 @@ export async function run(options: RunOptions): Promise<RunResult> {
   throwIfInterrupted(signal, options.out);
   const { harvested: firstBranches, rejected } = await harvestAll(prepared, results, data.train, directory, options);
   const settled = await settle(config, prepared, firstBranches, trainSamples, directory, options, (branches, pass) =>
-    measureBranches(prepared, branches, pass, data, trainSamples, test, directory, options),
+    measureBranches(config, prepared, branches, pass, data, trainSamples, test, directory, options),
   );
   const { harvested } = settled;
-  const statistics = await gatherStatistics(prepared, harvested, trainSamples, directory, options);
-  const heads = await evaluateHeads(harvested, statistics, data, test, directory, options);
+  const sums = await gatherStatistics(config, prepared, harvested, trainSamples, directory, options);
+  const heads = await evaluateHeads(config, harvested, sums, data, test, directory, options);
   const main = heads.find((h) => h.type === config.head) as RunOutcome["heads"][number];
   await directory.write(runFiles.model, main.model);
   const controls: RunOutcome["controls"][number][] = [];
@@ -216,8 +142,12 @@ export async function run(options: RunOptions): Promise<RunResult> {
     const result = results.get(id);
     if (job && result) controls.push(await evaluateControl(id, job.network, result, data, test, directory, options));
   }
-  const session = await openSession(writeOnnx(branchGraph(harvested), { batchAxis: "N" }), { name: "the branches" });
-  const ownAccuracy = await branchAccuracies(session, harvested, test).finally(() => session.dispose());
+  const deviceIds = prepared.devices.map((d) => d.subModel.device);
+  const lost = await makeLostHeads(directory.path, config, deviceIds, harvested, data.train.classNames.length, signal);
+  const session = await openSession(writeOnnx(branchGraph(harvested, lost.heads), { batchAxis: "N" }), { name: "the branches" });
+  const ownAccuracy = await branchAccuracies(session, harvested, test, undefined, (outputs, labels) => lost.add(outputs, labels)).finally(
+    () => session.dispose(),
+  );
   const outcome: RunOutcome = {
     config,
     data,
@@ -229,6 +159,7 @@ export async function run(options: RunOptions): Promise<RunResult> {
     heads,
     controls,
     ownAccuracy,
+    lostDevices: lost.accuracies(),
     modelSha256: sha256Hex(main.model),
   };
   const result = summarize(outcome, options.out, (performance.now() - started) / 1e3);

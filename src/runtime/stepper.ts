@@ -21,6 +21,8 @@ export interface Stepper {
    * Throws `internal` for a wrong size, or when `frozen` is missing or not asked for.
    */
   step(image: Floats, target: Floats, learningRate: number, frozen?: Floats): Promise<StepResult>;
+  /** Every parameter and state as it stands, by input name, not copied: to be read before the next step. */
+  values(): ReadonlyMap<string, Tensor>;
   /** A copy of every parameter and state, by input name. */
   state(): Map<string, Tensor>;
   /** Replaces every parameter and state by a copy of the given ones. Throws `corrupt` when one is missing or has another shape or dtype. */
@@ -99,6 +101,7 @@ export function openStepper(program: TrainingProgram, session: Session, initial:
       }
       return { loss: lossValue[0] as number, logits: logitsValue };
     },
+    values: () => new Map(program.inputs.filter(isKept).map(({ name }) => [name, feeds[name] as Tensor])),
     state() {
       return new Map(
         program.inputs.filter(isKept).map(({ name }) => {

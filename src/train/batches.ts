@@ -3,7 +3,7 @@ import { fillBatch } from "../data/augment.ts";
 import { sampleSize } from "../data/dataset.ts";
 import type { Samples } from "../data/samples.ts";
 import { random, shuffle } from "../util/random.ts";
-import { stepsPerEpoch, type TrainingJob } from "./job.ts";
+import { candidatesPerStep, stepsPerEpoch, type TrainingJob } from "./job.ts";
 
 /** Buffers that `fill` overwrites. */
 export interface Batches {
@@ -19,10 +19,11 @@ export interface Batches {
   fill(step: number): void;
 }
 
-/** Opens the batches of a job for a network of `logits` outputs, read from its data set opened as `source`. A fresh shuffle for each epoch; what is left over after its full batches is not seen in it. */
+/** Opens the batches of a job (of a job with a `hardShare`, the candidates of each step) for a network of `logits` outputs, read from its data set opened as `source`. A fresh shuffle for each epoch; what is left over after its full batches is not seen in it. */
 export function openBatches(job: TrainingJob, source: Samples, logits: number): Batches {
   const { id, seed, samples, dataset, settings } = job;
-  const { batchSize, augmentation } = settings;
+  const { augmentation } = settings;
+  const batchSize = candidatesPerStep(job);
   const perEpoch = stepsPerEpoch(job);
   const image = new Float32Array(sampleSize(dataset.shape) * batchSize);
   const target = new Float32Array(logits * batchSize);

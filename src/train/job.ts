@@ -21,6 +21,17 @@ export interface TrainingSettings {
   readonly augmentation: Augmentation;
   /** Tau of logit adjustment: 1 trains as if all labels were equally frequent, 0 (default) as frequent as they are. Not with `frozen`. */
   readonly logitAdjustment?: number;
+  /**
+   * Share of the samples that are trained on: each step runs `batchSize / hardShare` candidates forward and goes on with those of the highest loss. 1 (default)
+   * for all, without that forward pass. Not with `frozen`.
+   */
+  readonly hardShare?: number;
+}
+
+/** Samples that a step looks at: a batch, or with a `hardShare` the candidates for it. */
+export function candidatesPerStep({ settings, frozen }: Pick<TrainingJob, "settings" | "frozen">): number {
+  const { batchSize, hardShare = 1 } = settings;
+  return frozen ? batchSize : Math.max(batchSize, Math.round(batchSize / hardShare));
 }
 
 /** Log of each label's share of a job's samples, by Laplace's rule of succession, times `tau`: what the loss adds to the logits. */
@@ -103,17 +114,17 @@ export interface TrainingResult {
 }
 
 /** Steps of one epoch: full batches only, at least one. */
-export function stepsPerEpoch(job: Pick<TrainingJob, "samples" | "settings">): number {
-  return Math.max(1, Math.floor(job.samples.length / job.settings.batchSize));
+export function stepsPerEpoch(job: Pick<TrainingJob, "samples" | "settings" | "frozen">): number {
+  return Math.max(1, Math.floor(job.samples.length / candidatesPerStep(job)));
 }
 
 /** Steps of the whole job. */
-export function totalSteps(job: Pick<TrainingJob, "samples" | "settings">): number {
+export function totalSteps(job: Pick<TrainingJob, "samples" | "settings" | "frozen">): number {
   return job.settings.epochs * stepsPerEpoch(job);
 }
 
 function checkSettings(settings: TrainingSettings, where: string): void {
-  const { epochs, batchSize, labelSmoothing, emaDecay, schedule, logitAdjustment = 0 } = settings;
+  const { epochs, batchSize, labelSmoothing, emaDecay, schedule, logitAdjustment = 0, hardShare = 1 } = settings;
   for (const [name, value] of Object.entries({ epochs, batchSize })) {
     if (!Number.isInteger(value) || value < 1)
       throw new SheafError("config", `${where}: ${name} must be a whole number of at least 1, got ${value}.`);
@@ -123,6 +134,8 @@ function checkSettings(settings: TrainingSettings, where: string): void {
   }
   if (!(logitAdjustment >= 0 && logitAdjustment <= 10))
     throw new SheafError("config", `${where}: logitAdjustment must lie between 0 and 10, got ${logitAdjustment}.`);
+  if (!(hardShare > 0 && hardShare <= 1))
+    throw new SheafError("config", `${where}: hardShare must be more than 0 and at most 1, got ${hardShare}.`);
   checkSchedule(schedule);
 }
 

@@ -13,8 +13,10 @@ import { sameShape, type Tensor } from "../util/tensor.ts";
 import { type Batches, countCorrect, openBatches } from "./batches.ts";
 import { type Checkpoint, type CheckpointStore, checkpointError } from "./checkpoint.ts";
 import { fingerprintOf } from "./fingerprint.ts";
+import { type HardestBatches, openHardest } from "./hardest.ts";
 import {
   type CurvePoint,
+  candidatesPerStep,
   checkJob,
   logitOffsets,
   stepsPerEpoch,
@@ -126,11 +128,12 @@ class Run {
   }
 
   /** One step. Throws `diverged`. */
-  async step(stepper: Stepper, batches: Batches): Promise<TrainingProgress> {
+  async step(stepper: Stepper, batches: Batches, hardest: HardestBatches | undefined): Promise<TrainingProgress> {
     const start = performance.now();
     const position = this.#position;
     const learningRate = this.#learningRate(position.step);
-    batches.fill(position.step);
+    if (hardest) await hardest.choose(position.step, stepper.values());
+    else batches.fill(position.step);
     const { loss, logits } = await stepper.step(batches.image, batches.target, learningRate, batches.frozen);
     position.step++;
     if (!Number.isFinite(loss)) throw this.#diverged(`the loss became ${Number.isNaN(loss) ? "NaN" : "infinite"}`, learningRate);
@@ -165,7 +168,7 @@ class Run {
       loss,
       accuracy,
       learningRate,
-      imagesPerSecond: batchSize / this.#secondsPerStep,
+      imagesPerSecond: candidatesPerStep(this.#job) / this.#secondsPerStep,
       secondsLeft: (this.#steps - step) * this.#secondsPerStep,
     };
   }
@@ -203,7 +206,7 @@ class Run {
       job: this.#job.id,
       parameters: trainedParameters(this.#job, state),
       curve,
-      samplesSeen: this.#steps * this.#job.settings.batchSize,
+      samplesSeen: this.#steps * candidatesPerStep(this.#job),
       steps: this.#steps,
       seconds,
     };
@@ -246,16 +249,19 @@ export async function* train(job: TrainingJob, options: TrainOptions): AsyncGene
     source.close();
     throw error;
   });
+  let hardest: HardestBatches | undefined;
   try {
     const stepper = openStepper(program, session, resumed?.state ?? startingState(job, program));
     const logits = program.outputs.find((port) => port.role === "logits")?.shape[0] ?? 0;
-    const batches = openBatches(job, source, logits);
+    const candidates = openBatches(job, source, logits);
+    if (candidatesPerStep(job) > batchSize) hardest = await openHardest(job, candidates, adjustmentOf(job).lossOffset, openSession);
+    const batches = hardest?.batches ?? candidates;
     while (!run.done) {
       if (signal?.aborted) {
         await run.save(stepper.state());
         throw run.interrupted();
       }
-      const progress = await run.step(stepper, batches);
+      const progress = await run.step(stepper, batches, hardest);
       if (run.saveIsDue) await run.save(stepper.state());
       yield progress;
     }
@@ -264,6 +270,7 @@ export async function* train(job: TrainingJob, options: TrainOptions): AsyncGene
     return run.result(state);
   } finally {
     source.close();
+    await hardest?.close();
     await session.dispose();
   }
 }

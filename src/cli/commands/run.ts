@@ -29,6 +29,9 @@ function printResult(terminal: Terminal, result: RunResult): void {
     H0: "H0 sum of log-probabilities",
     H1: "H1 recentred and rescaled",
     H2: "H2 ridge on pooled features",
+    H3: "H3 ridge on features and scores",
+    H4: "H4 ridge on a random expansion",
+    H5: "H5 linear discriminant",
   };
   // Where classes have unequal numbers of samples, the mean of their accuracies stands beside.
   const uneven = Object.entries(result.accuracy).some(
@@ -43,6 +46,7 @@ function printResult(terminal: Terminal, result: RunResult): void {
     return [[`  ${labels[id]}${id === result.head ? green("  ← model.onnx") : ""}`, formatPercent(accuracy), ...balanced]];
   });
   terminal.print(table(rows, { align: ["left", "right", "right"] }));
+  printLost(terminal, result);
   terminal.print(bold("\nComputation of each device"));
   terminal.print(
     table([
@@ -65,6 +69,22 @@ function printResult(terminal: Terminal, result: RunResult): void {
   );
   terminal.print(
     `\nModel   ${result.model} (${formatBytes(result.bytes.model)})\nReport  ${result.report}\nTook    ${formatDuration(result.seconds * 1e3)}`,
+  );
+}
+
+/** Mean accuracy by number of devices lost. */
+function printLost(terminal: Terminal, { lostDevices }: RunResult): void {
+  if (lostDevices.length === 0) return;
+  terminal.print(terminal.colors.bold("\nAccuracy with devices lost, mean over the sets tried"));
+  const sizes = [...new Set(lostDevices.map(({ devices }) => devices.length))];
+  const mean = (size: number, head: "H0" | "H2"): string => {
+    const sets = lostDevices.filter(({ devices }) => devices.length === size);
+    return formatPercent(sets.reduce((sum, set) => sum + set[head], 0) / sets.length);
+  };
+  terminal.print(
+    table([["  lost", "H0", "H2"], ...sizes.map((size) => [`  ${size}`, mean(size, "H0"), mean(size, "H2")])], {
+      align: ["left", "right", "right"],
+    }),
   );
 }
 
