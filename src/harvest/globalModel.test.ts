@@ -52,24 +52,27 @@ const featureHead = (columns: number): Head => {
 };
 
 describe("branches side by side", () => {
-  it.each<ModelName>(["tiny", "vgg11", "alexnet", "resnet18", "kws-alexnet", "kws-vgg", "ds-cnn"])("give bit for bit what each part of %s gives alone", async (model) => {
-    const harvested = untrained(
-      model,
-      parts.map((p) => ({ ...p, widths: Number(p.widths) / 8 })),
-    );
-    const layout = layOut(harvested.map((h) => h.subModel));
-    const all = await run(branchGraph(harvested));
-    expect(all.features?.shape).toEqual([7, layout.features]);
-    const features = rowsOf(all.features);
-    const logProbabilities = rowsOf(all.logProbabilities);
-    for (const [d, part] of harvested.entries()) {
-      const alone = await run(deployedAlone(part));
-      const [start, end] = layout.branches[d]!.features;
-      expect(features.map((row) => row.slice(start, end))).toEqual(rowsOf(alone.features));
-      const [first, last] = layout.branches[d]!.logProbabilities;
-      expect(logProbabilities.map((row) => row.slice(first, last))).toEqual(rowsOf(alone.logProbabilities));
-    }
-  });
+  it.each<ModelName>(["tiny", "vgg11", "alexnet", "resnet18", "kws-alexnet", "kws-vgg", "ds-cnn"])(
+    "give bit for bit what each part of %s gives alone",
+    async (model) => {
+      const harvested = untrained(
+        model,
+        parts.map((p) => ({ ...p, widths: Number(p.widths) / 8 })),
+      );
+      const layout = layOut(harvested.map((h) => h.subModel));
+      const all = await run(branchGraph(harvested));
+      expect(all.features?.shape).toEqual([7, layout.features]);
+      const features = rowsOf(all.features);
+      const logProbabilities = rowsOf(all.logProbabilities);
+      for (const [d, part] of harvested.entries()) {
+        const alone = await run(deployedAlone(part));
+        const [start, end] = layout.branches[d]!.features;
+        expect(features.map((row) => row.slice(start, end))).toEqual(rowsOf(alone.features));
+        const [first, last] = layout.branches[d]!.logProbabilities;
+        expect(logProbabilities.map((row) => row.slice(first, last))).toEqual(rowsOf(alone.logProbabilities));
+      }
+    },
+  );
 
   it("refuses no part, a device twice, and another image size", () => {
     const [first, second] = untrained();

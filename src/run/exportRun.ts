@@ -14,7 +14,7 @@ import type { Tensor } from "../util/tensor.ts";
 import { parseConfig, type RunConfig } from "./config.ts";
 import { readFinished, runFiles } from "./directory.ts";
 import { passGate, readStatistics } from "./harvest.ts";
-import { audioInputOf, type DataProgress, type LoadedData, loadData } from "./loadData.ts";
+import { audioInputOf, type DataProgress, dataMetadata, type LoadedData, loadData } from "./loadData.ts";
 import { sheafVersion } from "./machine.ts";
 import { type PreparedRun, prepareRun } from "./prepare.ts";
 import { fitOf, loadTarget } from "./target.ts";
@@ -86,10 +86,11 @@ export async function exportPart(
   progress?: DataProgress,
 ): Promise<Exported> {
   const config = await configOf(path);
-  const { train, configName } = await loadData(config, dataDir === undefined ? {} : { data: dataDir }, progress);
+  const data = await loadData(config, dataDir === undefined ? {} : { data: dataDir }, progress);
+  const { train } = data;
   const target = await loadTarget(config, fitOf(train));
   const prepared = prepareRun(config, target.network, train, target.parameters !== undefined);
-  const metadata = { dataSet: configName, seed: String(config.seed) };
+  const metadata = { ...dataMetadata(config, data), seed: String(config.seed) };
   if (isHead(part)) {
     if (format !== "onnx")
       throw new SheafError("usage", `A global model is exported as onnx, not ${format}; export the devices' sub-models for their weights.`);
