@@ -81,6 +81,20 @@ export interface Target {
 
 const shapeText = ({ channels, height, width }: FeatureShape): string => `${channels}x${height}x${width}`;
 
+/** A model as it is; where it leaves the size of its input open, with the size of the data. */
+async function importModel(path: string, fit: TargetFit): Promise<Target> {
+  const bytes = await readFileChecked(path, "model");
+  try {
+    return importNetwork(bytes, { what: path });
+  } catch (error) {
+    try {
+      return importNetwork(bytes, { what: path, input: fit.input });
+    } catch {
+      throw error;
+    }
+  }
+}
+
 async function networkOfModule(path: string, fit: TargetFit): Promise<Target> {
   const { build, learningRate } = await loadNetworkModule(path);
   return { network: build(fit.input, fit.classes), learningRate };
@@ -92,7 +106,7 @@ async function readTarget(name: string, fit: TargetFit): Promise<Target> {
     case ".json":
       return { network: await readNetwork(name, fit) };
     case ".onnx":
-      return importNetwork(await readFileChecked(name, "model"), { what: name, input: fit.input });
+      return importModel(name, fit);
     case ".ts":
     case ".mjs":
     case ".js":
