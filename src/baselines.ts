@@ -1,5 +1,5 @@
 /** The door `sheaf/baselines`: published methods to compare with, their round engine, and their parts. */
-export { averageSlices, type Averaged, type Contribution } from "./baselines/average.ts";
+export { type Averaged, averageSlices, type Contribution } from "./baselines/average.ts";
 export { compileEnsemble } from "./baselines/ensemble.ts";
 export type {
   BaselineMethod,
@@ -13,8 +13,8 @@ export type {
 } from "./baselines/federation.ts";
 export type { ClientAccount, LedgerState } from "./baselines/ledger.ts";
 export {
-  participants,
   type Progress,
+  participants,
   type RoundRecord,
   type RoundsOptions,
   roundsOf,

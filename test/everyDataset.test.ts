@@ -101,6 +101,7 @@ describe.each(cases)("$name", ({ name, present, load }) => {
       expect(part.classNames).toEqual(train.classNames);
       expect(part.shape).toEqual(train.shape);
       expect([part.mean, part.std]).toEqual([train.mean, train.std]);
+      expect(part.provenance.source).not.toMatch(/[/\\]/);
       expect(part.provenance.sha256).toMatch(/^[0-9a-f]{64}$/);
       expect(part.labels.every((label) => label < part.classNames.length)).toBe(true);
     }

@@ -1,9 +1,9 @@
 /** Parts of a server's network that a client trains: which channels of each layer, and where its weights lie in the server's. */
 import type { FilterChoice } from "../decouple/chooseFilters.ts";
 import { decidesWidth, groupsOf, isFullWeight, outputLayers } from "../decouple/inherit.ts";
+import { rulesOf } from "../network/layers/table.ts";
 import { narrow, type WidthFactors, widthGroups } from "../network/narrow.ts";
 import { inputName, type Network } from "../network/network.ts";
-import { rulesOf } from "../network/layers/table.ts";
 import { type PlacedLayer, placeLayers } from "../network/shapes.ts";
 import { SheafError } from "../util/errors.ts";
 import { sizeOf, type Tensor, zeros } from "../util/tensor.ts";

@@ -81,6 +81,7 @@ export function openProgress(terminal: Terminal): ProgressDisplay {
   const started = new Set<string>();
   let tenths = -1;
   let evaluatedOn = "test";
+  let beganAt: number | undefined;
   /** A bar on a terminal; elsewhere a line whenever `mark` changes. */
   const advance = (what: string, share: number, amount: string, mark: number): void => {
     if (live) {
@@ -88,7 +89,9 @@ export function openProgress(terminal: Terminal): ProgressDisplay {
       if (share >= 1) live.done();
       return;
     }
-    if (mark === tenths) return;
+    // What is done in a moment needs no lines in a log.
+    beganAt ??= performance.now();
+    if (mark === tenths || performance.now() - beganAt < 2000) return;
     tenths = mark;
     terminal.note(`${what}: ${amount}`);
   };

@@ -66,7 +66,9 @@ describe("findDataset", () => {
   });
 
   test("an unknown name is refused with the names there are; so is a folder that does not exist", async () => {
-    await expect(findDataset("mnist", { env })).rejects.toThrow(/"mnist"; choose one of cifar10, cifar100, glyphs/);
+    await expect(findDataset("mnist", { env })).rejects.toThrow(
+      /"mnist"; choose one of cifar10, cifar100, speech-commands, speech-commands-12, glyphs/,
+    );
     await expect(findDataset("cifar10", { env, dir: join(place, "no") })).rejects.toMatchObject({ code: "data" });
   });
 

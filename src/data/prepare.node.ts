@@ -3,7 +3,7 @@
  * What training needs beyond that (parts, statistics, noise) is made from the records. Memory stays bounded whatever the size of the set.
  */
 import { availableParallelism } from "node:os";
-import { join } from "node:path";
+import { basename, join } from "node:path";
 import { SheafError } from "../util/errors.ts";
 import { readFileChecked, writeFileAtomic } from "../util/files.node.ts";
 import { sha256Hex } from "../util/hash.node.ts";
@@ -179,6 +179,14 @@ async function noiseOf(
   return noise;
 }
 
+/** A listing's title with the last part of its path alone: where the data lie would make two machines' runs of one set differ. */
+function withoutPlace(title: string): string {
+  const slash = title.search(/[/\\]/);
+  if (slash < 0) return title;
+  const start = title.lastIndexOf(" ", slash) + 1;
+  return title.slice(0, start) + basename(title.slice(start));
+}
+
 /** Statistics of a training part; kept in the cache, since of a large set they take a while. */
 async function statisticsOf(train: Dataset, folder: string, { seed, signal }: PrepareOptions): Promise<{ mean: number[]; std: number[] }> {
   const { records, audio, provenance, shape } = train;
@@ -218,11 +226,11 @@ function sourceText(
     skipped.length > 0
       ? `; ${skipped.length} bad files left out (${skipped
           .slice(0, 3)
-          .map(({ where }) => where)
+          .map(({ where }) => basename(where))
           .join(", ")}${skipped.length > 3 ? ", ..." : ""})`
       : "";
   const drawn = isDrawn ? `; test part of ${options.testShare} drawn with seed ${options.seed}` : "";
-  return `${title}, ${count} samples ${recording.title}${left}${drawn}`;
+  return `${withoutPlace(title)}, ${count} samples ${recording.title}${left}${drawn}`;
 }
 
 /**

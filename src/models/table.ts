@@ -41,19 +41,19 @@ export const models: { readonly [M in ModelName]: ModelEntry & { readonly name: 
   "kws-alexnet": defineNetwork({
     name: "kws-alexnet",
     title: "AlexNet for keyword spotting",
-    learningRate: { wide: 0.02, narrow: 0.05 },
+    learningRate: { wide: 0.05, narrow: 0.02 },
     build: kwsAlexnet,
   }),
   "kws-vgg": defineNetwork({
     name: "kws-vgg",
     title: "VGG with batch norm for keyword spotting",
-    learningRate: { wide: 0.05, narrow: 0.1 },
+    learningRate: { wide: 0.1, narrow: 0.1 },
     build: kwsVgg,
   }),
   "ds-cnn": defineNetwork({
     name: "ds-cnn",
     title: "DS-CNN for keyword spotting, medium size",
-    learningRate: { wide: 0.05, narrow: 0.1 },
+    learningRate: { wide: 0.1, narrow: 0.2 },
     build: dsCnn,
   }),
   tiny: defineNetwork({ name: "tiny", title: "Two convolutions, for tests", learningRate: { wide: 0.1, narrow: 0.1 }, build: tiny }),

@@ -1,10 +1,10 @@
 /** How each kind of method is run, and what is measured of it. A total table: a new kind is a compile error until it has its row. */
 import { readFile } from "node:fs/promises";
 import { join } from "node:path";
+import type { BaselineName } from "../baselines/table.ts";
 import { narrow } from "../network/narrow.ts";
 import { networkCost } from "../network/shapes.ts";
 import { forwardsPerTrainingStep } from "../plan/cost.ts";
-import type { BaselineName } from "../baselines/table.ts";
 import type { ReportData } from "../report/reportData.ts";
 import { runBaseline } from "../run/baseline.ts";
 import type { BaselinePoint } from "../run/baselineResult.ts";

@@ -32,12 +32,14 @@ export interface InspectData {
  */
 export function renderInspection(data: InspectData): string {
   const { dataSet, skipped, noPlan, devices } = data;
-  const validation = dataSet.counts?.validation?.reduce((sum, each) => sum + each, 0);
-  const samples = [
+  const { validation, test } = dataSet.counts ?? {};
+  const number = (counts: readonly number[]): string => count(counts.reduce((sum, each) => sum + each, 0));
+  const parts = [
     `${count(dataSet.trainCount)} training`,
-    ...(validation === undefined ? [] : [`${count(validation)} validation`]),
-    `${count(dataSet.testCount)} test samples`,
-  ].join(", ");
+    ...(validation ? [`${number(validation)} validation`] : []),
+    ...(test ? [`${number(test)} test`] : []),
+  ];
+  const samples = `${parts.join(", ")} samples`;
   const header = el(
     "header",
     {},

@@ -178,7 +178,7 @@ describe("renderInspection", () => {
   it("is one sound page that says what was left out", () => {
     const html = renderInspection(data);
     expectSound(html.replaceAll(/<img [^>]*>/g, ""));
-    expect(plain(html)).toContain("10 classes \u00b7 20,000 training, 45 validation, 10,000 test samples");
+    expect(plain(html)).toContain("10 classes \u00b7 20,000 training, 45 validation, 10,045 test samples");
     expect(html).toContain("7, the first: a&lt;b.png is no image.");
     expect(html).toContain("partition byClass, overlap share");
     expect(renderInspection(data)).toBe(html);

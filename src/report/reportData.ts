@@ -87,8 +87,8 @@ export interface DataSetReport {
   /** Per channel, over the training samples. */
   readonly mean?: readonly number[];
   readonly std?: readonly number[];
-  /** Samples of each class. */
-  readonly counts?: { readonly train: readonly number[]; readonly validation?: readonly number[]; readonly test: readonly number[] };
+  /** Samples of each class. Without test samples where these were not looked at. */
+  readonly counts?: { readonly train: readonly number[]; readonly validation?: readonly number[]; readonly test?: readonly number[] };
   readonly samples?: SamplesReport;
 }
 
@@ -320,7 +320,9 @@ const dataSetSchema: z.ZodType<DataSetReport> = z.object({
   shape: z.exactOptional(z.tuple([count, count, count])),
   mean: z.exactOptional(z.array(z.number())),
   std: z.exactOptional(z.array(z.number())),
-  counts: z.exactOptional(z.object({ train: z.array(count), validation: z.exactOptional(z.array(count)), test: z.array(count) })),
+  counts: z.exactOptional(
+    z.object({ train: z.array(count), validation: z.exactOptional(z.array(count)), test: z.exactOptional(z.array(count)) }),
+  ),
   samples: z.exactOptional(samplesSchema),
 });
 

@@ -1,7 +1,8 @@
 /** What a baseline comes to: the object that `sheaf baseline --json` prints. */
-import type { BaselineName } from "../baselines/table.ts";
+
 import type { Client } from "../baselines/federation.ts";
 import type { ClientAccount, LedgerState } from "../baselines/ledger.ts";
+import type { BaselineName } from "../baselines/table.ts";
 import { forwardsPerTrainingStep } from "../plan/cost.ts";
 import { spread } from "./prepare.ts";
 

@@ -16,10 +16,10 @@ import type { Tensor } from "../util/tensor.ts";
 import { parseConfig, type RunConfig } from "./config.ts";
 import { readFinished, runFiles } from "./directory.ts";
 import { passGate } from "./harvest.ts";
-import { audioInputOf, type DataProgress, type LoadedData, loadData } from "./loadData.ts";
+import { headPlan } from "./headPlan.ts";
+import { audioInputOf, type DataProgress, dataMetadata, type LoadedData, loadData } from "./loadData.ts";
 import { sheafVersion } from "./machine.ts";
 import { type PreparedRun, prepareRun } from "./prepare.ts";
-import { headPlan } from "./headPlan.ts";
 import { settledJobId } from "./settlePlan.ts";
 import { sourceWithout } from "./sums.ts";
 import { fitOf, loadTarget } from "./target.ts";
@@ -117,10 +117,11 @@ export async function exportPart(
   without: readonly string[] = [],
 ): Promise<Exported> {
   const config = await configOf(path);
-  const { train, configName } = await loadData(config, dataDir === undefined ? {} : { data: dataDir }, progress);
+  const data = await loadData(config, dataDir === undefined ? {} : { data: dataDir }, progress);
+  const { train } = data;
   const target = await loadTarget(config, fitOf(train));
   const prepared = prepareRun(config, target.network, train, target.parameters !== undefined);
-  const metadata = { dataSet: configName, seed: String(config.seed) };
+  const metadata = { ...dataMetadata(config, data), seed: String(config.seed) };
   if (isHead(part) && (headPlan(config).types.includes(part) || headBases[part] === "features")) {
     if (format !== "onnx")
       throw new SheafError("usage", `A global model is exported as onnx, not ${format}; export the devices' sub-models for their weights.`);

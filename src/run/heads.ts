@@ -10,7 +10,7 @@ import { type Evaluation, evaluateModel } from "../train/evaluate.ts";
 import type { RunConfig } from "./config.ts";
 import type { RunDirectory } from "./directory.ts";
 import { headPlan } from "./headPlan.ts";
-import { audioInputOf, type LoadedData } from "./loadData.ts";
+import { audioInputOf, dataMetadata, type LoadedData } from "./loadData.ts";
 import { sheafVersion } from "./machine.ts";
 import type { RunOptions } from "./options.ts";
 import type { HeadSums } from "./sums.ts";
@@ -63,7 +63,7 @@ export async function evaluateHeads(
     const graph = assembleGlobal(harvested, made.head, {
       classNames,
       version: sheafVersion,
-      metadata: { dataSet: data.configName, seed: String(config.seed) },
+      metadata: { ...dataMetadata(config, data), seed: String(config.seed) },
       ...audioInputOf(data.train),
     });
     const model = writeOnnx(graph, { batchAxis: "N", producerVersion: sheafVersion });

@@ -74,7 +74,12 @@ export async function dataSetReport(data: LoadedData, encoding: "small" | "lossl
     shape: [channels, height, width],
     mean: train.mean,
     std: train.std,
-    counts: { train: countsOf(train), ...(validation ? { validation: countsOf(validation) } : {}), test: countsOf(test) },
+    counts: {
+      train: countsOf(train),
+      ...(data.evaluatedOn === "validation"
+        ? { validation: countsOf(test) }
+        : { ...(validation ? { validation: countsOf(validation) } : {}), test: countsOf(test) }),
+    },
     samples: await samplesReport(train, encoding),
   };
 }

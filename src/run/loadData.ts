@@ -24,6 +24,14 @@ export function audioInputOf({ audio }: Dataset): { readonly audio?: AudioInput 
   return audio ? { audio: { features: audio.features, samples: audio.clipSamples } } : {};
 }
 
+/** What a model says of its data: the name, and how images of another shape were brought to its size where not in the usual way. */
+export function dataMetadata(
+  { data: { resize } }: RunConfig,
+  { configName }: Pick<LoadedData, "configName">,
+): Readonly<Record<string, string>> {
+  return { dataSet: configName, ...(resize === "cover" ? {} : { resize }) };
+}
+
 /** Told how loading gets on. */
 export interface DataProgress {
   /** Bytes of a data set's archive as they arrive. */

@@ -1,5 +1,6 @@
 /** One file through a model: an image, or a clip of any length. */
 import { readImage } from "../data/images.node.ts";
+import type { Preparation } from "../data/load.node.ts";
 import { openResampler } from "../data/resample.ts";
 import { decodeWav } from "../data/wav.ts";
 import { SheafError } from "../util/errors.ts";
@@ -26,6 +27,12 @@ function ranked(probabilities: ArrayLike<number>, classNames: readonly string[],
   return Array.from(probabilities, (probability, id) => ({ class: classNames[id] ?? String(id), probability }))
     .sort((a, b) => b.probability - a.probability)
     .slice(0, top);
+}
+
+/** How the model's training images were brought to its size. */
+function resizeOf({ metadata }: ModelFile): Preparation["resize"] {
+  const { resize } = metadata;
+  return resize === "contain" || resize === "stretch" ? resize : "cover";
 }
 
 /** Stretches of the model's length, every half of it, the last one ending with the clip; a shorter clip is padded with zeros. */
@@ -61,7 +68,7 @@ export async function predictFile(model: ModelFile, file: string, top: number): 
       throw new SheafError("data", `${file} is a sound, but ${model.path} takes images; give it PNG, JPEG or WebP files.`);
     const { channels, height, width } = input.shape;
     const { probabilities } = await session.run({
-      image: floats("float32", [1, channels, height, width], await readImage(file, input.shape)),
+      image: floats("float32", [1, channels, height, width], await readImage(file, input.shape, resizeOf(model))),
     });
     const classes = ranked(probabilities?.data as Float32Array, classNames, top);
     return { file, class: classes[0]?.class ?? "", classes };

@@ -415,7 +415,8 @@ export function prepareRun(config: RunConfig, target: Network, train: Dataset, t
   const slimSize = median(plan.devices.map((d) => d.size));
   const slimWidth = shaper(target, config.fleet.shape)(slimSize);
   const jobs = devices.map((device) => deviceJob(config, train, device));
-  if (config.controls.slim) jobs.push({ ...controlJob(config, train, controlIds.slim, narrow(target, slimWidth), "narrow"), settings: subModelSettings(config) });
+  if (config.controls.slim)
+    jobs.push({ ...controlJob(config, train, controlIds.slim, narrow(target, slimWidth), "narrow"), settings: subModelSettings(config) });
   if (config.controls.central) jobs.push(controlJob(config, train, controlIds.central, target, "wide"));
   return { target, plan, devices, slimSize, slimWidth, jobs };
 }

@@ -15,7 +15,7 @@ import type { RunConfig } from "./config.ts";
 import { checkRunFolder, openRunDirectory, type RunDirectory, runFiles } from "./directory.ts";
 import { type GateOutcome, passGate } from "./harvest.ts";
 import { evaluate, evaluateHeads } from "./heads.ts";
-import { audioInputOf, type LoadedData, loadData } from "./loadData.ts";
+import { audioInputOf, dataMetadata, type LoadedData, loadData } from "./loadData.ts";
 import { makeLostHeads } from "./lostDevices.ts";
 import { sheafVersion } from "./machine.ts";
 import type { RunOptions } from "./options.ts";
@@ -23,7 +23,7 @@ import { controlIds, type PreparedRun, prepareRun } from "./prepare.ts";
 import { type RunOutcome, type RunResult, summarize } from "./result.ts";
 import { settle } from "./settle.ts";
 import { gatherStatistics } from "./sums.ts";
-import { fitOf, loadTarget } from "./target.ts";
+import { fitOf, loadTarget, withRates } from "./target.ts";
 import { type FinishedJob, throwIfInterrupted, trainJobs } from "./trainJobs.ts";
 import { warmStart } from "./warmStart.ts";
 import { writeReports } from "./writeReports.ts";
@@ -83,7 +83,7 @@ async function evaluateControl(
 ): Promise<RunOutcome["controls"][number]> {
   const graph = compileInference(network, result.parameters, {
     classNames: data.train.classNames,
-    metadata: { control: id, sheafVersion, dataSet: data.configName },
+    metadata: { ...dataMetadata(options.config, data), control: id, sheafVersion },
     ...audioInputOf(data.train),
   });
   const model = writeOnnx(graph, { batchAxis: "N", producerVersion: sheafVersion });
@@ -100,7 +100,7 @@ export async function run(options: RunOptions): Promise<RunResult> {
   const { onEvent, signal } = options;
   await checkRunFolder(options.out, options.resume ?? false);
   const data = await loadData(options.config, options.dataDir === undefined ? {} : { data: options.dataDir }, options.dataProgress, signal);
-  const config: RunConfig = { ...options.config, data: { ...options.config.data, name: data.configName } };
+  const named: RunConfig = { ...options.config, data: { ...options.config.data, name: data.configName } };
   onEvent?.({
     type: "data",
     name: data.train.name,
@@ -110,7 +110,8 @@ export async function run(options: RunOptions): Promise<RunResult> {
     source: data.train.provenance.source,
     note: data.note,
   });
-  const target = await loadTarget(config, fitOf(data.train));
+  const target = await loadTarget(named, fitOf(data.train));
+  const config = withRates(named, target);
   using trainSamples = openSamples(data.train);
   using test = openSamples(data.test);
   const trained = target.parameters !== undefined;

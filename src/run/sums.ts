@@ -1,11 +1,12 @@
 /** The statistics pass of a run, and what heads are made of: sums of all devices, or of those that remain. */
+
+import type { Samples } from "../data/samples.ts";
 import { withoutBranches } from "../harvest/erasure.ts";
 import { expansionWeights } from "../harvest/expansion.ts";
 import { type Harvested, layOut } from "../harvest/harvested.ts";
 import type { HeadSource } from "../harvest/makeHead.ts";
 import { addStatistics, type DeviceStatistics } from "../harvest/statistics.ts";
 import { compileStatistics, computeStatistics, type StatisticsExtras } from "../harvest/statisticsPass.ts";
-import type { Samples } from "../data/samples.ts";
 import { writeOnnx } from "../onnx/write.ts";
 import { openSession } from "../runtime/session.node.ts";
 import { SheafError } from "../util/errors.ts";

@@ -3,6 +3,7 @@ import { extname } from "node:path";
 import { type DatasetName, datasetCatalog } from "../data/catalog.ts";
 import type { Dataset } from "../data/dataset.ts";
 import { importNetwork } from "../import/importNetwork.ts";
+import type { LearningRates } from "../models/definition.ts";
 import { buildModel, models } from "../models/table.ts";
 import { narrow } from "../network/narrow.ts";
 import type { FeatureShape, Network, NetworkInput } from "../network/network.ts";
@@ -74,9 +75,30 @@ export interface Target {
   readonly network: Network;
   /** By name; where its head was replaced to fit the data's classes, without the head's. */
   readonly parameters?: ReadonlyMap<string, Tensor>;
+  /** Of a module's network: the rates that it names. */
+  readonly learningRate?: LearningRates | undefined;
 }
 
 const shapeText = ({ channels, height, width }: FeatureShape): string => `${channels}x${height}x${width}`;
+
+/** A model as it is; where it leaves the size of its input open, with the size of the data. */
+async function importModel(path: string, fit: TargetFit): Promise<Target> {
+  const bytes = await readFileChecked(path, "model");
+  try {
+    return importNetwork(bytes, { what: path });
+  } catch (error) {
+    try {
+      return importNetwork(bytes, { what: path, input: fit.input });
+    } catch {
+      throw error;
+    }
+  }
+}
+
+async function networkOfModule(path: string, fit: TargetFit): Promise<Target> {
+  const { build, learningRate } = await loadNetworkModule(path);
+  return { network: build(fit.input, fit.classes), learningRate };
+}
 
 /** A network of the configuration as it stands in its file or table, with the weights of a model file. */
 async function readTarget(name: string, fit: TargetFit): Promise<Target> {
@@ -84,11 +106,11 @@ async function readTarget(name: string, fit: TargetFit): Promise<Target> {
     case ".json":
       return { network: await readNetwork(name, fit) };
     case ".onnx":
-      return importNetwork(await readFileChecked(name, "model"), { what: name, input: fit.input });
+      return importModel(name, fit);
     case ".ts":
     case ".mjs":
     case ".js":
-      return { network: (await loadNetworkModule(name)).build(fit.input, fit.classes) };
+      return networkOfModule(name, fit);
     default:
       return { network: buildModel(name, fit.input, fit.classes) };
   }
@@ -106,7 +128,7 @@ function withNewHead(target: Target, classes: number): Target {
     placeLayers(network).flatMap(({ layer, parameters }) => parameters.map((p) => [`${layer.name}.${p.name}`, p.shape])),
   );
   const kept = [...(target.parameters ?? [])].filter(([key, value]) => sameShape(shapes.get(key) ?? [-1], value.shape));
-  return { network, parameters: new Map(kept) };
+  return { ...target, network, parameters: new Map(kept) };
 }
 
 /** Throws `corrupt` unless every weight has a place in the network and its shape. */
@@ -132,7 +154,7 @@ function checkWeights({ network, parameters }: Target, where: string): void {
 export async function loadTarget(config: RunConfig, fit: TargetFit): Promise<Target> {
   const { network: name, width, weights } = config.target;
   const read = await readTarget(name, fit);
-  const trained: Target = weights === undefined ? read : { network: read.network, parameters: await readWeights(weights) };
+  const trained: Target = weights === undefined ? read : { ...read, parameters: await readWeights(weights) };
   const { input } = trained.network;
   if (shapeText(input) !== shapeText(fit.input)) {
     throw new SheafError(
@@ -143,7 +165,7 @@ export async function loadTarget(config: RunConfig, fit: TargetFit): Promise<Tar
   if (!trained.parameters) {
     const network = narrow(trained.network, width);
     const { channels } = outputShape(network);
-    if (channels === fit.classes) return { network };
+    if (channels === fit.classes) return { ...trained, network };
     throw new SheafError(
       "network",
       `${name} ends in ${channels} logits, but the data has ${fit.classes} classes; give its last layer ${fit.classes} outputs.`,
@@ -162,6 +184,17 @@ export async function loadTarget(config: RunConfig, fit: TargetFit): Promise<Tar
 /** The network of `loadTarget`. */
 export async function buildTarget(config: RunConfig, fit: TargetFit): Promise<Network> {
   return (await loadTarget(config, fit)).network;
+}
+
+/** The configuration with the learning rates of a module's network where none are configured. */
+export function withRates(config: RunConfig, { learningRate }: Target): RunConfig {
+  const { schedule } = config.training;
+  if (!learningRate || schedule.learningRate !== undefined) return config;
+  return {
+    ...config,
+    training: { ...config.training, schedule: { ...schedule, learningRate: learningRate.wide } },
+    fleet: { ...config.fleet, learningRate: config.fleet.learningRate ?? learningRate.narrow },
+  };
 }
 
 /** Whether a rate is for the target itself or for its narrow sub-models and the slim control. */

@@ -11,12 +11,12 @@ import { sha256Hex } from "../util/hash.node.ts";
 import { encodeSafetensors } from "../util/safetensors.ts";
 import type { RunConfig } from "./config.ts";
 import { checkRunFolder, openRunDirectory, runFiles } from "./directory.ts";
-import { audioInputOf, loadData } from "./loadData.ts";
+import { audioInputOf, dataMetadata, loadData } from "./loadData.ts";
 import { commitOf, sheafVersion } from "./machine.ts";
 import type { RunOptions } from "./options.ts";
 import { controlJob, trainingSettings } from "./prepare.ts";
 import { reportBasis } from "./reportOf.ts";
-import { fitOf, loadTarget } from "./target.ts";
+import { fitOf, loadTarget, withRates } from "./target.ts";
 import { type FinishedJob, throwIfInterrupted, trainJobs } from "./trainJobs.ts";
 import { writeManifest, writeReportFiles } from "./writeReports.ts";
 
@@ -49,7 +49,7 @@ export async function trainOne(options: RunOptions): Promise<TrainResult> {
   await checkRunFolder(options.out, options.resume ?? false);
   const data = await loadData(options.config, options.dataDir === undefined ? {} : { data: options.dataDir }, options.dataProgress, signal);
   const { train, test, note } = data;
-  const config: RunConfig = { ...options.config, data: { ...options.config.data, name: data.configName } };
+  const named: RunConfig = { ...options.config, data: { ...options.config.data, name: data.configName } };
   onEvent?.({
     type: "data",
     name: train.name,
@@ -59,7 +59,9 @@ export async function trainOne(options: RunOptions): Promise<TrainResult> {
     source: train.provenance.source,
     note,
   });
-  const { network, parameters: initial } = await loadTarget(config, fitOf(train));
+  const loaded = await loadTarget(named, fitOf(train));
+  const { network, parameters: initial } = loaded;
+  const config = withRates(named, loaded);
   const { seed, data: dataConfig, target } = config;
   const identity = {
     kind: "train",
@@ -78,7 +80,7 @@ export async function trainOne(options: RunOptions): Promise<TrainResult> {
   const last = finished.curve.at(-1);
   const graph = compileInference(network, finished.parameters, {
     classNames: train.classNames,
-    metadata: { sheafVersion, dataSet: data.configName },
+    metadata: { ...dataMetadata(config, data), sheafVersion },
     ...audioInputOf(train),
   });
   const model = writeOnnx(graph, { batchAxis: "N", producerVersion: sheafVersion });

@@ -54,7 +54,7 @@ describe("scorePredictions", () => {
     expect(scorePredictions([0, 1, 1, 0], [0, 0, 1, 0], 3)).toEqual({
       accuracy: 0.75,
       // Of the two classes that have samples.
-      balancedAccuracy: 5 / 6,
+      balancedAccuracy: (2 / 3 + 1) / 2,
       perClass: [2 / 3, 1, 0],
       confusion: [
         [2, 1, 0],

@@ -73,7 +73,12 @@ describe.skipIf(!built)("bad input", () => {
   describe("in the configuration", () => {
     it.each<readonly [string, readonly string[], ErrorCode, RegExp]>([
       ["an unknown network", ["--network", "vgg12"], "config", /Unknown network "vgg12"; known networks are .*vgg11/],
-      ["an unknown data set", ["--data-set", "mnist"], "config", /no data set named "mnist"; choose one of cifar10/],
+      [
+        "an unknown data set",
+        ["--data-set", "mnist"],
+        "config",
+        /no data set named "mnist" and no file or folder of that path; choose one of cifar10/,
+      ],
       ["an unknown key", ["--set", "training.epoch=3"], "config", /training: .*"epoch".*Known keys there: epochs/],
       ["an unknown head", ["--set", "head=H9"], "config", /"H0"\|"H1"\|"H2", got "H9"/],
       ["a share above 1", ["--rho", "1.5"], "config", /rho: .*got 1.5/],
@@ -153,14 +158,14 @@ describe.skipIf(!built)("bad input", () => {
       const empty = folder.at("empty");
       await mkdir(empty);
       const before = performance.now();
-      const outcome = await run(["data", "cifar10", "--data", empty], { env: offline });
+      const outcome = await run(["data", "inspect", "cifar10", "--data", empty], { env: offline });
       expectFailure(outcome, "unavailable", /could not be reached \(.*ENETUNREACH.*--data-set glyphs/);
       expect(performance.now() - before).toBeLessThan(20_000);
     });
 
     it("images that are none, models that are none, parts that are none", async () => {
       await writeFile(folder.at("text.txt"), "hello");
-      expectFailure(await run(["predict", good, "text.txt"]), "data", /text\.txt cannot be read as a PNG, JPEG or WebP image/);
+      expectFailure(await run(["predict", good, "text.txt"]), "data", /text\.txt: expected a whole JPEG, PNG or WebP image/);
       expectFailure(await run(["predict", good, "none.png"]), "data", /none\.png/);
       expectFailure(await run(["predict", "text.txt", "text.txt"]), "corrupt", /text\.txt cannot be read: it is not an ONNX model/);
       expectFailure(await run(["eval", "none.onnx"]), "data", /none\.onnx: no such file/);

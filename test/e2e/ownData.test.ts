@@ -19,7 +19,9 @@ interface Result {
 }
 
 const quick =
-  "--network tiny --batch 16 --set fleet.width=0.5 --set rho=0.5 --set controls.slim=false --set training.augmentation.flip=false".split(" ");
+  "--network tiny --batch 16 --set fleet.width=0.5 --set rho=0.5 --set controls.slim=false --set training.augmentation.flip=false".split(
+    " ",
+  );
 
 let folder: Scratch;
 beforeAll(async () => {

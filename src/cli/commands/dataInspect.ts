@@ -53,15 +53,15 @@ function printInspection(terminal: Terminal, data: InspectData): void {
     if (skipped.first.length < skipped.count) terminal.print("  ...");
     terminal.print("");
   }
-  const validation = counts?.validation;
+  const { validation, test } = counts ?? {};
   terminal.print(
     table([
-      ["class", "training", ...(validation ? ["validation"] : []), "test"],
+      ["class", "training", ...(validation ? ["validation"] : []), ...(test ? ["test"] : [])],
       ...dataSet.classes.map((label, c) => [
         label,
         number(counts?.train[c] ?? 0),
         ...(validation ? [number(validation[c] ?? 0)] : []),
-        number(counts?.test[c] ?? 0),
+        ...(test ? [number(test[c] ?? 0)] : []),
       ]),
     ]),
   );
@@ -105,12 +105,12 @@ export const dataInspect: CommandSpec = {
       name: dataSet.name,
       train: dataSet.trainCount,
       ...(dataSet.counts?.validation ? { validation: sum(dataSet.counts.validation) } : {}),
-      test: dataSet.testCount,
+      ...(dataSet.counts?.test ? { test: sum(dataSet.counts.test) } : {}),
       classes: dataSet.classes.map((label, c) => ({
         label,
         train: dataSet.counts?.train[c],
         ...(dataSet.counts?.validation ? { validation: dataSet.counts.validation[c] } : {}),
-        test: dataSet.counts?.test[c],
+        ...(dataSet.counts?.test ? { test: dataSet.counts.test[c] } : {}),
       })),
       shape: dataSet.shape,
       mean: dataSet.mean,

@@ -17,7 +17,7 @@ export function partsOf({ counts }: DataSetReport): readonly Part[] {
   return [
     { name: "training", style: "f-train-part", counts: counts.train },
     ...(counts.validation ? [{ name: "validation", style: "f-validation-part", counts: counts.validation }] : []),
-    { name: "test", style: "f-test-part", counts: counts.test },
+    ...(counts.test ? [{ name: "test", style: "f-test-part", counts: counts.test }] : []),
   ];
 }
 
