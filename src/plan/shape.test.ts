@@ -36,6 +36,8 @@ describe("shapes", () => {
         const factors = solveShape(network, exponent, budget);
         const found = narrow(network, factors);
         expect(macs(found)).toBeLessThanOrEqual(budget);
+        // A size near 1 can round to the target itself, which leaves no layer room.
+        if (Object.values(factors).every((factor) => factor === 1)) return;
         // One channel more in every layer that has room would break the budget.
         const groups = widthGroups(network);
         const original = new Map(placeLayers(network).map(({ layer, output }) => [layer.name, output.channels]));
