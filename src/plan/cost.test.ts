@@ -63,6 +63,14 @@ describe("expectedCost", () => {
     expect(expected.memoryBytes).toBe(runtimeBaseBytes + 15 * 16 + 4 * 7 * 27 + 5 * (branch.trainingBytes + 64));
   });
 
+  it("charges a sub-model for its own epochs, and the target for the target's", () => {
+    const longer = expectedCost(branch, { ...workload, epochs: 6, targetEpochs: 2 }, profile, undefined);
+    const plain = expectedCost(branch, workload, profile, undefined);
+    expect(longer.compute.total).toBe(3 * plain.compute.total);
+    expect(longer.fullTargetMacs).toBe(plain.fullTargetMacs);
+    expect(longer.ratio).toBeCloseTo(plain.ratio / 3, 12);
+  });
+
   it("charges the statistics pass over all branches", () => {
     const fleet = fleetCost([branch, branch]);
     expect(fleet).toEqual({ macs: 588, weightBytes: 216, features: 4, logits: 6, activationBytes: 148 });
@@ -106,6 +114,25 @@ describe("expectedCost", () => {
     expect(expected.compute.own).toBe(2 * 2 * 1764);
     expect(expected.compute.background).toBe(2 * 1764);
     expect(expected.fullTargetMacs).toBe(12_000);
+  });
+
+  it("charges a forward pass for each candidate and training for the hard share alone", () => {
+    const hard = expectedCost(branch, { ...workload, hardShare: 0.5 }, profile, undefined);
+    // 5 of 10 candidates are trained on: 1 + 3 / 2 forwards x 294 MACs x 2 epochs a sample.
+    expect(hard.compute).toMatchObject({ own: 10 * 1470, background: 5 * 1470 });
+    const plain = expectedCost(branch, workload, profile, undefined);
+    expect(hard.fullTargetMacs).toBe(plain.fullTargetMacs);
+    // 10 candidates with their pixels and their activations beside the batch.
+    expect(hard.memoryBytes - plain.memoryBytes).toBe(10 * (148 + 64));
+    // A share that takes the whole batch costs nothing more.
+    expect(expectedCost(branch, { ...workload, hardShare: 0.99 }, profile, undefined)).toEqual(plain);
+    expect(expectedCost(branch, { ...workload, hardShare: 1 }, profile, undefined)).toEqual(plain);
+    // Settle passes train on all samples.
+    const settle = { passes: 1, epochs: 1, backgroundShare: 1 };
+    const settled = [1, 0.5].map((hardShare) =>
+      expectedCost(branch, { ...workload, hardShare, settle }, profile, fleetCost([branch, branch])),
+    );
+    expect(settled[1]?.compute.settle).toBe(settled[0]?.compute.settle);
   });
 
   it("knows no energy without watts", () => {

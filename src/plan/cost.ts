@@ -217,9 +217,9 @@ export function expectedCost(branch: BranchCost, workload: Workload, profile: De
   const { madeSamples = 0, sampleBytesDown = 0, hardShare = 1 } = workload;
   const samples = ownSamples + backgroundSamples + madeSamples;
   // Samples of which a step trains on a batch.
-  const candidates = hardShare < 1 ? Math.round(batchSize / hardShare) : batchSize;
+  const candidates = Math.max(batchSize, Math.round(batchSize / hardShare));
   const repeated = samples > 0 ? Math.max(1, candidates / samples) : 1;
-  const forwards = hardShare < 1 ? 1 + (forwardsPerTrainingStep * batchSize) / candidates : forwardsPerTrainingStep;
+  const forwards = candidates > batchSize ? 1 + (forwardsPerTrainingStep * batchSize) / candidates : forwardsPerTrainingStep;
   const perSample = forwards * branch.macs * epochs * repeated;
   const own = perSample * ownSamples;
   const background = perSample * (backgroundSamples + madeSamples);

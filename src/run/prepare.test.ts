@@ -93,3 +93,47 @@ describe("fleet.groupBy coarse", () => {
     expect(() => prepare(blankSet(20, 20, { coarse: torn }), { fleet })).toThrow(/Sample 41 of blank, of class "class1"/);
   });
 });
+
+describe("fleet.epochs", () => {
+  it("are of sub-models and the slim control, paid for in the plan and in the account by the same target", () => {
+    const train = blankSet(6, 100);
+    const plain = prepare(train, { fleet: { width: 0.5 }, training: { epochs: 4 } });
+    const longer = prepare(train, { fleet: { width: 0.5, epochs: 8 }, training: { epochs: 4 } });
+    const epochs = Object.fromEntries(longer.jobs.map(({ id, settings }) => [id, settings.epochs]));
+    expect(epochs).toEqual({ ...Object.fromEntries(longer.devices.map(({ planned }) => [planned.id, 8])), slim: 8, central: 4 });
+    for (const [i, { expected, planned }] of longer.devices.entries()) {
+      const once = plain.devices[i]?.expected as typeof expected;
+      expect(expected.compute.own).toBeCloseTo(2 * once.compute.own, 6);
+      expect(expected.compute.statistics).toBe(once.compute.statistics);
+      expect([expected.fullTargetMacs, planned.expected.fullTargetMacs]).toEqual([once.fullTargetMacs, once.fullTargetMacs]);
+      expect(planned.expected.compute.own).toBeCloseTo(expected.compute.own, 6);
+    }
+  });
+});
+
+describe("fleet.hardShare", () => {
+  const train = blankSet(6, 100);
+  const fleet = { width: 0.5 };
+  const hard = prepare(train, { fleet: { ...fleet, hardShare: 0.25 }, training: { batchSize: 16 }, settle: { passes: 1 } });
+
+  it("is of sub-models and the slim control, not of the central one", () => {
+    const shares = Object.fromEntries(hard.jobs.map(({ id, settings }) => [id, settings.hardShare]));
+    expect(shares).toEqual({
+      ...Object.fromEntries(hard.devices.map(({ planned }) => [planned.id, 0.25])),
+      slim: 0.25,
+      central: undefined,
+    });
+  });
+
+  it("is charged in what is planned and in what is done: 1 + 3 / 4 forwards instead of 3, settling as ever", () => {
+    const plain = prepare(train, { fleet, training: { batchSize: 16 }, settle: { passes: 1 } });
+    for (const [i, { expected }] of hard.devices.entries()) {
+      const whole = plain.devices[i]?.expected as typeof expected;
+      expect(expected.compute.own / whole.compute.own).toBeCloseTo(1.75 / 3, 9);
+      expect(expected.compute.background / whole.compute.background).toBeCloseTo(1.75 / 3, 9);
+      expect(expected.compute.settle).toBe(whole.compute.settle);
+      expect(expected.fullTargetMacs).toBe(whole.fullTargetMacs);
+      expect(hard.plan.devices[i]?.expected.compute.own).toBeCloseTo(expected.compute.own, 6);
+    }
+  });
+});

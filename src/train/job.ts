@@ -29,9 +29,9 @@ export interface TrainingSettings {
 }
 
 /** Samples that a step looks at: a batch, or with a `hardShare` the candidates for it. */
-export function candidatesPerStep({ settings, frozen }: Pick<TrainingJob, "settings" | "frozen">): number {
+export function candidatesPerStep({ settings }: Pick<TrainingJob, "settings">): number {
   const { batchSize, hardShare = 1 } = settings;
-  return frozen ? batchSize : Math.max(batchSize, Math.round(batchSize / hardShare));
+  return Math.max(batchSize, Math.round(batchSize / hardShare));
 }
 
 /** Log of each label's share of a job's samples, by Laplace's rule of succession, times `tau`: what the loss adds to the logits. */
@@ -114,12 +114,12 @@ export interface TrainingResult {
 }
 
 /** Steps of one epoch: full batches only, at least one. */
-export function stepsPerEpoch(job: Pick<TrainingJob, "samples" | "settings" | "frozen">): number {
+export function stepsPerEpoch(job: Pick<TrainingJob, "samples" | "settings">): number {
   return Math.max(1, Math.floor(job.samples.length / candidatesPerStep(job)));
 }
 
 /** Steps of the whole job. */
-export function totalSteps(job: Pick<TrainingJob, "samples" | "settings" | "frozen">): number {
+export function totalSteps(job: Pick<TrainingJob, "samples" | "settings">): number {
   return job.settings.epochs * stepsPerEpoch(job);
 }
 
@@ -155,6 +155,12 @@ export function checkJob({ id, network, dataset, samples, labels, settings, froz
     throw new SheafError(
       "internal",
       `${where}: ${samples.length} samples of ${frozen.classCount} classes need as many frozen scores, got ${frozen.scores.length} numbers.`,
+    );
+  }
+  if (frozen && (settings.hardShare ?? 1) < 1) {
+    throw new SheafError(
+      "config",
+      `${where}: a hardShare of ${settings.hardShare} and frozen scores do not go together; a settle pass trains on all samples, so leave hardShare out of it.`,
     );
   }
   const logits = frozen?.classCount ?? placeLayers(network).at(-1)?.output.channels ?? 0;
