@@ -23,6 +23,7 @@ export interface ReachRequest {
   readonly trainedShare: number;
   readonly sums?: SumsWork;
   readonly epochs: number;
+  readonly targetEpochs?: number | undefined;
   readonly batchSize: number;
   readonly targetMacs: number;
   /** Devices among which the samples of a class are split. */
@@ -57,6 +58,7 @@ export function reachOf(profile: DeviceProfile, request: ReachRequest): Reach | 
       ...(request.sums && { sums: request.sums }),
       sampleBytesDown: backgroundSamples * request.backgroundSampleBytes,
       epochs,
+      ...(request.targetEpochs !== undefined && { targetEpochs: request.targetEpochs }),
       batchSize,
       targetMacs,
       classCount,

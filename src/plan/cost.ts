@@ -146,6 +146,8 @@ export interface Workload {
   /** Samples of its statistics pass; its own ones by default. */
   readonly statisticsSamples?: number;
   readonly epochs: number;
+  /** Epochs that the full target is charged with in the ratio; `epochs` by default. */
+  readonly targetEpochs?: number;
   readonly batchSize: number;
   /** MACs of one sample's forward pass of the full target. */
   readonly targetMacs: number;
@@ -246,7 +248,7 @@ export function expectedCost(branch: BranchCost, workload: Workload, profile: De
   const bytesDown = (fleet ? fleet.weightBytes : branch.weightBytes) + warm.targetBytes + sampleBytesDown + passes * (pass?.bytesDown ?? 0);
   const bytesUp = branch.weightBytes + (sums?.bytesUp ?? 0) + passes * (pass?.bytesUp ?? 0);
   const seconds = total / profile.macsPerSecond + (8 * (bytesDown + bytesUp)) / profile.bandwidthBitsPerSecond;
-  const fullTargetMacs = forwardsPerTrainingStep * targetMacs * ownSamples * epochs;
+  const fullTargetMacs = forwardsPerTrainingStep * targetMacs * ownSamples * (workload.targetEpochs ?? epochs);
   return {
     seconds,
     memoryBytes: runtimeBaseBytes + dataBytes + Math.max(trainingPeak, statisticsPeak),

@@ -54,6 +54,8 @@ export interface PlanRequest {
   /** What the statistics pass sums beyond what every head needs; nothing by default. */
   readonly sums?: SumsWork;
   readonly epochs: number;
+  /** Epochs that the full target is charged with in the ratio; `epochs` by default. */
+  readonly targetEpochs?: number;
   readonly batchSize: number;
   /** Share of the samples that are trained on after a forward pass over all; 1 by default. */
   readonly hardShare?: number;
@@ -213,6 +215,7 @@ function attempt(setting: Setting, fleet: readonly FleetDevice[], learnt: Readon
       sampleBytesDown: background * (request.backgroundSampleBytes ?? 0),
       statisticsSamples: own + unowned,
       epochs,
+      ...(request.targetEpochs !== undefined && { targetEpochs: request.targetEpochs }),
       batchSize,
       hardShare: request.hardShare ?? 1,
       targetMacs,
@@ -298,6 +301,7 @@ function reachOfAll(
     ...(request.sums && { sums: request.sums }),
     rho,
     epochs,
+    targetEpochs: request.targetEpochs,
     batchSize,
     targetMacs,
     statisticsPass,
@@ -437,6 +441,7 @@ function checkRequest({ target, classCount, classCounts, classGroups, devices, .
   if (!(rho >= 0 && rho <= 1)) refuse(`The background share rho must lie between 0 and 1, got ${rho}.`);
   for (const [name, value] of Object.entries({
     epochs: rest.epochs,
+    targetEpochs: rest.targetEpochs,
     batchSize: rest.batchSize,
     redundancy: rest.redundancy,
     classesPerDevice,

@@ -89,6 +89,8 @@ export interface RunConfig {
     readonly shape: ShapeChoice;
     /** Highest learning rate of sub-models and the slim control, instead of the target's. */
     readonly learningRate?: number | undefined;
+    /** Epochs of sub-models and the slim control, instead of the target's, which the ratio goes on counting with. */
+    readonly epochs?: number | undefined;
     readonly deadlineSeconds?: number | undefined;
     /** Share of its samples, the hardest, that a sub-model is trained on after a forward pass over all; 1 for all. */
     readonly hardShare: number;
@@ -310,6 +312,7 @@ const configSchema = z.strictObject({
       /** How a sub-model's multiply-adds are spread over its layers: by the network's recipe, all alike, an exponent, or relative channels by layer. */
       shape: z.union([z.enum(["recipe", "uniform"]), z.number().min(0).max(2), z.record(z.string(), positive)]).default("recipe"),
       learningRate: positive.optional(),
+      epochs: count.optional(),
       deadlineSeconds: positive.optional(),
       hardShare: z.number().gt(0).max(1).default(1),
       /** Which of a trained target's filters a sub-model starts from. */

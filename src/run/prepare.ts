@@ -68,11 +68,11 @@ export function scheduleOf(config: RunConfig, kind: WidthKind): ScheduleConfig {
   }
 }
 
-/** Training settings of a configuration: of the target, or of sub-models and the slim control. */
+/** Training settings of a configuration: of the target, or of sub-models and the slim control, which may have epochs of their own. */
 export function trainingSettings(config: RunConfig, kind: WidthKind): TrainingSettings {
   const { epochs, batchSize, optimizer, labelSmoothing, emaDecay, augmentation, logitAdjustment } = config.training;
   return {
-    epochs,
+    epochs: kind === "narrow" ? (config.fleet.epochs ?? epochs) : epochs,
     batchSize,
     optimizer,
     schedule: scheduleOf(config, kind),
@@ -247,7 +247,8 @@ export function planOf(config: RunConfig, target: Network, train: Dataset, local
       shape: fleet.shape,
       hardShare: fleet.hardShare,
       rho: backgroundShare(config),
-      epochs: training.epochs,
+      epochs: fleet.epochs ?? training.epochs,
+      targetEpochs: training.epochs,
       batchSize: training.batchSize,
       statisticsPass: true,
       overlap: partition.type === "byClass" ? partition.overlap : "split",
@@ -393,6 +394,7 @@ export function prepareRun(config: RunConfig, target: Network, train: Dataset, t
       statisticsSamples: passed.length,
       ...(sums && { sums }),
       epochs: planned.epochs,
+      targetEpochs: config.training.epochs,
       batchSize: planned.batchSize,
       targetMacs,
       classCount: classes,
