@@ -4,7 +4,7 @@ import { compileInference } from "../compile/deploy.ts";
 import type { SubModel } from "../decouple/subModel.ts";
 import { inspectHarvest } from "../harvest/gate.ts";
 import { assembleGlobal } from "../harvest/globalModel.ts";
-import type { Harvested } from "../harvest/harvested.ts";
+import { type Harvested, layOut } from "../harvest/harvested.ts";
 import { type HeadType, headBases, headTypes } from "../harvest/heads.ts";
 import { type HeadSource, makeHead } from "../harvest/makeHead.ts";
 import type { Network } from "../network/network.ts";
@@ -15,7 +15,7 @@ import { encodeSafetensors } from "../util/safetensors.ts";
 import type { Tensor } from "../util/tensor.ts";
 import { parseConfig, type RunConfig } from "./config.ts";
 import { readFinished, runFiles } from "./directory.ts";
-import { passGate } from "./harvest.ts";
+import { passGate, readStatistics } from "./harvest.ts";
 import { headPlan } from "./headPlan.ts";
 import { audioInputOf, type DataProgress, dataMetadata, type LoadedData, loadData } from "./loadData.ts";
 import { sheafVersion } from "./machine.ts";
@@ -54,6 +54,28 @@ async function parametersOf(path: string, id: string): Promise<ReadonlyMap<strin
   return found.tensors;
 }
 
+/**
+ * The branches that the others' sums are of. Of a lost device nothing may be left but its columns in them: whether they are there, their number says.
+ */
+async function summedBranches(
+  path: string,
+  prepared: PreparedRun,
+  known: readonly Harvested[],
+  lost: readonly string[],
+  parameters: ReadonlyMap<string, unknown>,
+): Promise<readonly Harvested[]> {
+  if (lost.every((id) => parameters.has(id))) return known;
+  const first = known.find(({ subModel }) => !lost.includes(subModel.device));
+  const sums = first && (await readStatistics(path, first.subModel.device));
+  const whole = prepared.devices.flatMap(({ subModel }): Harvested[] => {
+    const found = known.find((h) => h.subModel.device === subModel.device);
+    if (found) return [found];
+    const gone = lost.includes(subModel.device) && !parameters.has(subModel.device);
+    return gone ? [{ subModel, parameters: new Map(), ownSamples: 0, backgroundSamples: 0, classCounts: [] }] : [];
+  });
+  return layOut(whole.map((h) => h.subModel)).features === sums?.features.width ? whole : known;
+}
+
 async function globalOf(
   path: string,
   type: HeadType,
@@ -81,20 +103,12 @@ async function globalOf(
     const settled = settledJobId(config, h.subModel.device);
     all.push(lost.includes(h.subModel.device) ? h : { ...h, parameters: await parametersOf(path, settled) });
   }
-  const left = lost.filter((id) => all.some(({ subModel }) => subModel.device === id));
-  const remaining = all.filter(({ subModel }) => !left.includes(subModel.device));
+  const remaining = all.filter(({ subModel }) => !lost.includes(subModel.device));
   if (remaining.length === 0) throw new SheafError("usage", "All devices are left out; at least one must remain.");
   const source: HeadSource =
     type === "H0"
       ? { harvested: remaining, classCount: classNames.length }
-      : await sourceWithout(
-          path,
-          config,
-          ids.filter((id) => !lost.includes(id)),
-          all,
-          classNames.length,
-          left,
-        );
+      : await sourceWithout(path, config, ids, await summedBranches(path, prepared, all, lost, parameters), classNames.length, lost);
   const { harvested } = source;
   const head = makeHead(type, source);
   return writeOnnx(assembleGlobal(harvested, head, { classNames, version: sheafVersion, metadata, ...audioInputOf(train) }), {
@@ -132,7 +146,8 @@ export async function exportPart(
   const job = prepared.jobs.find((j) => j.id === part);
   if (!job) {
     const known = [...headPlan(config).types, ...prepared.jobs.map((j) => j.id)];
-    throw new SheafError("usage", `${path} has no part "${part}"; it has ${known.join(", ")}.`);
+    const remedy = isHead(part) ? `, whose sums it did not gather (run with --set 'heads.extra=["${part}"]')` : "";
+    throw new SheafError("usage", `${path} has no part "${part}"${remedy}; it has ${known.join(", ")}.`);
   }
   const device = prepared.devices.find((d) => d.planned.id === part);
   const classNames = device ? [...device.subModel.taskSet.map((c) => train.classNames[c] ?? String(c)), "other"] : train.classNames;

@@ -49,6 +49,8 @@ function headSums(
 /** Which sums devices keep: those of held-out samples apart, where there are any. */
 const kindsOf = ({ heads }: RunConfig): readonly SumsKind[] => (heads.heldOutShare > 0 ? ["statistics", "heldOut"] : ["statistics"]);
 
+const kindNames: { readonly [K in SumsKind]: string } = { statistics: "statistics", heldOut: "statistics of held-out samples" };
+
 /** One forward pass of all branches over each device's own samples; only sums are kept, device by device, and added. */
 export async function gatherStatistics(
   config: RunConfig,
@@ -89,8 +91,8 @@ export async function gatherStatistics(
 }
 
 /**
- * What a head is made of without the devices `lost`: the branches and the kept sums of the others. `harvested` are all branches that the sums are of, and
- * `devices` all that have kept sums. Throws `data` where sums are missing, `usage` where a device has no branch or none is left.
+ * What a head is made of without the devices `lost`: the branches and the kept sums of the others. `harvested` are all branches that the sums are of (of a
+ * lost one only its place counts), and `devices` all that have kept sums. Throws `data` where sums are missing, `corrupt` where they are of other branches.
  */
 export async function sourceWithout(
   path: string,
@@ -101,18 +103,24 @@ export async function sourceWithout(
   lost: readonly string[] = [],
 ): Promise<HeadSource> {
   const layout = layOut(harvested.map((h) => h.subModel));
+  const left = lost.filter((id) => layout.branches.some(({ device }) => device === id));
   const totals = new Map<SumsKind, DeviceStatistics>();
   for (const device of devices) {
     if (lost.includes(device)) continue;
     for (const kind of kindsOf(config)) {
       const sums = await readStatistics(path, device, undefined, kind);
-      if (!sums) throw new SheafError("data", `${path} has no ${kind} of ${device} yet; resume the run, or export H0.`);
+      if (!sums) throw new SheafError("data", `${path} has no ${kindNames[kind]} of ${device} yet; resume the run, or export H0.`);
+      if (sums.features.width !== layout.features)
+        throw new SheafError(
+          "corrupt",
+          `The ${kindNames[kind]} of ${device} in ${path} are of ${sums.features.width} features, but the branches there have ${layout.features}; delete checkpoints/*.${kind}.safetensors and resume the run.`,
+        );
       const total = totals.get(kind);
       totals.set(kind, total ? addStatistics(total, sums) : sums);
     }
   }
-  if (lost.length === 0) return { harvested, ...headSums(config, classCount, extrasOf(config, harvested), totals) };
-  for (const [kind, sums] of totals) totals.set(kind, withoutBranches(sums, layout, lost));
+  if (left.length === 0) return { harvested, ...headSums(config, classCount, extrasOf(config, harvested), totals) };
+  for (const [kind, sums] of totals) totals.set(kind, withoutBranches(sums, layout, left));
   return {
     harvested: harvested.filter(({ subModel }) => !lost.includes(subModel.device)),
     ...headSums(config, classCount, {}, totals),

@@ -29,7 +29,7 @@ export const exportModel: CommandSpec = {
     const format = options.format as "onnx" | "safetensors";
     if (!/^[A-Za-z0-9_.-]+$/.test(part))
       throw new SheafError("usage", `"${part}" is no part of a run; name a head (H0 to H5), central, slim or a device.`);
-    const without = (options.without as readonly string[] | undefined) ?? [];
+    const without = [...new Set((options.without as readonly string[] | undefined) ?? [])];
     const { bytes, classNames } = await exportPart(path, part, format, options.data, openProgress(terminal).data, without);
     const file =
       (options.file as string | undefined) ??
