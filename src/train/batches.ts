@@ -2,6 +2,7 @@
 import { fillBatch } from "../data/augment.ts";
 import { sampleSize } from "../data/dataset.ts";
 import type { Samples } from "../data/samples.ts";
+import { openShrink } from "../data/shrink.ts";
 import { random, shuffle } from "../util/random.ts";
 import { candidatesPerStep, stepsPerEpoch, type TrainingJob } from "./job.ts";
 
@@ -19,13 +20,26 @@ export interface Batches {
   fill(step: number): void;
 }
 
-/** Opens the batches of a job (of a job with a `hardShare`, the candidates of each step) for a network of `logits` outputs, read from its data set opened as `source`. A fresh shuffle for each epoch; what is left over after its full batches is not seen in it. */
-export function openBatches(job: TrainingJob, source: Samples, logits: number): Batches {
+/**
+ * Opens the batches of a job (of a job with a `hardShare`, the candidates of each step) for a network of `logits` outputs, read from its data set opened as
+ * `source`. A fresh shuffle for each epoch; what is left over after its full batches is not seen in it. Images are made smaller, after their augmentation, where
+ * `size` is not that of the data set.
+ */
+export function openBatches(
+  job: TrainingJob,
+  source: Samples,
+  logits: number,
+  size: { readonly height: number; readonly width: number } = job.dataset.shape,
+): Batches {
   const { id, seed, samples, dataset, settings } = job;
   const { augmentation } = settings;
   const batchSize = candidatesPerStep(job);
   const perEpoch = stepsPerEpoch(job);
-  const image = new Float32Array(sampleSize(dataset.shape) * batchSize);
+  const { channels, height, width } = dataset.shape;
+  const whole = new Float32Array(sampleSize(dataset.shape) * batchSize);
+  const isSmaller = size.height !== height || size.width !== width;
+  const shrink = isSmaller ? openShrink(dataset.shape, size, batchSize) : undefined;
+  const image = shrink ? new Float32Array(channels * size.height * size.width * batchSize) : whole;
   const target = new Float32Array(logits * batchSize);
   const scores = job.frozen?.scores;
   const frozen = scores && new Float32Array(logits * batchSize);
@@ -58,7 +72,8 @@ export function openBatches(job: TrainingJob, source: Samples, logits: number): 
         target[label * batchSize + n] = 1;
         if (scores && frozen) for (let c = 0; c < logits; c++) frozen[c * batchSize + n] = scores[place * logits + c] as number;
       }
-      fillBatch(image, source, indices, augmentation, random(seed, id, "augment", epoch, inEpoch));
+      fillBatch(whole, source, indices, augmentation, random(seed, id, "augment", epoch, inEpoch));
+      shrink?.(image, whole);
     },
   };
 }

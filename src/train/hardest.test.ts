@@ -55,7 +55,7 @@ describe("training on the hardest share", () => {
     // An untrained bias that tells the classes apart: the losses of class 2 are the largest.
     parameters.set("classifier.bias", tensor("float32", [3], Float32Array.of(5, 0, -5)));
     parameters.set("classifier.weight", tensor("float32", parameters.get("classifier.weight")?.shape ?? [], new Float32Array(3 * 8)));
-    const hardest = await openHardest(job, candidates, undefined, openSession);
+    const hardest = await openHardest(job, job.network, candidates, undefined, openSession);
     try {
       await hardest.choose(1, parameters);
       // 40 candidates hold at least the batch's 16 of classes 1 and 2; those of class 2 come first.

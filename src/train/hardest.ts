@@ -1,5 +1,6 @@
 /** Skipping the backward pass of easy samples: of each batch of candidates only those with the highest loss are trained on. */
 import { compileEvaluation, type EvaluationProgram } from "../compile/evaluation.ts";
+import type { Network } from "../network/network.ts";
 import { writeOnnx } from "../onnx/write.ts";
 import type { OpenSession, Session } from "../runtime/session.ts";
 import { type Tensor, tensor, zeros } from "../util/tensor.ts";
@@ -46,18 +47,19 @@ export interface HardestBatches {
 }
 
 /**
- * Opens them for a job with a `hardShare`. The forward pass uses running statistics, as when the network is used, so that a sample's loss does not hang on
+ * Opens them for a job with a `hardShare` and its network, or what that is for smaller images. The forward pass uses running statistics, as when the network is used, so that a sample's loss does not hang on
  * the other candidates. `offset` is what the job's loss adds to the logits.
  */
 export async function openHardest(
   job: TrainingJob,
+  network: Network,
   candidates: Batches,
   offset: readonly number[] | undefined,
   openSession: OpenSession,
 ): Promise<HardestBatches> {
   const { batchSize } = job.settings;
   const width = candidatesPerStep(job);
-  const program: EvaluationProgram = compileEvaluation(job.network, { batchSize: width });
+  const program: EvaluationProgram = compileEvaluation(network, { batchSize: width });
   const session: Session = await openSession(writeOnnx(program.graph), { name: `the forward pass of ${job.id}` });
   const [imagePort] = program.inputs;
   const feeds: Record<string, Tensor> = {};

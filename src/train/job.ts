@@ -1,5 +1,6 @@
 /** What is to be trained, and what comes out of it: plain data that crosses to worker threads. */
 import type { OptimizerConfig } from "../compile/optimizers.ts";
+import { checkProgressive, type Progressive, shrunk, smallEpochs } from "../compile/progressive.ts";
 import { checkSchedule, type ScheduleConfig } from "../compile/schedules.ts";
 import { type Augmentation, checkAugmentation } from "../data/augment.ts";
 import type { Dataset } from "../data/dataset.ts";
@@ -26,6 +27,8 @@ export interface TrainingSettings {
    * for all, without that forward pass. Not with `frozen`.
    */
   readonly hardShare?: number;
+  /** Smaller images in the first epochs; whole ones throughout by default. Not for audio and not with `frozen`. */
+  readonly progressive?: Progressive;
 }
 
 /** Samples that a step looks at: a batch, or with a `hardShare` the candidates for it. */
@@ -123,6 +126,11 @@ export function totalSteps(job: Pick<TrainingJob, "samples" | "settings">): numb
   return job.settings.epochs * stepsPerEpoch(job);
 }
 
+/** Steps on smaller images, which come first. */
+export function smallSteps(job: Pick<TrainingJob, "samples" | "settings">): number {
+  return smallEpochs(job.settings.progressive, job.settings.epochs) * stepsPerEpoch(job);
+}
+
 function checkSettings(settings: TrainingSettings, where: string): void {
   const { epochs, batchSize, labelSmoothing, emaDecay, schedule, logitAdjustment = 0, hardShare = 1 } = settings;
   for (const [name, value] of Object.entries({ epochs, batchSize })) {
@@ -136,6 +144,7 @@ function checkSettings(settings: TrainingSettings, where: string): void {
     throw new SheafError("config", `${where}: logitAdjustment must lie between 0 and 10, got ${logitAdjustment}.`);
   if (!(hardShare > 0 && hardShare <= 1))
     throw new SheafError("config", `${where}: hardShare must be more than 0 and at most 1, got ${hardShare}.`);
+  if (settings.progressive) checkProgressive(settings.progressive);
   checkSchedule(schedule);
 }
 
@@ -162,6 +171,11 @@ export function checkJob({ id, network, dataset, samples, labels, settings, froz
       "config",
       `${where}: a hardShare of ${settings.hardShare} and frozen scores do not go together; a settle pass trains on all samples, so leave hardShare out of it.`,
     );
+  }
+  if (settings.progressive) {
+    const reason = dataset.audio ? "clips have one length" : frozen ? "frozen scores are those of whole images" : undefined;
+    if (reason) throw new SheafError("config", `${where}: progressive image size is not possible, as ${reason}; leave it out.`);
+    shrunk(network, settings.progressive.scale);
   }
   const logits = frozen?.classCount ?? placeLayers(network).at(-1)?.output.channels ?? 0;
   const wrong = labels.find((label) => label >= logits);

@@ -1,8 +1,10 @@
 /** Trains one job in this thread, step by step, on any platform: sessions and checkpoints are handed in. */
 
+import { shrunk } from "../compile/progressive.ts";
 import { learningRateAt } from "../compile/schedules.ts";
 import { compileTraining, initialState, type TrainingProgram, vectorOutput } from "../compile/training.ts";
-import { type OpenSamples, openMemorySamples } from "../data/samples.ts";
+import { type OpenSamples, openMemorySamples, type Samples } from "../data/samples.ts";
+import type { Network } from "../network/network.ts";
 import { placeLayers } from "../network/shapes.ts";
 import { writeOnnx } from "../onnx/write.ts";
 import type { OpenSession } from "../runtime/session.ts";
@@ -19,6 +21,7 @@ import {
   candidatesPerStep,
   checkJob,
   logitOffsets,
+  smallSteps,
   stepsPerEpoch,
   type TrainingJob,
   type TrainingProgress,
@@ -86,6 +89,50 @@ function adjustmentOf({ network, labels, settings, frozen }: TrainingJob): { los
   return { lossOffset: logitOffsets(labels, vectorOutput(network).channels, logitAdjustment) };
 }
 
+/** A job's network at one image size, ready to take steps. Its owner closes it. */
+interface Stage {
+  readonly network: Network;
+  readonly stepper: Stepper;
+  readonly batches: Batches;
+  readonly hardest: HardestBatches | undefined;
+  close(): Promise<void>;
+}
+
+/** Opens the stage of `network` with a state, or the job's first one. */
+async function openStage(
+  job: TrainingJob,
+  network: Network,
+  source: Samples,
+  state: ReadonlyMap<string, Tensor> | undefined,
+  openSession: OpenSession,
+): Promise<Stage> {
+  const { batchSize, optimizer, labelSmoothing, emaDecay } = job.settings;
+  const joint = job.frozen && { jointLoss: { taskSet: job.frozen.taskSet, classCount: job.frozen.classCount } };
+  const adjustment = adjustmentOf(job);
+  const program = compileTraining(network, { batchSize, optimizer, labelSmoothing, emaDecay, ...adjustment, ...joint });
+  const session = await openSession(writeOnnx(program.graph), { name: `the training step of ${job.id}` });
+  try {
+    const stepper = openStepper(program, session, state ?? startingState(job, program));
+    const logits = program.outputs.find((port) => port.role === "logits")?.shape[0] ?? 0;
+    const candidates = openBatches(job, source, logits, network.input);
+    const isSelective = candidatesPerStep(job) > batchSize;
+    const hardest = isSelective ? await openHardest(job, network, candidates, adjustment.lossOffset, openSession) : undefined;
+    return {
+      network,
+      stepper,
+      batches: hardest?.batches ?? candidates,
+      hardest,
+      async close() {
+        await hardest?.close();
+        await session.dispose();
+      },
+    };
+  } catch (error) {
+    await session.dispose();
+    throw error;
+  }
+}
+
 /** A job in training. */
 class Run {
   readonly #job: TrainingJob;
@@ -110,6 +157,11 @@ class Run {
     this.#steps = totalSteps(job);
   }
 
+  /** Steps done. */
+  get at(): number {
+    return this.#position.step;
+  }
+
   get done(): boolean {
     return this.#position.step >= this.#steps;
   }
@@ -128,7 +180,7 @@ class Run {
   }
 
   /** One step. Throws `diverged`. */
-  async step(stepper: Stepper, batches: Batches, hardest: HardestBatches | undefined): Promise<TrainingProgress> {
+  async step({ stepper, batches, hardest }: Stage): Promise<TrainingProgress> {
     const start = performance.now();
     const position = this.#position;
     const learningRate = this.#learningRate(position.step);
@@ -241,36 +293,34 @@ export async function* train(job: TrainingJob, options: TrainOptions): AsyncGene
   const resumed = await loadCheckpoint(job, fingerprint, checkpoints);
   const run = new Run(job, checkpoints, fingerprint, resumed);
   if (run.done && resumed) return run.result(resumed.state);
-  const { batchSize, optimizer, labelSmoothing, emaDecay } = job.settings;
-  const joint = job.frozen && { jointLoss: { taskSet: job.frozen.taskSet, classCount: job.frozen.classCount } };
-  const program = compileTraining(job.network, { batchSize, optimizer, labelSmoothing, emaDecay, ...adjustmentOf(job), ...joint });
+  const { progressive } = job.settings;
+  const small = progressive ? shrunk(job.network, progressive.scale) : job.network;
+  const firstWholeStep = smallSteps(job);
   const source = openSamples(job.dataset);
-  const session = await openSession(writeOnnx(program.graph), { name: `the training step of ${job.id}` }).catch((error: unknown) => {
-    source.close();
-    throw error;
-  });
-  let hardest: HardestBatches | undefined;
+  let stage: Stage | undefined;
   try {
-    const stepper = openStepper(program, session, resumed?.state ?? startingState(job, program));
-    const logits = program.outputs.find((port) => port.role === "logits")?.shape[0] ?? 0;
-    const candidates = openBatches(job, source, logits);
-    if (candidatesPerStep(job) > batchSize) hardest = await openHardest(job, candidates, adjustmentOf(job).lossOffset, openSession);
-    const batches = hardest?.batches ?? candidates;
     while (!run.done) {
+      const network = run.at < firstWholeStep ? small : job.network;
+      if (stage?.network !== network) {
+        // The parameters and states of both sizes are the same; one session at a time is in memory.
+        const state: ReadonlyMap<string, Tensor> | undefined = stage?.stepper.state() ?? resumed?.state;
+        await stage?.close();
+        stage = undefined;
+        stage = await openStage(job, network, source, state, openSession);
+      }
       if (signal?.aborted) {
-        await run.save(stepper.state());
+        await run.save(stage.stepper.state());
         throw run.interrupted();
       }
-      const progress = await run.step(stepper, batches, hardest);
-      if (run.saveIsDue) await run.save(stepper.state());
+      const progress = await run.step(stage);
+      if (run.saveIsDue) await run.save(stage.stepper.state());
       yield progress;
     }
-    const state = stepper.state();
+    const state = (stage as Stage).stepper.state();
     await run.save(state);
     return run.result(state);
   } finally {
     source.close();
-    await hardest?.close();
-    await session.dispose();
+    await stage?.close();
   }
 }
