@@ -10,6 +10,7 @@ const columns: Readonly<Record<string, (row: ResultRow, record: JobRecord | unde
   method: (row) => row.method,
   head: (row) => row.head,
   seed: (row) => row.seed,
+  score: (row) => row.score,
   accuracy: (row) => row.accuracy,
   balancedAccuracy: (row) => row.balancedAccuracy,
   ratioMin: (row) => row.ratio?.min,
@@ -25,7 +26,6 @@ const columns: Readonly<Record<string, (row: ResultRow, record: JobRecord | unde
   trainSamples: (_, record) => record?.data.train,
   testSamples: (_, record) => record?.data.test,
   commit: (_, record) => record?.commit,
-  seconds: (_, record) => record?.seconds,
   command: (_, record) => record?.command,
 };
 

@@ -18,10 +18,14 @@ export interface DotsSpec {
   readonly dots: readonly Dot[];
   /** Mean accuracy of the central control, where there is one. */
   readonly central?: number;
+  /** What is shown, such as "accuracy". */
+  readonly measure: string;
+  /** How the picture was made, for its description. */
+  readonly provenance: string;
 }
 
 /** An `svg` element; the empty string without dots. */
-export function dotsChart({ id, title, dots, central }: DotsSpec, width: number = wideWidth): string {
+export function dotsChart({ id, title, dots, central, measure, provenance }: DotsSpec, width: number = wideWidth): string {
   if (dots.length === 0) return "";
   const columns: RowColumn[] = [{ header: "accuracy", values: dots.map(({ mean }) => percent(mean)) }];
   if (central !== undefined) columns.push({ header: "points to central", values: dots.map(({ mean }) => points(mean - central)) });
@@ -44,7 +48,7 @@ export function dotsChart({ id, title, dots, central }: DotsSpec, width: number 
     {
       id,
       title,
-      description: `Horizontal axis: accuracy from ${percent(from)} to ${percent(to)}. ${dots.map((dot) => `${dot.label}: ${percent(dot.mean)}`).join("; ")}.`,
+      description: `Horizontal axis: ${measure} from ${percent(from)} to ${percent(to)}. ${dots.map((dot) => `${dot.label}: ${percent(dot.mean)}`).join("; ")}. ${provenance}.`,
       width,
       height: frame.bottom + 40,
     },
@@ -53,7 +57,7 @@ export function dotsChart({ id, title, dots, central }: DotsSpec, width: number 
       bottom: frame.bottom,
       ticks: 6,
       print: (value) => String(Math.round(value * 1000) / 10),
-      title: "accuracy, % (the axis does not start at zero)",
+      title: `${measure}, %${from > 0 ? " (the axis does not start at zero)" : ""}`,
     }),
     central === undefined
       ? undefined

@@ -27,6 +27,8 @@ export interface ExecuteOptions {
 /** A job that ended without a result. */
 export interface FailedJob {
   readonly job: string;
+  readonly cell: string;
+  readonly seed: number;
   readonly methods: readonly string[];
   readonly code: ErrorCode;
   readonly reason: string;
@@ -99,6 +101,12 @@ export async function executeJobs(jobs: readonly PaperJob[], options: ExecuteOpt
   }
   const commit = await commitOf();
   const progress = (): { done: number; jobs: number } => ({ done: records.size + failed.length, jobs: jobs.length });
+  // Two jobs may end at once; what is written of all of them is written by one after the other.
+  let writing: Promise<void> = Promise.resolve();
+  const tell = (): Promise<void> => {
+    writing = writing.then(() => options.onRecord?.({ records, failed }));
+    return writing;
+  };
   const takeJobs = async (): Promise<void> => {
     for (let job = open.shift(); job && !options.signal?.aborted; job = open.shift()) {
       options.onEvent?.({ type: "started", job: job.id });
@@ -111,10 +119,10 @@ export async function executeJobs(jobs: readonly PaperJob[], options: ExecuteOpt
         const code = error instanceof SheafError ? error.code : "internal";
         if (code === "interrupted") continue;
         const reason = error instanceof Error ? error.message : String(error);
-        failed.push({ job: job.id, methods: job.methods, code, reason });
+        failed.push({ job: job.id, cell: job.cell, seed: job.seed, methods: job.methods, code, reason });
         options.onEvent?.({ type: "failed", job: job.id, reason, ...progress() });
       }
-      await options.onRecord?.({ records, failed });
+      await tell();
     }
   };
   await Promise.all(Array.from({ length: Math.min(options.workers, Math.max(1, open.length)) }, takeJobs));

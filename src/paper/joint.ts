@@ -3,14 +3,16 @@
  * What it gains over branches trained alone is what their independence costs. It spares no device anything and is no method of Sheaf.
  */
 import { compileInference } from "../compile/deploy.ts";
+import type { Dataset } from "../data/dataset.ts";
 import { openSamples } from "../data/samples.node.ts";
+import type { Network } from "../network/network.ts";
 import { networkCost } from "../network/shapes.ts";
 import { writeOnnx } from "../onnx/write.ts";
 import { checkRunFolder, openRunDirectory, runFiles } from "../run/directory.ts";
 import { audioInputOf, loadData } from "../run/loadData.ts";
 import { sheafVersion } from "../run/machine.ts";
 import type { RunOptions } from "../run/options.ts";
-import { controlJob, prepareRun } from "../run/prepare.ts";
+import { controlJob, type PreparedRun, prepareRun } from "../run/prepare.ts";
 import { fitOf, loadTarget } from "../run/target.ts";
 import { type FinishedJob, throwIfInterrupted, trainJobs } from "../run/trainJobs.ts";
 import { openSession } from "../runtime/session.node.ts";
@@ -32,6 +34,14 @@ export interface JointResult {
   readonly modelBytes: number;
 }
 
+/** The network that is trained: the branches of a plan side by side. */
+export function joinedOf({ devices }: PreparedRun, { classNames }: Pick<Dataset, "classNames">): Network {
+  return joinBranches(
+    devices.map(({ subModel }) => subModel.network),
+    classNames.length,
+  );
+}
+
 /** Trains the branches of the configuration's plan jointly; same directory layout, resumption and determinism as `run`. */
 export async function trainJoint(options: RunOptions): Promise<JointResult> {
   const started = performance.now();
@@ -51,10 +61,7 @@ export async function trainJoint(options: RunOptions): Promise<JointResult> {
   });
   const target = await loadTarget(config, fitOf(train));
   const prepared = prepareRun(config, target.network, train);
-  const network = joinBranches(
-    prepared.devices.map(({ subModel }) => subModel.network),
-    train.classNames.length,
-  );
+  const network = joinedOf(prepared, train);
   const { workers: _, checkpointSeconds: __, ...same } = config;
   const identity = { kind: "joint", ...same, dataSha256: train.provenance.sha256 };
   await using directory = await openRunDirectory(options.out, identity, options.resume ?? false);

@@ -1,12 +1,14 @@
 /** How each kind of method is run, and what is measured of it. A total table: a new kind is a compile error until it has its row. */
 import { readFile } from "node:fs/promises";
 import { join } from "node:path";
-import type { BaselineName } from "../baselines/table.ts";
+import { type BaselineName, baselines } from "../baselines/table.ts";
+import type { Dataset } from "../data/dataset.ts";
 import { narrow } from "../network/narrow.ts";
+import type { Network } from "../network/network.ts";
 import { networkCost } from "../network/shapes.ts";
 import { forwardsPerTrainingStep } from "../plan/cost.ts";
 import type { ReportData } from "../report/reportData.ts";
-import { runBaseline } from "../run/baseline.ts";
+import { federationOf, runBaseline } from "../run/baseline.ts";
 import type { BaselinePoint } from "../run/baselineResult.ts";
 import type { RunConfig } from "../run/config.ts";
 import { runFiles } from "../run/directory.ts";
@@ -16,7 +18,7 @@ import type { RunResult } from "../run/result.ts";
 import { run } from "../run/run.ts";
 import { trainOne } from "../run/trainOne.ts";
 import type { PaperJob } from "./jobs.ts";
-import { trainJoint } from "./joint.ts";
+import { joinedOf, trainJoint } from "./joint.ts";
 import { centralId, type MethodKind, slimId } from "./methods.ts";
 import type { Measured, Measurement } from "./record.ts";
 
@@ -24,6 +26,8 @@ import type { Measured, Measurement } from "./record.ts";
 export interface Kind {
   /** Runs or resumes a job in its run directory. */
   run(options: RunOptions, job: PaperJob): Promise<Measured>;
+  /** MACs that a job trains, as far as its plan tells; evaluation and statistics of baselines are left out. */
+  macs(job: PaperJob, prepared: PreparedRun, train: Dataset): number;
   /** The words of a command that trains the same; undefined where only `sheaf paper` does. */
   command(job: PaperJob): string | undefined;
 }
@@ -56,6 +60,21 @@ function slimOf(result: RunResult, config: RunConfig, prepared: PreparedRun): re
   ];
 }
 
+/** What is measured of the branches themselves, of a head that is made on any of them. */
+function extras(result: RunResult, head: string): Pick<Measurement, "settlePasses" | "lostDevices"> {
+  if (head !== "H0" && head !== "H2") return {};
+  const { settlePasses, lostDevices } = result;
+  const sizes = [...new Set(lostDevices.map(({ devices }) => devices.length))];
+  const lost = sizes.map((size) => ({
+    lost: size,
+    accuracies: lostDevices.filter(({ devices }) => devices.length === size).map((set) => set[head]),
+  }));
+  return {
+    ...(settlePasses ? { settlePasses: settlePasses.map((pass) => pass[head]) } : {}),
+    ...(lost.length > 0 ? { lostDevices: lost } : {}),
+  };
+}
+
 async function runSheaf(options: RunOptions): Promise<Measured> {
   let prepared: PreparedRun | undefined;
   const result = await run({
@@ -80,6 +99,7 @@ async function runSheaf(options: RunOptions): Promise<Measured> {
       bytesUp: result.bytes.up,
       ...(ends.length > 0 ? { virtualSeconds: Math.max(...ends) } : {}),
       ...(parameters === undefined ? {} : { parameters }),
+      ...extras(result, head),
     };
   });
   const slim = prepared ? slimOf(result, options.config, prepared) : [];
@@ -118,10 +138,33 @@ async function runOneBaseline({ onEvent, ...options }: RunOptions, { baseline }:
 const timedPoints = (curve: readonly BaselinePoint[]): NonNullable<Measurement["curve"]> =>
   curve.flatMap(({ virtualSeconds, accuracy }) => (accuracy === undefined ? [] : [{ virtualSeconds, accuracy }]));
 
+/** Multiply-adds of training a network on all samples. */
+const onAll = (network: Network, { config }: PaperJob, train: Dataset): number =>
+  forwardsPerTrainingStep * networkCost(network).macs * train.labels.length * config.training.epochs;
+
+/** Of a run: what its plan charges the devices with, and the slim control beside it. */
+function macsOfRun(job: PaperJob, prepared: PreparedRun, train: Dataset): number {
+  const devices = prepared.devices.reduce((sum, { expected }) => sum + expected.compute.total, 0);
+  return devices + (job.config.controls.slim ? onAll(narrow(prepared.target, prepared.slimWidth), job, train) : 0);
+}
+
+/** Of a baseline: every client's samples through the network that it trains. */
+function macsOfBaseline({ baseline: name, config }: PaperJob, prepared: PreparedRun, train: Dataset): number {
+  const federation = federationOf(config, prepared, train);
+  const { width, rounds, localEpochs, participation } = federation.options;
+  const whole = name === "fedAvg" || name === "fedProx";
+  const { oneShot, clients } = baselines[name as BaselineName];
+  const epochs = oneShot ? config.training.epochs : rounds * localEpochs * participation;
+  return clients(federation).reduce((sum, { widths, samples }) => {
+    const network = narrow(prepared.target, width ?? (whole ? 1 : widths));
+    return sum + forwardsPerTrainingStep * networkCost(network).macs * samples.length * epochs;
+  }, 0);
+}
+
 /** The kinds of methods. */
 export const kinds: { readonly [K in MethodKind]: Kind } = {
-  central: { run: runCentral, command: () => "train" },
-  sheaf: { run: runSheaf, command: () => "run" },
-  joint: { run: runJoint, command: () => undefined },
-  baseline: { run: runOneBaseline, command: ({ baseline }) => `baseline ${baseline}` },
+  central: { run: runCentral, macs: (job, { target }, train) => onAll(target, job, train), command: () => "train" },
+  sheaf: { run: runSheaf, macs: macsOfRun, command: () => "run" },
+  joint: { run: runJoint, macs: (job, prepared, train) => onAll(joinedOf(prepared, train), job, train), command: () => undefined },
+  baseline: { run: runOneBaseline, macs: macsOfBaseline, command: ({ baseline }) => `baseline ${baseline}` },
 };

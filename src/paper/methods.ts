@@ -4,7 +4,7 @@
  */
 import { type BaselineName, baselineNames, baselines } from "../baselines/table.ts";
 import { SheafError } from "../util/errors.ts";
-import type { CurveName, Scale } from "./scales.ts";
+import { type CurveName, type MethodGroup, methodGroups, type Scale } from "./scales.ts";
 
 /** How a method's job is run. */
 export type MethodKind = "central" | "sheaf" | "joint" | "baseline";
@@ -12,6 +12,7 @@ export type MethodKind = "central" | "sheaf" | "joint" | "baseline";
 export interface Method {
   readonly id: string;
   readonly title: string;
+  readonly group: MethodGroup;
   readonly kind: MethodKind;
   /** Of a baseline: which. */
   readonly baseline?: BaselineName;
@@ -29,11 +30,25 @@ export const centralId = "central";
 /** The slim control is trained within the recipe's run and has no job of its own. */
 export const slimId = "slim";
 
+/** The slim nets' average and the branches trained jointly tell where the loss is, beside slim and central. */
 const controls: readonly Method[] = [
-  { id: centralId, title: "central: the full target, all data", kind: "central", set: {} },
-  { id: recipeId, title: "Sheaf", kind: "sheaf", set: { "controls.slim": true } },
-  { id: "joint", title: "branches trained jointly, all data (diagnosis)", kind: "joint", set: {} },
-  ...baselineNames.map((baseline): Method => ({ id: baseline, title: baselines[baseline].title, kind: "baseline", baseline, set: {} })),
+  { id: centralId, title: "central: the full target, all data", group: "core", kind: "central", set: {} },
+  { id: recipeId, title: "Sheaf", group: "core", kind: "sheaf", set: { "controls.slim": true } },
+  {
+    id: "averageOfSlim",
+    title: baselines.averageOfSlim.title,
+    group: "diagnosis",
+    kind: "baseline",
+    baseline: "averageOfSlim",
+    // Once trained each, with no rounds to draw a curve through.
+    set: { "baseline.evaluateEvery": 0 },
+  },
+  { id: "joint", title: "branches trained jointly, all data", group: "diagnosis", kind: "joint", set: {} },
+  ...baselineNames
+    .filter((name) => name !== "averageOfSlim")
+    .map(
+      (baseline): Method => ({ id: baseline, title: baselines[baseline].title, group: "baselines", kind: "baseline", baseline, set: {} }),
+    ),
 ];
 
 /** The key that is changed along each curve, and what the axis of its figure says. */
@@ -46,6 +61,7 @@ export const curves: Readonly<Record<CurveName, { readonly key: string; readonly
 const point = (name: CurveName, x: number): Method => ({
   id: `${name}-${x}`,
   title: `Sheaf, ${curves[name].title} ${x}`,
+  group: name,
   kind: "sheaf",
   set: { [curves[name].key]: x },
   curve: { name, x },
@@ -54,35 +70,49 @@ const point = (name: CurveName, x: number): Method => ({
 const changed = (id: string, ablation: string, set: Method["set"]): Method => ({
   id,
   title: `Sheaf: ${ablation}`,
+  group: "ablation",
   kind: "sheaf",
   set,
   ablation,
 });
 
-/** One thing changed at a time; what a recipe has already is the recipe's own job again, and no difference. */
+/** One thing changed at a time. What a recipe has already is no change and is left out of that cell: so both sides of a choice may stand here. */
 const ablations: readonly Method[] = [
   changed("disjoint", "disjoint task sets instead of overlapping ones", { "fleet.redundancy": 1, "fleet.disjoint": true }),
   changed("shape-uniform", "one width for all layers", { "fleet.shape": "uniform" }),
   changed("shape-recipe", "widths by layer, by the network's recipe", { "fleet.shape": "recipe" }),
   changed("negatives-pool", "background from a public pool", { negatives: "pool" }),
   changed("negatives-synthetic", "background made from own samples", { negatives: "synthetic" }),
+  changed("no-smoothing", "no label smoothing", { "training.labelSmoothing": 0 }),
   changed("smoothing", "label smoothing 0.1", { "training.labelSmoothing": 0.1 }),
+  changed("no-ema", "no average of the weights", { "training.emaDecay": 0 }),
   changed("ema", "average of the weights, decay 0.99", { "training.emaDecay": 0.99 }),
+  changed("no-adjustment", "no logit adjustment", { "training.logitAdjustment": 0 }),
+  changed("adjustment", "logit adjustment, tau 1", { "training.logitAdjustment": 1 }),
+  changed("all-samples", "every sample trained on", { "fleet.hardShare": 1 }),
+  changed("hard-share", "the hardest half of the samples trained on", { "fleet.hardShare": 0.5 }),
+  changed("constant-rate", "constant learning rate", { "training.schedule.type": "constant" }),
+  changed("one-cycle", "one-cycle learning rate", { "training.schedule.type": "oneCycle" }),
   changed("light-decay", "a tenth of the weight decay", { "training.optimizer.weightDecay": 5e-5 }),
+  changed("held-out", "ridge chosen on a held-out tenth", { "heads.heldOutShare": 0.1 }),
+  changed("more-heads", "heads H3, H4 and H5 beside the others", { "heads.extra": ["H3", "H4", "H5"] }),
 ];
 
-/** All methods of a scale, the recipe and its controls first. */
-export function methodsOf(scale: Pick<Scale, "curves">): readonly Method[] {
-  const points = (Object.keys(curves) as CurveName[]).flatMap((name) => scale.curves[name].map((x) => point(name, x)));
-  return [...controls, ...points, ...ablations];
+/** All methods with these points on their curves, the recipe and its controls first. */
+export function methodsOf(points: Scale["curves"]): readonly Method[] {
+  const onCurves = (["settle", "ratio", "rho"] as const).flatMap((name) => points[name].map((x) => point(name, x)));
+  return [...controls, ...onCurves, ...ablations];
 }
 
-/** The asked methods in the table's order; central control and recipe are always among them. Throws `usage` on an unknown one. */
-export function chooseMethods(all: readonly Method[], ids: readonly string[] | undefined): readonly Method[] {
-  if (ids === undefined) return all;
-  const unknown = ids.find((id) => !all.some((method) => method.id === id));
+/** The asked methods, by id or group, in the table's order; central control and recipe are always among them. Throws `usage` on an unknown one. */
+export function chooseMethods(all: readonly Method[], asked: readonly string[]): readonly Method[] {
+  const groups: readonly string[] = methodGroups;
+  const unknown = asked.find((name) => !groups.includes(name) && !all.some(({ id }) => id === name));
   if (unknown !== undefined) {
-    throw new SheafError("usage", `There is no method "${unknown}" at this scale; the methods are ${all.map((m) => m.id).join(", ")}.`);
+    throw new SheafError(
+      "usage",
+      `There is no method "${unknown}" at this scale; the groups are ${groups.join(", ")}, the methods ${all.map((m) => m.id).join(", ")}.`,
+    );
   }
-  return all.filter(({ id }) => id === centralId || id === recipeId || ids.includes(id));
+  return all.filter(({ id, group }) => id === centralId || id === recipeId || asked.includes(id) || asked.includes(group));
 }

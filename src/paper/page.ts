@@ -1,8 +1,9 @@
 /** The page of a paper: Markdown with its tables and figures, each with what is needed to make it again. */
 import { bytes, count, duration, macs, percent, points, ratio } from "../report/format.ts";
 import { promisedRatio } from "./cells.ts";
-import { nameOf, type PaperFigure } from "./figures.ts";
-import { centralId, type Method, recipeId } from "./methods.ts";
+import type { FailedJob } from "./execute.ts";
+import { mainRows, measureOf, nameOf, type PaperFigure } from "./figures.ts";
+import { centralId, type Method, recipeId, slimId } from "./methods.ts";
 import type { JobData } from "./record.ts";
 import type { AblationRow, Spread, SummaryRow } from "./summary.ts";
 
@@ -10,12 +11,20 @@ import type { AblationRow, Spread, SummaryRow } from "./summary.ts";
 export interface PageCell {
   readonly id: string;
   readonly title: string;
+  /** What counts as accuracy. */
+  readonly metric: "accuracy" | "balancedAccuracy";
   /** Head that the recipe answers with. */
   readonly head: string;
   readonly data: JobData;
   readonly evaluatedOn: "test" | "validation";
   readonly epochs: number;
   readonly target: { readonly network: string; readonly width: number };
+  /** Devices of the fleet, and slim nets that are averaged. */
+  readonly devices: number;
+  readonly slimNets: number;
+  readonly seeds: readonly number[];
+  readonly commits: readonly string[];
+  readonly machines: readonly string[];
 }
 
 export interface PageData {
@@ -31,8 +40,17 @@ export interface PageData {
   readonly methods: readonly Method[];
   readonly summary: readonly SummaryRow[];
   readonly ablation: readonly AblationRow[];
-  readonly failed: readonly { readonly job: string; readonly reason: string }[];
+  readonly failed: readonly FailedJob[];
   readonly figures: readonly PaperFigure[];
+}
+
+/** Where the page stands: as a page of its own, or as a part of another one. */
+export interface PagePlace {
+  /** Level of its first heading. */
+  readonly level: number;
+  /** Folders, relative to the page, of figures and of results.csv; "" for its own. */
+  readonly figures: string;
+  readonly results: string;
 }
 
 const none = "–";
@@ -40,6 +58,8 @@ const none = "–";
 /** "82.2 % (81.9 to 82.5)"; a single value alone. */
 const spreadText = ({ mean, low, high, deviation }: Spread, print: (value: number) => string): string =>
   deviation === undefined ? print(mean) : `${print(mean)} (${print(low)} to ${print(high)})`;
+
+const escaped = (text: string): string => text.replaceAll("|", "\\|").replaceAll(/\s+/g, " ");
 
 const tableOf = (head: readonly string[], body: readonly (readonly string[])[]): string =>
   [
@@ -53,18 +73,37 @@ const optional = (value: number | undefined, print: (value: number) => string): 
 const ofCell = <Row extends { readonly cell: string }>(rows: readonly Row[], cell: string): readonly Row[] =>
   rows.filter((row) => row.cell === cell);
 
+const samplesOf = ({ data: { name, train, test, note }, evaluatedOn }: PageCell): string =>
+  `${name}, ${count(train)} training and ${count(test)} ${evaluatedOn} samples${note === undefined ? "" : ` (${note})`}`;
+
+/** How a cell's tables and figures were made. */
+export function provenanceOf(cell: PageCell, commandLine: string): string {
+  return [
+    `\`${commandLine}\``,
+    samplesOf(cell),
+    `seeds ${cell.seeds.join(", ")}`,
+    `commit ${cell.commits.join(", ") || "unknown"}`,
+    cell.machines.join(", ") || "unknown machine",
+  ].join("; ");
+}
+
+/** Title with the number of slim nets that are averaged. */
+const titled = (row: SummaryRow, methods: readonly Method[], { slimNets }: PageCell): string =>
+  row.method === "averageOfSlim" ? `average of ${slimNets} slim nets` : nameOf(row, methods);
+
 /** The promise, cell by cell. */
 function promiseTable({ cells, summary }: PageData): string {
   return tableOf(
-    ["cell", "central", "Sheaf", "points to central", "least ratio", "all kept"],
-    cells.map(({ id, title, head }) => {
+    ["cell", "measure", "central", "Sheaf", "points to central", "least ratio", "kept"],
+    cells.map(({ id, title, head, metric }) => {
       const central = ofCell(summary, id).find(({ method }) => method === centralId);
       const sheaf = ofCell(summary, id).find((row) => row.method === recipeId && row.head === head);
       const kept = (sheaf?.gap?.mean ?? -1) >= 0 && (sheaf?.leastRatio ?? 0) >= promisedRatio;
       return [
         title,
-        central ? spreadText(central.accuracy, percent) : none,
-        sheaf ? `${spreadText(sheaf.accuracy, percent)}, ${head}` : none,
+        metric === "accuracy" ? "accuracy" : "mean of classes",
+        central ? spreadText(central.score, percent) : none,
+        sheaf ? `${spreadText(sheaf.score, percent)}, ${head}` : none,
         sheaf?.gap ? spreadText(sheaf.gap, points) : none,
         optional(sheaf?.leastRatio, ratio),
         central && sheaf ? (kept ? "yes" : "no") : none,
@@ -73,17 +112,15 @@ function promiseTable({ cells, summary }: PageData): string {
   );
 }
 
-function cellTable({ methods, summary }: PageData, cell: PageCell): string {
-  // Of what varies the recipe, one head is enough here; results.csv has them all.
-  const rows = ofCell(summary, cell.id).filter(({ method, head }) => head === undefined || method === recipeId || head === cell.head);
-  // Where classes have unequal numbers of samples, the mean of their accuracies says something else.
-  const uneven = rows.some(({ accuracy, balancedAccuracy }) => Math.abs(accuracy.mean - balancedAccuracy.mean) > 5e-4);
-  const head = [
+function cellTable({ methods, summary, failed }: PageData, cell: PageCell): string {
+  const rows = mainRows(methods, ofCell(summary, cell.id), cell.head);
+  const balanced = cell.metric === "balancedAccuracy";
+  const columns = [
     "method",
-    "accuracy",
-    ...(uneven ? ["mean of classes"] : []),
+    balanced ? "mean of classes" : "accuracy",
+    ...(balanced ? ["all samples"] : []),
     "points to central",
-    "ratio: least",
+    "least ratio",
     "median",
     "compute",
     "bytes down, up",
@@ -91,54 +128,121 @@ function cellTable({ methods, summary }: PageData, cell: PageCell): string {
     "virtual time",
     "parameters",
   ];
-  return tableOf(
-    head,
-    rows.map((row) => [
-      row.method === recipeId && row.head === cell.head ? `**${nameOf(row, methods)}**` : nameOf(row, methods),
-      spreadText(row.accuracy, percent),
-      ...(uneven ? [spreadText(row.balancedAccuracy, percent)] : []),
-      row.gap ? spreadText(row.gap, points) : none,
-      optional(row.leastRatio, ratio),
-      optional(row.medianRatio, ratio),
-      macs(row.computeMacs),
-      row.bytesDown === undefined || row.bytesUp === undefined ? none : `${bytes(row.bytesDown)}, ${bytes(row.bytesUp)}`,
-      optional(row.rounds, String),
-      optional(row.virtualSeconds, duration),
-      optional(row.parameters, count),
-    ]),
-  );
+  const body = rows.map((row) => [
+    row.method === recipeId && row.head === cell.head ? `**${titled(row, methods, cell)}**` : titled(row, methods, cell),
+    spreadText(row.score, percent),
+    ...(balanced ? [spreadText(row.accuracy, percent)] : []),
+    row.gap ? spreadText(row.gap, points) : none,
+    optional(row.leastRatio, ratio),
+    optional(row.medianRatio, ratio),
+    macs(row.computeMacs),
+    row.bytesDown === undefined || row.bytesUp === undefined ? none : `${bytes(row.bytesDown)}, ${bytes(row.bytesUp)}`,
+    optional(row.rounds, String),
+    optional(row.virtualSeconds, duration),
+    optional(row.parameters, count),
+  ]);
+  const lacking = ofCell(failed, cell.id).map(({ methods: ids, seed, reason }) => [
+    `${ids.map((id) => methods.find((method) => method.id === id)?.title ?? id).join(" = ")}, seed ${seed}`,
+    `no result: ${escaped(reason)}`,
+    ...columns.slice(2).map(() => none),
+  ]);
+  return tableOf(columns, [...body, ...lacking]);
 }
 
-function ablationSection({ ablation }: PageData, cell: PageCell): readonly string[] {
-  const rows = ofCell(ablation, cell.id);
-  if (rows.length === 0) return [];
+/** Slim, average of slim, joint branches, the heads and central side by side, lowest line last: where the loss is. */
+function diagnosis({ methods, summary }: PageData, cell: PageCell, heading: string): readonly string[] {
+  const rows = ofCell(summary, cell.id);
+  const order = [slimId, "averageOfSlim", "joint", recipeId, centralId];
+  const chosen = order.flatMap((id) => rows.filter(({ method }) => method === id));
+  if (!chosen.some(({ method }) => method === "joint" || method === "averageOfSlim")) return [];
+  const says: Readonly<Record<string, string>> = {
+    [slimId]: "what narrowness costs one network that sees everything",
+    averageOfSlim: "what several narrow networks gain where each sees everything",
+    joint: "the same branches without independence",
+    [recipeId]: "branches trained alone",
+    [centralId]: "the goal",
+  };
   return [
-    `### ${cell.title}: one thing changed`,
-    `Accuracy under ${cell.head} less that of the recipe with the same seed, in points. A change that helps is above zero.`,
+    `${heading} ${cell.title}: where the loss is`,
     tableOf(
-      ["change", "points", "seeds", "least ratio"],
-      rows.map((row) => [row.change, spreadText(row.difference, points), String(row.seeds), optional(row.leastRatio, ratio)]),
+      ["classifier", measureOf(cell.metric), "points to central", "compute", "what it tells"],
+      chosen.map((row) => [
+        titled(row, methods, cell),
+        spreadText(row.score, percent),
+        row.gap ? spreadText(row.gap, points) : none,
+        macs(row.computeMacs),
+        says[row.method] ?? "",
+      ]),
     ),
   ];
 }
 
-function cellSection(data: PageData, cell: PageCell): readonly string[] {
-  const { name, train, test, note } = cell.data;
-  const provenance = `\`${data.commandLine}\`; ${name}, ${count(train)} training and ${count(test)} ${cell.evaluatedOn} samples; seeds ${data.seeds.join(", ")}; commit ${data.commits.join(", ") || "unknown"}; ${data.machines.join("; ")}`;
+/** The points of the curves in numbers, under the head that answers. */
+function curveTable({ methods, summary }: PageData, cell: PageCell, heading: string): readonly string[] {
+  const rows = methods.flatMap((method) => {
+    if (method.group !== "ratio" && method.group !== "rho") return [];
+    return ofCell(summary, cell.id).filter((row) => row.method === method.id && row.head === cell.head);
+  });
+  if (rows.length === 0) return [];
   return [
-    `## ${cell.title}`,
-    `Target ${cell.target.network} at width ${cell.target.width}, ${cell.epochs} epochs; ${name}, ${count(train)} training and ${count(test)} ${cell.evaluatedOn} samples${note === undefined ? "" : ` (${note})`}.`,
-    cellTable(data, cell),
-    ...ofCell(data.figures, cell.id).map(({ file, caption }) => `![${caption}](figures/${file})\n\n*${caption}* ${provenance}.`),
-    ...ablationSection(data, cell),
+    `${heading} ${cell.title}: the curves in numbers`,
+    tableOf(
+      ["point", measureOf(cell.metric), "points to central", "least ratio", "compute", "parameters"],
+      rows.map((row) => [
+        nameOf(row, methods),
+        spreadText(row.score, percent),
+        row.gap ? spreadText(row.gap, points) : none,
+        optional(row.leastRatio, ratio),
+        macs(row.computeMacs),
+        optional(row.parameters, count),
+      ]),
+    ),
   ];
 }
 
-/** The whole page. */
-export function paperPage(data: PageData): string {
+const signed = (value: number): string => (Math.abs(value) < 0.05 ? "0.0" : `${value < 0 ? "\u2212" : "+"}${ratio(Math.abs(value))}`);
+
+function ablationSection({ ablation }: PageData, cell: PageCell, heading: string): readonly string[] {
+  const rows = ofCell(ablation, cell.id);
+  if (rows.length === 0) return [];
+  return [
+    `${heading} ${cell.title}: one thing changed`,
+    `The ${measureOf(cell.metric)} under ${cell.head} less that of the recipe with the same seed, in points, and the least ratio less the recipe's. A change that helps is above zero.`,
+    tableOf(
+      ["change", "points", "least ratio", "to the recipe's", "seeds"],
+      rows.map((row) => [
+        row.change,
+        spreadText(row.difference, points),
+        optional(row.leastRatio, ratio),
+        optional(row.ratioDifference, signed),
+        String(row.seeds),
+      ]),
+    ),
+  ];
+}
+
+function cellSection(data: PageData, cell: PageCell, { level, figures }: PagePlace): readonly string[] {
+  const below = "#".repeat(level + 2);
+  const provenance = provenanceOf(cell, data.commandLine);
+  const measure = cell.metric === "accuracy" ? "Accuracy is that of all samples" : "What counts is the mean of the classes' accuracies";
+  // Every table and figure says how it was made.
+  const sourced = (parts: readonly string[]): readonly string[] => (parts.length > 0 ? [...parts, `*${provenance}.*`] : []);
+  return [
+    `${"#".repeat(level + 1)} ${cell.title}`,
+    `Target ${cell.target.network} at width ${cell.target.width}, ${cell.epochs} epochs, ${cell.devices} devices; ${samplesOf(cell)}. ${measure}.`,
+    ...sourced([cellTable(data, cell)]),
+    ...sourced(diagnosis(data, cell, below)),
+    ...ofCell(data.figures, cell.id).map(({ file, caption }) => `![${caption}](${figures}${file})\n\n${caption} *${provenance}.*`),
+    ...sourced(curveTable(data, cell, below)),
+    ...sourced(ablationSection(data, cell, below)),
+  ];
+}
+
+/** The whole page, or its section of another one. */
+export function paperPage(data: PageData, place: PagePlace = { level: 1, figures: "figures/", results: "" }): string {
   const { done, all } = data.jobs;
   const parts = [
-    `# Sheaf against its controls, scale ${data.scale}`,
+    `${"#".repeat(place.level)} Sheaf against its controls, scale ${data.scale}`,
     `${data.scaleSummary.charAt(0).toUpperCase()}${data.scaleSummary.slice(1)}.`,
     [
       `* Command: \`${data.commandLine}\``,
@@ -146,14 +250,11 @@ export function paperPage(data: PageData): string {
       `* Seeds: ${data.seeds.join(", ")}`,
       `* Sheaf ${data.sheafVersion}, commit ${data.commits.join(", ") || "unknown"}`,
       `* Machine: ${data.machines.join("; ") || "unknown"}`,
-      "* Every job's own command, commit and machine stand in `records/`, every number of every seed in `results.csv` and `results.json`.",
+      `* Every number of every seed, with the command of its job: [results.csv](${place.results}results.csv)`,
     ].join("\n"),
     `Accuracies are means over the seeds with their range. *Points to central* are differences to the central control of the same seed. The *ratio* says how many times less a device computes than training the full target on its own samples would take, everything charged; *least* is over devices and seeds. *Compute* is that of all devices together. The promise is ${promisedRatio} times less at the accuracy of central training.`,
     promiseTable(data),
-    ...data.cells.flatMap((cell) => cellSection(data, cell)),
-    ...(data.failed.length > 0
-      ? ["## Jobs without a result", data.failed.map(({ job, reason }) => `* \`${job}\`: ${reason}`).join("\n")]
-      : []),
+    ...data.cells.flatMap((cell) => cellSection(data, cell, place)),
   ];
   return `${parts.join("\n\n")}\n`;
 }

@@ -8,12 +8,14 @@ import { SheafError } from "../util/errors.ts";
 import { storageError } from "../util/files.node.ts";
 import { cellOf } from "./cells.ts";
 import { resultsCsv } from "./csv.ts";
+import { estimateJobs, type JobEstimate } from "./estimate.ts";
 import { type Executed, executeJobs, type FailedJob, type PaperEvent } from "./execute.ts";
 import { figuresOf } from "./figures.ts";
-import { listJobs, type PaperJob } from "./jobs.ts";
-import { chooseMethods, type Method, methodsOf } from "./methods.ts";
-import { type PageCell, paperPage } from "./page.ts";
-import { type JobRecord, paperFiles, writePaperFile } from "./record.ts";
+import { intoFolder, putInto, readTarget } from "./into.ts";
+import { listJobs, type PaperJob, type PlannedCell } from "./jobs.ts";
+import { chooseMethods, type Method, methodsOf, recipeId } from "./methods.ts";
+import { type PageCell, paperPage, provenanceOf } from "./page.ts";
+import { type JobRecord, paperFiles, readRecord, writePaperFile } from "./record.ts";
 import { type ScaleName, scales } from "./scales.ts";
 import { type AblationRow, ablate, type ResultRow, rowsOf, type SummaryRow, summarize } from "./summary.ts";
 
@@ -21,10 +23,11 @@ import { type AblationRow, ablate, type ResultRow, rowsOf, type SummaryRow, summ
 export interface PaperRequest {
   readonly scale: ScaleName;
   readonly cells?: readonly string[];
+  /** Ids or groups. */
   readonly methods?: readonly string[];
   /** How many, from the configuration's seed on. */
   readonly seeds?: number;
-  /** A whole configuration from a cell's own values, with what the user sets laid over them. */
+  /** A whole configuration from a cell's and a method's own values, with what the user sets laid over them. */
   readonly configOf: (defaults: unknown) => Promise<RunConfig>;
 }
 
@@ -35,14 +38,21 @@ export interface PaperOptions extends PaperRequest {
   readonly signal?: AbortSignal;
   readonly commandLine: string;
   readonly onEvent?: (event: PaperEvent) => void;
+  /** Told before the first job: what has no record yet, with what it will take. */
+  readonly onPlanned?: (open: readonly JobEstimate[], jobs: number) => void;
+  /** Runs nothing and writes what has finished. */
+  readonly writeOnly?: boolean;
+  /** A page that the section is put into, beside the paper's own. */
+  readonly into?: string;
 }
 
 /** What is to be done. */
 export interface PaperPlan {
   readonly scale: ScaleName;
+  /** Of all cells, in the order of the tables. */
   readonly methods: readonly Method[];
   readonly seeds: readonly number[];
-  readonly bases: ReadonlyMap<string, RunConfig>;
+  readonly cells: readonly PlannedCell[];
   readonly jobs: readonly PaperJob[];
 }
 
@@ -67,14 +77,28 @@ export interface PaperResult {
 /** The jobs of a request. Throws `usage` on an unknown cell or method, `config` on a key of the configuration. */
 export async function planPaper(request: PaperRequest): Promise<PaperPlan> {
   const scale = scales[request.scale];
-  const cells = (request.cells ?? scale.cells).map(cellOf);
-  const methods = chooseMethods(methodsOf(scale), request.methods);
-  const bases = new Map<string, RunConfig>();
-  for (const cell of cells) bases.set(cell.id, await request.configOf(mergeConfig(cell.recipe, scale.config(cell))));
-  const first = [...bases.values()][0]?.seed ?? 0;
+  const cells: PlannedCell[] = [];
+  for (const cell of (request.cells ?? scale.cells).map(cellOf)) {
+    const own = scale.byCell[cell.id] ?? {};
+    const all = methodsOf({ ...scale.curves, ...own.curves });
+    const methods = chooseMethods(all, request.methods ?? own.methods ?? scale.methods);
+    const values = mergeConfig(mergeConfig(cell.recipe, scale.config), own.config ?? {});
+    const bases = new Map<string, RunConfig>();
+    const same = await request.configOf(values);
+    for (const { id, group } of methods) {
+      const others = [cell.methods?.[group], cell.methods?.[id]].filter((value) => value !== undefined);
+      bases.set(id, others.length > 0 ? await request.configOf(others.reduce(mergeConfig, values)) : same);
+    }
+    cells.push({ id: cell.id, methods, bases });
+  }
+  const known = new Map(cells.flatMap(({ methods }) => methods.map((method) => [method.id, method])));
+  const first = baseOf(cells[0])?.seed ?? 0;
   const seeds = Array.from({ length: request.seeds ?? scale.seeds }, (_, i) => first + i);
-  return { scale: request.scale, methods, seeds, bases, jobs: listJobs(cells, methods, seeds, bases) };
+  return { scale: request.scale, methods: [...known.values()], seeds, cells, jobs: listJobs(cells, seeds) };
 }
+
+/** A cell's recipe. */
+const baseOf = (cell: PlannedCell | undefined): RunConfig | undefined => cell?.bases.get(recipeId);
 
 /** Throws `config` when the folder holds a paper and `resume` is not set, or something else. */
 async function checkPaperFolder(out: string, resume: boolean): Promise<void> {
@@ -96,22 +120,34 @@ const machineText = ({ machine: { cpu, cores, platform, node, onnxruntime } }: J
 
 const different = (values: readonly string[]): readonly string[] => [...new Set(values)];
 
+const commitsOf = (records: readonly JobRecord[]): readonly string[] =>
+  different(records.flatMap(({ commit }) => (commit === undefined ? [] : [commit])));
+
 /** What is known of a cell once one of its jobs has finished. */
-function cellsOf({ bases }: PaperPlan, records: readonly JobRecord[]): readonly PageCell[] {
-  return [...bases].flatMap(([id, config]) => {
-    const record = records.find((candidate) => candidate.cell === id);
-    if (!record) return [];
-    const { title } = cellOf(id);
+function cellsOf({ cells, seeds }: PaperPlan, all: readonly JobRecord[]): readonly PageCell[] {
+  return cells.flatMap((cell): readonly PageCell[] => {
+    const records = all.filter((record) => record.cell === cell.id);
+    const config = baseOf(cell);
+    const [record] = records;
+    if (!record || !config) return [];
+    const { title, metric } = cellOf(cell.id);
     const { network, width } = config.target;
+    const devices = config.fleet.devices.length;
     return [
       {
-        id,
+        id: cell.id,
         title,
+        metric,
         head: config.head,
         data: record.data,
         evaluatedOn: record.evaluatedOn,
         epochs: config.training.epochs,
         target: { network, width },
+        devices,
+        slimNets: cell.bases.get("averageOfSlim")?.baseline.members ?? devices,
+        seeds: seeds.filter((seed) => records.some((candidate) => candidate.seed === seed)),
+        commits: commitsOf(records),
+        machines: different(records.map(machineText)),
       },
     ];
   });
@@ -120,7 +156,7 @@ function cellsOf({ bases }: PaperPlan, records: readonly JobRecord[]): readonly 
 /** The result of what has finished so far. */
 export function paperResult(plan: PaperPlan, { records, failed }: Executed, commandLine: string): PaperResult {
   const all = [...records.values()];
-  const rows = rowsOf(plan.jobs, records);
+  const rows = rowsOf(plan.jobs, records, (cell) => cellOf(cell).metric);
   const cells = cellsOf(plan, all);
   return {
     format: "sheaf-paper/1",
@@ -128,7 +164,7 @@ export function paperResult(plan: PaperPlan, { records, failed }: Executed, comm
     commandLine,
     sheafVersion,
     seeds: plan.seeds,
-    commits: different(all.flatMap(({ commit }) => (commit === undefined ? [] : [commit]))),
+    commits: commitsOf(all),
     machines: different(all.map(machineText)),
     jobs: { done: records.size, all: plan.jobs.length },
     cells,
@@ -140,51 +176,80 @@ export function paperResult(plan: PaperPlan, { records, failed }: Executed, comm
   };
 }
 
-/** Writes results, figures and page of what has finished. */
-export async function writePaper(out: string, plan: PaperPlan, executed: Executed, commandLine: string): Promise<PaperResult> {
+/** Writes results, figures and page of what has finished, and the section of another page where one is given. */
+export async function writePaper(
+  out: string,
+  plan: PaperPlan,
+  executed: Executed,
+  commandLine: string,
+  into?: string,
+): Promise<PaperResult> {
   const result = paperResult(plan, executed, commandLine);
-  const figures = result.cells.flatMap((cell) =>
-    figuresOf({
+  const figures = result.cells.flatMap((cell) => {
+    const base = baseOf(plan.cells.find(({ id }) => id === cell.id));
+    return figuresOf({
       cell,
       methods: plan.methods,
       summary: result.summary.filter((row) => row.cell === cell.id),
-      recipe: { rho: plan.bases.get(cell.id)?.rho ?? 0, settle: plan.bases.get(cell.id)?.settle.passes ?? 0 },
-    }),
-  );
-  const page = paperPage({ ...result, methods: plan.methods, scaleSummary: scales[plan.scale].summary, figures });
+      recipe: { rho: base?.rho ?? 0, settle: base?.settle.passes ?? 0 },
+      provenance: provenanceOf(cell, commandLine),
+    });
+  });
+  const data = { ...result, methods: plan.methods, scaleSummary: scales[plan.scale].summary, figures };
+  const csv = resultsCsv(result.rows, executed.records);
   await writePaperFile(out, paperFiles.results, `${JSON.stringify(result, null, 2)}\n`);
-  await writePaperFile(out, paperFiles.csv, resultsCsv(result.rows, executed.records));
+  await writePaperFile(out, paperFiles.csv, csv);
   for (const { file, svg } of figures) await writePaperFile(out, join(paperFiles.figures, file), svg);
-  await writePaperFile(out, paperFiles.page, page);
+  await writePaperFile(out, paperFiles.page, paperPage(data));
+  if (into !== undefined) await putInto(into, paperPage(data, { level: 2, figures: intoFolder, results: intoFolder }), figures, csv);
   return result;
 }
 
+/** What a paper came to, and the failure that its command ends with: the first of a job, once everything is written. */
+export interface PaperOutcome {
+  readonly result: PaperResult;
+  readonly failure?: SheafError;
+}
+
+/** The records that there are, nothing being run. */
+async function finishedOnly(out: string, jobs: readonly PaperJob[]): Promise<Executed> {
+  const records = new Map<string, JobRecord>();
+  for (const { id } of jobs) {
+    const record = await readRecord(out, id);
+    if (record) records.set(id, record);
+  }
+  return { records, failed: [] };
+}
+
 /**
- * Runs the jobs that have not finished and writes results, figures and page, after every job and at the end. Throws what `planPaper` throws,
- * `interrupted` when stopped, and after everything is written the first failure of a job, if it is another than that there is no plan:
- * a ratio that the fleet cannot reach is a result.
+ * Runs the jobs that have not finished and writes results, figures and page, after every job and at the end. A job that fails is a row of its
+ * own and stops no other. Throws what `planPaper` throws, `data` where a data set is missing, and `interrupted` when stopped.
  */
-export async function runPaper(options: PaperOptions): Promise<PaperResult> {
-  const { out, resume, dataDir, signal, commandLine, onEvent } = options;
+export async function runPaper(options: PaperOptions): Promise<PaperOutcome> {
+  const { out, resume, dataDir, signal, commandLine, onEvent, onPlanned, into } = options;
   const plan = await planPaper(options);
+  if (into !== undefined) await readTarget(into);
+  if (options.writeOnly === true) {
+    return { result: await writePaper(out, plan, await finishedOnly(out, plan.jobs), commandLine, into) };
+  }
   await checkPaperFolder(out, resume);
-  const workers = [...plan.bases.values()][0]?.workers ?? availableParallelism();
+  const source = { ...(dataDir === undefined ? {} : { dataDir }), ...(signal ? { signal } : {}) };
+  if (onPlanned) {
+    const { records } = await finishedOnly(out, plan.jobs);
+    const open = plan.jobs.filter(({ id }) => !records.has(id));
+    onPlanned(await estimateJobs(open, source), plan.jobs.length);
+  }
   const executed = await executeJobs(plan.jobs, {
     out,
-    workers,
+    workers: baseOf(plan.cells[0])?.workers ?? availableParallelism(),
     commandLine,
-    ...(dataDir === undefined ? {} : { dataDir }),
-    ...(signal ? { signal } : {}),
+    ...source,
     ...(onEvent ? { onEvent } : {}),
     onRecord: async (soFar) => void (await writePaper(out, plan, soFar, commandLine)),
   });
-  const result = await writePaper(out, plan, executed, commandLine);
-  const [first] = executed.failed.filter(({ code }) => code !== "plan");
-  if (first) {
-    throw new SheafError(
-      first.code,
-      `${executed.failed.length} of ${plan.jobs.length} jobs failed; the results of the others are in ${out}. The first, ${first.job}: ${first.reason}`,
-    );
-  }
-  return result;
+  const result = await writePaper(out, plan, executed, commandLine, into);
+  const [first] = executed.failed;
+  if (!first) return { result };
+  const message = `${executed.failed.length} of ${plan.jobs.length} jobs have no result; those of the others are in ${out}. The first, ${first.job}: ${first.reason}`;
+  return { result, failure: new SheafError(first.code, message) };
 }

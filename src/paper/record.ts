@@ -28,6 +28,10 @@ export interface Measurement {
   readonly parameters?: number;
   /** Accuracy by time on the virtual fleet, of a method that goes in rounds. */
   readonly curve?: readonly { readonly virtualSeconds: number; readonly accuracy: number }[];
+  /** Accuracy before the first settle pass and after each, of a head that is measured then. */
+  readonly settlePasses?: readonly number[];
+  /** Accuracies without some devices, by how many are lost, of a head that is measured so: one for each set of devices that was tried. */
+  readonly lostDevices?: readonly { readonly lost: number; readonly accuracies: readonly number[] }[];
 }
 
 /** What a job measured. */

@@ -1,21 +1,43 @@
-/** How large the table is made: how much data, how many epochs and seeds, which cells and methods. */
-import { type Cell, promisedRatio, tableCells } from "./cells.ts";
+/** How large the table is made: how much data, how many epochs and seeds, which cells, and which methods in each of them. */
+import { type ConfigValues, promisedRatio, tableCells } from "./cells.ts";
 
 /** Curves that methods are points of; the recipe itself is a point of each. */
 export type CurveName = "ratio" | "rho" | "settle";
 
+/** Groups of methods, which a cell runs or leaves out as a whole; `methods.ts` says what belongs to each. */
+export const methodGroups = ["core", "diagnosis", "baselines", "settle", "ratio", "rho", "ablation"] as const;
+export type MethodGroup = (typeof methodGroups)[number];
+
 export type ScaleName = "smoke" | "small" | "full";
+
+/** What a cell has at a scale; what is left out, the scale decides. */
+export interface CellScale {
+  /** Lies over the cell's recipe and the scale's own configuration. */
+  readonly config?: ConfigValues;
+  /** Groups or single methods that run in the cell; central control and recipe always do. */
+  readonly methods?: readonly string[];
+  readonly curves?: Partial<Scale["curves"]>;
+}
 
 export interface Scale {
   readonly summary: string;
   /** Cells and number of seeds where none are asked for. */
   readonly cells: readonly string[];
   readonly seeds: number;
-  /** Lies over a cell's recipe. */
-  readonly config: (cell: Cell) => Readonly<Record<string, unknown>>;
+  /** Lies over every cell's recipe. */
+  readonly config: ConfigValues;
+  /** Groups or single methods that run in cells that name none. */
+  readonly methods: readonly string[];
   /** Where the curves have their points, beside the recipe. */
   readonly curves: Readonly<Record<CurveName, readonly number[]>>;
+  readonly byCell: Readonly<Record<string, CellScale>>;
 }
+
+/** Everything except the ablation's many small changes. */
+const table: readonly MethodGroup[] = ["core", "diagnosis", "baselines", "settle"];
+
+/** CIFAR at the small scale. */
+const smallImages = { data: { trainCount: 5_000, testCount: 2_000 } };
 
 /** The scales, smallest first. */
 export const scales: Readonly<Record<ScaleName, Scale>> = {
@@ -23,27 +45,40 @@ export const scales: Readonly<Record<ScaleName, Scale>> = {
     summary: "every method once on images drawn in code: shows that all works, says nothing about accuracy",
     cells: ["alexnet-glyphs", "vgg-glyphs"],
     seeds: 1,
-    config: () => ({
+    config: {
       data: { trainCount: 200, testCount: 100 },
       target: { width: 0.25 },
       training: { epochs: 2, batchSize: 16 },
+      baseline: { evaluateEvery: 1 },
       // So little training leaves no plan at the promised ratio: the statistics pass alone costs too much.
       fleet: { devices: ["phone-mid", "laptop-browser", "desktop"].map((profile) => ({ profile })), redundancy: 2, minimumRatio: 2 },
-    }),
-    curves: { ratio: [1.5], rho: [0, 1], settle: [1] },
+    },
+    methods: table,
+    curves: { ratio: [1.5], rho: [0, 1], settle: [2] },
+    byCell: { "vgg-glyphs": { methods: methodGroups } },
   },
   small: {
     summary: "the six cells with half-width targets and a part of the data, one seed: which way things point",
     cells: tableCells,
     seeds: 1,
-    config: ({ small }) => ({ data: small, target: { width: 0.5 }, training: { epochs: 10, batchSize: 32 } }),
-    curves: { ratio: [4, 24], rho: [0, 1], settle: [1] },
+    config: { target: { width: 0.5 }, training: { epochs: 10, batchSize: 32 } },
+    methods: ["core", "diagnosis", "settle"],
+    curves: { ratio: [4, 24], rho: [0, 1], settle: [2] },
+    byCell: {
+      "alexnet-cifar10": { config: smallImages },
+      "alexnet-cifar100": { config: smallImages },
+      "alexnet-kws": { methods: methodGroups },
+      "vgg-cifar10": { config: smallImages, methods: methodGroups },
+      "vgg-cifar100": { config: smallImages },
+    },
   },
   full: {
     summary: "the six cells, full width, all data at hand, three seeds",
     cells: tableCells,
     seeds: 3,
-    config: () => ({}),
+    config: {},
+    methods: methodGroups,
     curves: { ratio: [4, 8, promisedRatio, 16, 24], rho: [0, 0.1, 0.25, 0.5, 1], settle: [0, 1, 2, 4] },
+    byCell: {},
   },
 };

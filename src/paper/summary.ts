@@ -9,6 +9,8 @@ export interface ResultRow extends Omit<Measurement, "method"> {
   readonly method: string;
   readonly seed: number;
   readonly job: string;
+  /** The accuracy that counts in the cell: of all samples, or the mean of the classes'. */
+  readonly score: number;
 }
 
 /** Mean and spread of values. */
@@ -26,9 +28,11 @@ export interface SummaryRow {
   readonly method: string;
   readonly head?: string;
   readonly seeds: number;
+  /** Of the accuracy that counts in the cell; gaps and differences are of it. */
+  readonly score: Spread;
   readonly accuracy: Spread;
   readonly balancedAccuracy: Spread;
-  /** Accuracy less that of the central control of the same seed; absent without one. */
+  /** Score less that of the central control of the same seed; absent without one. */
   readonly gap?: Spread;
   /** The least ratio of any device with any seed, and the mean of the medians. */
   readonly leastRatio?: number;
@@ -42,6 +46,10 @@ export interface SummaryRow {
   readonly parameters?: number;
   /** Means over the seeds, point by point. */
   readonly curve?: NonNullable<Measurement["curve"]>;
+  /** Accuracy before the first settle pass and after each, over the seeds. */
+  readonly settlePasses?: readonly Spread[];
+  /** Accuracy by the number of lost devices, over the sets that were tried and the seeds. */
+  readonly lostDevices?: readonly { readonly lost: number; readonly accuracy: Spread }[];
 }
 
 /** What changing one thing in the recipe does. */
@@ -51,9 +59,11 @@ export interface AblationRow {
   readonly change: string;
   readonly head: string;
   readonly seeds: number;
-  /** Accuracy less that of the recipe with the same seed and head. */
+  /** Score less that of the recipe with the same seed and head. */
   readonly difference: Spread;
   readonly leastRatio?: number;
+  /** Least ratio less the recipe's. */
+  readonly ratioDifference?: number;
 }
 
 const meanOf = (values: readonly number[]): number => values.reduce((sum, value) => sum + value, 0) / values.length;
@@ -70,8 +80,12 @@ export function spreadOf(values: readonly number[]): Spread {
   };
 }
 
-/** Rows in the order of the jobs; a job that is several methods' gives a row to each. */
-export function rowsOf(jobs: readonly PaperJob[], records: ReadonlyMap<string, JobRecord>): readonly ResultRow[] {
+/** Rows in the order of the jobs; a job that is several methods' gives a row to each. `metricOf` says what counts in a cell. */
+export function rowsOf(
+  jobs: readonly PaperJob[],
+  records: ReadonlyMap<string, JobRecord>,
+  metricOf: (cell: string) => "accuracy" | "balancedAccuracy",
+): readonly ResultRow[] {
   return jobs.flatMap((job) =>
     (records.get(job.id)?.measurements ?? []).flatMap(({ method, ...measurement }) =>
       (method === undefined ? job.methods : [method]).map(
@@ -80,6 +94,7 @@ export function rowsOf(jobs: readonly PaperJob[], records: ReadonlyMap<string, J
           method: id,
           seed: job.seed,
           job: job.id,
+          score: measurement[metricOf(job.cell)],
           ...measurement,
         }),
       ),
@@ -110,11 +125,28 @@ function meanCurve(rows: readonly ResultRow[]): Pick<SummaryRow, "curve"> {
   return { curve: first.map((_, i) => ({ virtualSeconds: mean(i, "virtualSeconds"), accuracy: mean(i, "accuracy") })) };
 }
 
-/** Rows of the same seed paired, and their differences in accuracy. */
+/** Spreads over seeds at each settle pass; none where a seed has another number of passes. */
+function meanPasses(rows: readonly ResultRow[]): Pick<SummaryRow, "settlePasses"> {
+  const passes = rows.flatMap(({ settlePasses }) => (settlePasses ? [settlePasses] : []));
+  const [first] = passes;
+  if (!first || passes.length < rows.length || passes.some(({ length }) => length !== first.length)) return {};
+  return { settlePasses: first.map((_, pass) => spreadOf(passes.map((values) => values[pass] as number))) };
+}
+
+/** Spreads over sets and seeds by the number of lost devices. */
+function lostOf(rows: readonly ResultRow[]): Pick<SummaryRow, "lostDevices"> {
+  const all = rows.flatMap(({ lostDevices }) => lostDevices ?? []);
+  if (all.length === 0) return {};
+  const sizes = [...new Set(all.map(({ lost }) => lost))].sort((a, b) => a - b);
+  const accuracies = (size: number): readonly number[] => all.flatMap(({ lost, accuracies }) => (lost === size ? accuracies : []));
+  return { lostDevices: sizes.map((lost) => ({ lost, accuracy: spreadOf(accuracies(lost)) })) };
+}
+
+/** Rows of the same seed paired, and their differences in score. */
 function differences(rows: readonly ResultRow[], others: readonly ResultRow[]): readonly number[] {
-  return rows.flatMap(({ seed, accuracy }) => {
+  return rows.flatMap(({ seed, score }) => {
     const other = others.find((candidate) => candidate.seed === seed);
-    return other ? [accuracy - other.accuracy] : [];
+    return other ? [score - other.score] : [];
   });
 }
 
@@ -130,6 +162,7 @@ export function summarize(rows: readonly ResultRow[]): readonly SummaryRow[] {
       method,
       ...(head === undefined ? {} : { head }),
       seeds: group.length,
+      score: spreadOf(group.map((row) => row.score)),
       accuracy: spreadOf(group.map((row) => row.accuracy)),
       balancedAccuracy: spreadOf(group.map((row) => row.balancedAccuracy)),
       ...(gaps.length > 0 ? { gap: spreadOf(gaps) } : {}),
@@ -158,6 +191,8 @@ export function summarize(rows: readonly ResultRow[]): readonly SummaryRow[] {
         group.map((row) => row.parameters),
       ),
       ...meanCurve(group),
+      ...meanPasses(group),
+      ...lostOf(group),
     };
   });
 }
@@ -171,7 +206,11 @@ export function ablate(rows: readonly ResultRow[], methods: readonly Method[], h
         rows.filter((row) => row.cell === cell && row.method === method && row.head === head);
       const found = differences(of(id), of(recipeId));
       if (found.length === 0) return [];
-      const ratios = of(id).flatMap(({ ratio }) => (ratio ? [ratio.min] : []));
+      const least = (method: string): number | undefined => {
+        const ratios = of(method).flatMap(({ ratio }) => (ratio ? [ratio.min] : []));
+        return ratios.length > 0 ? Math.min(...ratios) : undefined;
+      };
+      const [leastRatio, recipeRatio] = [least(id), least(recipeId)];
       return [
         {
           cell,
@@ -180,7 +219,8 @@ export function ablate(rows: readonly ResultRow[], methods: readonly Method[], h
           head,
           seeds: found.length,
           difference: spreadOf(found),
-          ...(ratios.length > 0 ? { leastRatio: Math.min(...ratios) } : {}),
+          ...(leastRatio === undefined ? {} : { leastRatio }),
+          ...(leastRatio === undefined || recipeRatio === undefined ? {} : { ratioDifference: leastRatio - recipeRatio }),
         },
       ];
     }),

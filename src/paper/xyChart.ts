@@ -37,19 +37,25 @@ export interface XySpec {
   readonly id: string;
   readonly title: string;
   readonly xTitle: string;
+  /** What the vertical axis shows, such as "accuracy, %". */
+  readonly yTitle: string;
   readonly xScale: "linear" | "log";
+  /** Whether only whole numbers are marked on the axis. */
+  readonly wholeX?: boolean;
   readonly printX: (value: number) => string;
   readonly series: readonly XySeries[];
   /** Lines across the plot, for classifiers that have no place on the axis. */
   readonly across: readonly { readonly label: string; readonly y: number }[];
   /** A line upright: the ratio that is promised. */
   readonly upright?: { readonly label: string; readonly x: number };
+  /** How the picture was made, for its description. */
+  readonly provenance: string;
 }
 
 const shapes: readonly Shape[] = ["circle", "triangle", "square", "diamond"];
 /** Classes of the style sheet, a fill and a stroke of the same colour each. */
-const fills = ["f-train", "f-wrong", "f-h0", "f-h1", "f-download", "f-central", "f-slim"];
-const strokes = ["s1", "s2", "s3", "s4", "s6", "s0", "s5"];
+const fills = ["f-train", "f-wrong", "f-h0", "f-h1", "f-download", "f-h4", "f-central"];
+const strokes = ["s1", "s2", "s3", "s4", "s6", "s5", "s0"];
 
 const styleOf = (index: number): { readonly fill: string; readonly stroke: string; readonly shape: Shape } => ({
   fill: fills[index % fills.length] as string,
@@ -114,21 +120,24 @@ export function xyChart(spec: XySpec, width: number = wideWidth): string {
       "g",
       {},
       line(place.left, y(value), place.right, y(value), "reference"),
-      label(place.right, y(value) - 4, `${text} ${percent(value)}`, { class: "tick halo", anchor: "end" }),
+      label(place.left + 4, y(value) - 4, `${text} ${percent(value)}`, { class: "tick halo" }),
     ),
   );
   const upright = spec.upright && [
     line(x(spec.upright.x), place.top, x(spec.upright.x), place.bottom, "promise"),
-    label(x(spec.upright.x) + 4, place.top + 10, spec.upright.label, { class: "tick halo" }),
+    // On the side where there is more room.
+    x(spec.upright.x) > (place.left + place.right) / 2
+      ? label(x(spec.upright.x) - 5, place.top - 8, spec.upright.label, { class: "tick halo", anchor: "end" })
+      : label(x(spec.upright.x) + 5, place.top - 8, spec.upright.label, { class: "tick halo" }),
   ];
-  const ticks = log ? logTicks(x.domain()) : x.ticks(6);
+  const ticks = log ? logTicks(x.domain()) : x.ticks(6).filter((tick) => spec.wholeX !== true || Number.isInteger(tick));
   // What an axis asks of a scale; a logarithmic one of d3's has more ticks than there is room for.
   const axisScale = Object.assign((value: number) => x(value), { range: () => x.range(), ticks: () => ticks });
   return figure(
     {
       id: spec.id,
       title: spec.title,
-      description: `Horizontal axis: ${spec.xTitle}. Vertical axis: accuracy. ${series.map((each) => `${each.label}: ${each.points.map((point) => `${spec.printX(point.x)} gives ${percent(point.y)}`).join(", ")}`).join("; ")}.`,
+      description: `Horizontal axis: ${spec.xTitle}. Vertical axis: ${spec.yTitle}. ${series.map((each) => `${each.label}: ${each.points.map((point) => `${spec.printX(point.x)} gives ${percent(point.y)}`).join(", ")}`).join("; ")}. ${spec.provenance}.`,
       width,
       height: place.bottom + 44,
     },
@@ -141,7 +150,7 @@ export function xyChart(spec: XySpec, width: number = wideWidth): string {
       print: spec.printX,
       title: spec.xTitle,
     }),
-    label(place.left, place.top - 8, "accuracy, %", { class: "tick" }),
+    label(place.left, place.top - 8, spec.yTitle, { class: "tick" }),
     upright,
     references,
     marks,

@@ -1,9 +1,10 @@
 /** `sheaf paper`: the table of the paper with all controls, curves and seeds, for hours in the background. */
 import { InvalidArgumentError, Option } from "commander";
+import { estimateJobs, type JobEstimate } from "../../paper/estimate.ts";
 import type { PaperEvent } from "../../paper/execute.ts";
 import { type PaperPlan, type PaperResult, planPaper, runPaper } from "../../paper/paper.ts";
-import { type ScaleName, scales } from "../../paper/scales.ts";
-import { formatDuration, formatPercent, formatRatio, table } from "../../util/format.ts";
+import { methodGroups, type ScaleName, scales } from "../../paper/scales.ts";
+import { formatCount, formatDuration, formatPercent, formatRatio, table } from "../../util/format.ts";
 import type { CommandSpec } from "../command.ts";
 import type { Terminal } from "../terminal.ts";
 
@@ -19,25 +20,75 @@ const count = (text: string): number => {
   return value;
 };
 
-/** A line for each job as it ends. */
-function say(terminal: Terminal, event: PaperEvent): void {
-  if (event.type === "started") {
-    terminal.note(`${event.job} started`);
-    return;
+const formatMacs = (macs: number): string => `${formatCount(macs)}MAC`;
+
+/** How fast a core of a laptop trains networks of this size, about; only for the first guess of how long it takes. */
+const guessedMacsPerCoreSecond = 25e9;
+
+/** Says what is to come, then a line for each job as it ends, with the time left by the speed so far. */
+class Progress {
+  readonly #terminal: Terminal;
+  readonly #started = performance.now();
+  #open = new Map<string, number>();
+  #done = 0;
+
+  constructor(terminal: Terminal) {
+    this.#terminal = terminal;
   }
-  const place = `${event.done} of ${event.jobs}`;
-  if (event.type === "failed") {
-    terminal.note(`${place}  ${event.job} failed: ${event.reason}`);
-    return;
+
+  plan(open: readonly JobEstimate[], jobs: number): void {
+    this.#open = new Map(open.map(({ job, macs }) => [job, macs]));
+    const total = this.#left();
+    const hours = total / guessedMacsPerCoreSecond / 3600;
+    this.#terminal.note(
+      `${open.length} of ${jobs} jobs to run, ${formatMacs(total)} in all: about ${hours < 1 ? `${Math.ceil(60 * hours)} minutes` : `${hours.toFixed(1)} hours`} of one core`,
+    );
+    for (const { job, reason } of open) if (reason !== undefined) this.#terminal.note(`${job} will have no result: ${reason}`);
   }
-  const { measurements, seconds } = event.record;
-  const accuracies = measurements.map(({ method, head, accuracy }) => [head ?? method ?? "accuracy", formatPercent(accuracy)].join(" "));
-  terminal.note(`${place}  ${event.job} finished in ${formatDuration(seconds * 1e3)}: ${accuracies.join(", ")}`);
+
+  say(event: PaperEvent): void {
+    if (event.type === "started") {
+      this.#terminal.note(`${event.job} started`);
+      return;
+    }
+    this.#done += this.#open.get(event.job) ?? 0;
+    this.#open.delete(event.job);
+    const place = `${event.done} of ${event.jobs}`;
+    if (event.type === "failed") {
+      this.#terminal.note(`${place}  ${event.job} failed: ${event.reason}`);
+      return;
+    }
+    const { measurements, seconds } = event.record;
+    const accuracies = measurements.map(({ method, head, accuracy }) => [head ?? method ?? "accuracy", formatPercent(accuracy)].join(" "));
+    const left = this.#done > 0 ? ((performance.now() - this.#started) * this.#left()) / this.#done : 0;
+    const time = left > 0 ? `; about ${formatDuration(left)} left` : "";
+    this.#terminal.note(`${place}  ${event.job} finished in ${formatDuration(seconds * 1e3)}: ${accuracies.join(", ")}${time}`);
+  }
+
+  #left(): number {
+    return [...this.#open.values()].reduce((sum, macs) => sum + macs, 0);
+  }
 }
 
-function printPlan(terminal: Terminal, { jobs }: PaperPlan): void {
-  terminal.print(table([["job", "kind", "also"], ...jobs.map(({ id, kind, methods }) => [id, kind, methods.slice(1).join(", ")])]));
+/** Jobs with what they take; those of further seeds cost the same. */
+function printPlan(terminal: Terminal, { jobs }: PaperPlan, estimates: readonly JobEstimate[]): void {
+  const rows = jobs.map(({ id, kind, methods }, i) => {
+    const { macs = 0, reason } = estimates[i] ?? {};
+    return [id, kind, reason ?? formatMacs(macs), (macs / guessedMacsPerCoreSecond / 60).toFixed(1), methods.slice(1).join(", ")];
+  });
+  const total = estimates.reduce((sum, { macs }) => sum + macs, 0);
+  terminal.print(table([["job", "kind", "compute", "core minutes", "also"], ...rows]));
+  terminal.print(
+    `\n${jobs.length} jobs, ${formatMacs(total)}; core minutes are guessed at ${formatMacs(guessedMacsPerCoreSecond)} a second.`,
+  );
 }
+
+/** The command that makes the same, whether it was interrupted or not. */
+const wholeCommand = (line: string): string =>
+  line
+    .split(" ")
+    .filter((word) => word !== "--resume" && word !== "--json" && word !== "--write")
+    .join(" ");
 
 function printResult(terminal: Terminal, { cells, summary }: PaperResult, out: string): void {
   const rows = cells.flatMap(({ id, title, head }) =>
@@ -46,7 +97,7 @@ function printResult(terminal: Terminal, { cells, summary }: PaperResult, out: s
       .map((row) => [
         title,
         row.head === undefined ? row.method : `${row.method} ${row.head}`,
-        formatPercent(row.accuracy.mean),
+        formatPercent(row.score.mean),
         row.gap ? `${(100 * row.gap.mean).toFixed(1)}` : "",
         row.leastRatio === undefined ? "" : formatRatio(row.leastRatio),
       ]),
@@ -62,15 +113,21 @@ export const paper: CommandSpec = {
   options: [
     new Option("--scale <scale>", "how large: smoke (minutes), small (hours) or full (days)").choices(Object.keys(scales)).default("smoke"),
     new Option("--cells <list>", "cells such as vgg-cifar10,alexnet-kws; those of the scale when left out").argParser(list),
-    new Option("--methods <list>", "methods such as joint,rho-0 beside central and sheaf; all when left out").argParser(list),
+    new Option(
+      "--methods <list>",
+      `groups (${methodGroups.join(", ")}) or methods such as joint,rho-0, beside central and sheaf; those of the scale when left out`,
+    ).argParser(list),
     new Option("--seeds <n>", "number of seeds, from --seed on; that of the scale when left out").argParser(count),
-    new Option("--list", "print the jobs and run none"),
+    new Option("--list", "print the jobs with what they take, and run none"),
+    new Option("--write", "run nothing; write results, figures and page of the jobs that have finished"),
+    new Option("--into <file>", "put the page into this one too, between its two marker comments"),
   ],
   examples: [
     ["paper --scale smoke --out runs/smoke", "every method once on images drawn in code"],
     ["paper --scale small --cells vgg-cifar10 --out runs/small", "one cell with a part of the data"],
     ["paper --scale full --seeds 3 --out runs/paper", "everything"],
     ["paper --scale full --seeds 3 --out runs/paper --resume", "go on after an interruption"],
+    ["paper --scale full --seeds 3 --out runs/paper --write --into docs/results.md", "what has finished, as a part of a page"],
     ["paper --scale full --set data.evaluateOn=validation --out runs/choices", "for choices: the test samples are not looked at"],
   ],
   async run({ options, terminal, signal, commandLine, config }) {
@@ -81,23 +138,32 @@ export const paper: CommandSpec = {
       ...(options.seeds === undefined ? {} : { seeds: options.seeds as number }),
       configOf: config,
     };
+    const source = options.data === undefined ? {} : { dataDir: options.data };
     if (options.list === true) {
       const plan = await planPaper(request);
-      terminal.printJson({ jobs: plan.jobs.map(({ id, kind, cell, seed, methods }) => ({ id, kind, cell, seed, methods })) });
-      printPlan(terminal, plan);
+      const estimates = await estimateJobs(plan.jobs, { ...source, signal });
+      terminal.printJson({
+        jobs: plan.jobs.map(({ id, kind, cell, seed, methods }, i) => ({ id, kind, cell, seed, methods, macs: estimates[i]?.macs ?? 0 })),
+      });
+      printPlan(terminal, plan, estimates);
       return;
     }
     const out = options.out ?? `runs/paper-${request.scale}`;
-    const result = await runPaper({
+    const progress = new Progress(terminal);
+    const { result, failure } = await runPaper({
       ...request,
+      ...source,
       out,
       resume: options.resume === true,
-      ...(options.data === undefined ? {} : { dataDir: options.data }),
+      writeOnly: options.write === true,
+      ...(options.into === undefined ? {} : { into: options.into as string }),
       signal,
-      commandLine,
-      onEvent: (event) => say(terminal, event),
+      commandLine: wholeCommand(commandLine),
+      onPlanned: (open, jobs) => progress.plan(open, jobs),
+      onEvent: (event) => progress.say(event),
     });
     terminal.printJson(result);
     printResult(terminal, result, out);
+    if (failure) throw failure;
   },
 };
