@@ -11,6 +11,12 @@ function some(classNames: readonly string[], classes: readonly number[], most: n
   return classes.length > most ? `${shown.join(", ")} and ${classes.length - most} more` : shown.join(", ");
 }
 
+/** What a code corrects, in words. */
+function erasures(count: number): string {
+  if (count === 0) return "so that losing one device may leave two classes alike";
+  return `so that ${count === 1 ? "any one may be lost" : `any ${count} may be lost`} and no two classes look alike`;
+}
+
 /**
  * A line per device, and below it what the code is worth, who was left out and which preferences were not met.
  * @example console.log(describePlan(planFleet(request), dataset.classNames))
@@ -38,8 +44,8 @@ export function describePlan(plan: Plan, classNames: readonly string[]): string 
   const each = fewest === most ? `${fewest}` : `${fewest} to ${most}`;
   const apart =
     plan.leastDistance > 0
-      ? `any two classes differ in at least ${plan.leastDistance} of ${plan.devices.length} devices.`
-      : "some classes have the same owners.";
+      ? `any two classes differ in at least ${plan.leastDistance} of ${plan.devices.length} devices, ${erasures(plan.correctedErasures)}.`
+      : "some classes have the same owners, and only their own logits tell them apart.";
   const lines = [table([heading, ...rows], { align }), "", `Every class has ${each} ${most === 1 ? "owner" : "owners"}; ${apart}`];
   for (const { reason } of plan.excluded) lines.push(`Left out: ${reason}`);
   for (const { id, classes } of plan.unmetPreferences) lines.push(`Not met: "${id}" would also like ${some(classNames, classes, 5)}.`);

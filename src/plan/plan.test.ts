@@ -280,7 +280,7 @@ describe("describePlan", () => {
       d0      laptop   plane, car, horse, ship, truck   0.50  516 k      1.52 k  10.6 s  298 MB   2.4x
       d1      laptop   bird, cat, deer, dog, frog       0.50  516 k      1.52 k  10.6 s  298 MB   2.4x
 
-      Every class has 1 owner; some classes have the same owners.
+      Every class has 1 owner; some classes have the same owners, and only their own logits tell them apart.
       Left out: Device "d2" needs 275 MB of memory at width 0.5 with 3 classes and has 200 MB."
     `);
     expect(describePlan(planFleet({ ...base, width: 0.25 }), [])).toContain("8, 9");

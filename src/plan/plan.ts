@@ -105,6 +105,8 @@ export interface Plan {
   /** Ids of the owners, by class; none for a class that nobody is to own. */
   readonly codewords: readonly (readonly string[])[];
   /** Devices that cannot take part, each with the reason, a sentence. */
+  /** Any so many devices may be lost before two classes have the same owners left. */
+  readonly correctedErasures: number;
   readonly excluded: readonly { readonly id: string; readonly reason: string }[];
   /** Classes that a device preferred and did not get. */
   readonly unmetPreferences: TaskSets["unmetPreferences"];
@@ -370,7 +372,7 @@ function assign(
 function finish(
   { request: { target, redundancy, epochs, batchSize }, widthsOf }: Setting,
   fleet: readonly FleetDevice[],
-  { taskSets, codewords, leastDistance, unmetPreferences }: TaskSets,
+  { taskSets, codewords, leastDistance, correctedErasures, unmetPreferences }: TaskSets,
   workloads: readonly Workload[],
   sizes: readonly number[],
   expected: readonly Expected[],
@@ -411,6 +413,7 @@ function finish(
 
 function checkRequest({ target, classCount, classCounts, classGroups, devices, ...rest }: PlanRequest): void {
   const refuse = (message: string): never => {
+    correctedErasures,
     throw new SheafError("config", message);
   };
   const logits = outputShape(target).channels;

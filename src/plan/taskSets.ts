@@ -29,10 +29,12 @@ export interface TaskSets {
   /** Places of the owners in the request, by class; none for a class that nobody is to own. */
   readonly codewords: readonly (readonly number[])[];
   /**
-   * Least Hamming distance between two classes' codewords: so many devices less one may be lost before two classes look alike.
+   * Least Hamming distance between two classes' codewords; of a single class, the number of devices.
    * A class that nobody owns has the empty codeword, and counts.
    */
   readonly leastDistance: number;
+  /** Any so many devices may be lost, and every class still has a codeword of its own among the others: one less than the least distance, at least 0. */
+  readonly correctedErasures: number;
   /** Preferred classes that a device did not get, because it has no room for them or because coverage needed it elsewhere. */
   readonly unmetPreferences: readonly { readonly id: string; readonly classes: readonly number[] }[];
 }
@@ -69,12 +71,14 @@ export function assignTaskSets(request: TaskSetRequest): TaskSets {
   const unowned = classCount - ids.length;
   // Two classes that nobody owns have one codeword; a single one lies as far from each class as that has owners.
   const toUnowned = unowned === 0 ? Number.POSITIVE_INFINITY : unowned === 1 ? Math.min(...o.owners) : 0;
+  const least = Math.min(leastDistance(o), toUnowned);
   return {
     taskSets,
     codewords: Array.from({ length: classCount }, (_, classId) =>
       taskSets.flatMap((set, device) => (set.includes(classId) ? [device] : [])),
     ),
-    leastDistance: Math.min(leastDistance(o), toUnowned),
+    leastDistance: least,
+    correctedErasures: Math.max(0, least - 1),
     unmetPreferences: devices.flatMap(({ id, preferredClasses = [] }, device) => {
       const missing = [...new Set(preferredClasses)].filter((classId) => !taskSets[device]?.includes(classId));
       return missing.length > 0 ? [{ id, classes: missing }] : [];

@@ -362,6 +362,15 @@ function curvesSection(data: ReportData): Markup | undefined {
   );
 }
 
+/** What a code promises when devices are lost. */
+function codeSentence({ leastDistance, correctedErasures }: NonNullable<ReportData["code"]>): string {
+  if (leastDistance === 0) return "Some classes here have the same owners, and only the logits of these tell them apart.";
+  const differ = `Any two classes here differ in at least ${leastDistance} ${leastDistance === 1 ? "device" : "devices"}`;
+  return correctedErasures === 0
+    ? `${differ}, so that the loss of a single one may leave two classes alike.`
+    : `${differ}, so that ${correctedErasures === 1 ? "any one" : `any ${correctedErasures}`} may be lost and every class still has a codeword of its own.`;
+}
+
 /** Mean and least accuracy by number of devices lost, and every set that was tried. */
 function lostDevicesSection(data: ReportData): Markup | undefined {
   const { lostDevices = [] } = data;
@@ -377,6 +386,7 @@ function lostDevicesSection(data: ReportData): Markup | undefined {
       {},
       "The task sets of the devices are a code: where a class has several owners, a lost device is an erasure. Its branch is left out of the model, and its statistics of the sums; heads are then made from what remains. No device trains again.",
     ),
+    data.code ? el("p", {}, codeSentence(data.code)) : "",
     table(
       "Accuracy by number of devices lost",
       [

@@ -224,6 +224,8 @@ export interface ReportData {
   readonly computeRatio?: { readonly min: number; readonly median: number; readonly max: number };
   readonly bytes?: { readonly down: number; readonly up: number };
   readonly curves: readonly CurveSeries[];
+  /** Least Hamming distance between the owners of two classes, and how many lost devices that makes up for; absent without sub-models. */
+  readonly code?: { readonly leastDistance: number; readonly correctedErasures: number };
   /** Single devices first, then larger sets. */
   readonly lostDevices?: readonly LostDevicesReport[];
   /** In order, from pass 0; absent without settling. */
@@ -350,6 +352,7 @@ export const reportDataSchema: z.ZodType<ReportData> = z
     computeRatio: z.exactOptional(z.object({ min: amount, median: amount, max: amount })),
     bytes: z.exactOptional(z.object({ down: amount, up: amount })),
     curves: z.array(curveSchema),
+    code: z.exactOptional(z.object({ leastDistance: count, correctedErasures: count })),
     lostDevices: z.exactOptional(z.array(z.object({ devices: z.array(text).min(1), H0: share, H2: share }))),
     settlePasses: z.exactOptional(z.array(z.object({ pass: count, H0: share, H2: share, skipped: z.array(text) }))),
     model: z.exactOptional(

@@ -238,6 +238,7 @@ export async function reportOf(outcome: RunOutcome, result: RunResult, context: 
     computeRatio: result.compute.ratio,
     bytes: { down: result.bytes.down, up: result.bytes.up },
     curves: curvesOf(outcome.results),
+    code: { leastDistance: result.code.leastDistance, correctedErasures: result.code.correctedErasures },
     ...(outcome.lostDevices.length > 0 ? { lostDevices: outcome.lostDevices } : {}),
     ...(outcome.earlierPasses.length > 0 ? { settlePasses: settlePassesOfRun(outcome) } : {}),
     model: {

@@ -74,6 +74,8 @@ export interface RunResult {
   readonly head: HeadType;
   /** Ridge of H2 to H4 and shrinkage of H5, by head. */
   readonly ridges: { readonly [T in HeadType]?: number };
+  /** What the task sets are worth as a code; see `Plan`. */
+  readonly code: { readonly redundancy: number; readonly leastDistance: number; readonly correctedErasures: number };
   /** Accuracies without some devices: every single one, then larger sets. */
   readonly lostDevices: readonly LostDevices[];
   readonly compute: {
@@ -132,6 +134,7 @@ export function settlePassesOfRun({ config, prepared, rejected, heads, earlierPa
 /** The result object of a run. */
 export function summarize(outcome: RunOutcome, out: string, seconds: number): RunResult {
   const { config, data, prepared, heads, controls } = outcome;
+  const { plan } = prepared;
   const byDevice = prepared.devices.map(accountOf);
   const cost = networkCost(prepared.target);
   const accuracies = (kind: "accuracy" | "balancedAccuracy"): RunResult["accuracy"] => {
@@ -149,6 +152,7 @@ export function summarize(outcome: RunOutcome, out: string, seconds: number): Ru
     head: config.head,
     ridges: Object.fromEntries(heads.flatMap(({ type, ridge }) => (ridge === undefined ? [] : [[type, ridge]]))),
     lostDevices: outcome.lostDevices,
+    code: { redundancy: plan.redundancy, leastDistance: plan.leastDistance, correctedErasures: plan.correctedErasures },
     compute: {
       ratio: spread(byDevice.map((account) => account.ratio)),
       byDevice,

@@ -31,6 +31,7 @@ export const plan: CommandSpec = {
       dataSet: data.train.name,
       redundancy: planned.redundancy,
       leastDistance: planned.leastDistance,
+      correctedErasures: planned.correctedErasures,
       excluded: planned.excluded,
       ratio: spread(prepared.devices.map((d) => d.expected.ratio)),
       codewords: Object.fromEntries(planned.codewords.map((devices, c) => [data.train.classNames[c] ?? String(c), devices])),
