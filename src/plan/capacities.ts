@@ -1,5 +1,5 @@
 /** How many classes each device takes where the user does not say: more for stronger devices, within what each can carry. */
-import { type BranchCost, expectedCost, fleetCost, type SettleWork, type SumsWork } from "./cost.ts";
+import { type BranchCost, expectedCost, fleetCost, type SettleWork, type SumsWork, type Workload } from "./cost.ts";
 import type { DeviceProfile } from "./device.ts";
 import { shareOut } from "./shareOut.ts";
 import { type Limits, type Shortfall, shortfall } from "./widths.ts";
@@ -33,6 +33,7 @@ export interface ReachRequest {
   readonly statisticsPass: boolean;
   readonly settle?: SettleWork | undefined;
   readonly hardShare?: number | undefined;
+  readonly progressive?: Workload["progressive"];
   readonly limits: Limits;
   readonly narrowest: number;
   readonly costOf: (width: number, logits: number) => BranchCost;
@@ -63,6 +64,7 @@ export function reachOf(profile: DeviceProfile, request: ReachRequest): Reach | 
       targetMacs,
       classCount,
       hardShare: request.hardShare ?? 1,
+      ...(request.progressive && { progressive: request.progressive }),
       ...(request.settle && { settle: request.settle }),
     };
     const fleet = request.statisticsPass ? fleetCost(Array<BranchCost>(request.branches).fill(branch)) : undefined;

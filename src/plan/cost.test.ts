@@ -1,7 +1,7 @@
 import { describe, expect, it } from "vitest";
 import type { Network } from "../network/network.ts";
 import { networkCost } from "../network/shapes.ts";
-import { branchCost, expectedCost, fleetCost, runtimeBaseBytes, type Workload } from "./cost.ts";
+import { branchCost, epochMacs, expectedCost, fleetCost, runtimeBaseBytes, type Workload } from "./cost.ts";
 import type { DeviceProfile } from "./device.ts";
 
 /** 1x4x4 in; 2 filters of 3x3 without bias (18 weights, 4 * 4 * 2 * 9 = 288 MACs), then a linear layer 2 -> 3 (9 parameters, 6 MACs). */
@@ -133,6 +133,22 @@ describe("expectedCost", () => {
       expectedCost(branch, { ...workload, hardShare, settle }, profile, fleetCost([branch, branch])),
     );
     expect(settled[1]?.compute.settle).toBe(settled[0]?.compute.settle);
+  });
+
+  it("charges smaller images with their own MACs, those of the full target too", () => {
+    const progressive = { scale: 0.5, epochs: 0.5 };
+    const small = branchCost(network, progressive);
+    // 2x2 pixels: 72 MACs in the convolution, 6 in the linear layer.
+    expect([small.macs, small.smallMacs]).toEqual([294, 78]);
+    expect(branch.smallMacs).toBe(294);
+    expect(epochMacs(small, 2, progressive)).toBe(294 + 78);
+    expect(epochMacs(small, 1, progressive)).toBe(294);
+    expect(epochMacs(small, 2)).toBe(2 * 294);
+    const expected = expectedCost(small, { ...workload, progressive: { ...progressive, targetSmallMacs: 250 } }, profile, undefined);
+    expect(expected.compute).toMatchObject({ own: 10 * 3 * 372, background: 5 * 3 * 372 });
+    expect(expected.fullTargetMacs).toBe(10 * 3 * 1250);
+    // Memory is that of the whole images.
+    expect(expected.memoryBytes).toBe(expectedCost(branch, workload, profile, undefined).memoryBytes);
   });
 
   it("knows no energy without watts", () => {

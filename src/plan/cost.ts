@@ -1,4 +1,5 @@
 /** What a sub-model costs the device that trains it: time, memory, energy, traffic, and how much computation it was spared. Pure sums over the cost tables. */
+import { type Progressive, shrunk, smallEpochs } from "../compile/progressive.ts";
 import type { Network } from "../network/network.ts";
 import { networkCost, placeLayers } from "../network/shapes.ts";
 import type { DeviceProfile } from "./device.ts";
@@ -48,7 +49,7 @@ export interface Expected {
   readonly bytesDown: number;
   readonly bytesUp: number;
   readonly compute: ComputeBreakdown;
-  /** MACs of training the full target on the device's own samples and epochs. */
+  /** MACs of training the full target on the device's own samples and epochs, on smaller images in the first of them where sub-models are trained so. */
   readonly fullTargetMacs: number;
   /** `fullTargetMacs / compute.total`: how many times less the device computes. */
   readonly ratio: number;
@@ -58,6 +59,8 @@ export interface Expected {
 export interface BranchCost {
   /** One sample's forward pass. */
   readonly macs: number;
+  /** The same on the smaller images of a progressive training; `macs` without one. */
+  readonly smallMacs: number;
   readonly parameters: number;
   /** Weights and states as float32: what is downloaded and uploaded. */
   readonly weightBytes: number;
@@ -73,14 +76,24 @@ export interface BranchCost {
   readonly inputElements: number;
 }
 
-/** Costs of a network as a branch. */
-export function branchCost(network: Network): BranchCost {
+/**
+ * MACs of the forward passes that train a network on one sample: once an epoch, of which the first may see smaller images. A training takes
+ * `forwardsPerTrainingStep` times as many.
+ */
+export function epochMacs({ macs, smallMacs }: Pick<BranchCost, "macs" | "smallMacs">, epochs: number, progressive?: Progressive): number {
+  const small = smallEpochs(progressive, epochs);
+  return (epochs - small) * macs + small * smallMacs;
+}
+
+/** Costs of a network as a branch. Throws `config` where a progressive training is not possible with it. */
+export function branchCost(network: Network, progressive?: Progressive): BranchCost {
   const { macs, parameters, stateElements, activationBytes, trainingBytes } = networkCost(network);
   const last = placeLayers(network).at(-1);
   const features = last?.inputs[0];
   const { channels, height, width } = network.input;
   return {
     macs,
+    smallMacs: progressive ? networkCost(shrunk(network, progressive.scale)).macs : macs,
     parameters,
     weightBytes: floatBytes * (parameters + stateElements),
     stateElements,
@@ -151,6 +164,8 @@ export interface Workload {
   readonly batchSize: number;
   /** MACs of one sample's forward pass of the full target. */
   readonly targetMacs: number;
+  /** Smaller images in the first epochs, of this device and of the full target that it is compared with. None by default. */
+  readonly progressive?: Progressive & { readonly targetSmallMacs: number };
   readonly classCount: number;
   /** Of a warm start by class activation: own samples that the trained target is run on, and the bytes of its weights. */
   readonly warmStart?: { readonly samples: number; readonly targetBytes: number };
@@ -222,7 +237,7 @@ export function expectedCost(branch: BranchCost, workload: Workload, profile: De
   const candidates = Math.max(batchSize, Math.round(batchSize / hardShare));
   const repeated = samples > 0 ? Math.max(1, candidates / samples) : 1;
   const forwards = candidates > batchSize ? 1 + (forwardsPerTrainingStep * batchSize) / candidates : forwardsPerTrainingStep;
-  const perSample = forwards * branch.macs * epochs * repeated;
+  const perSample = forwards * epochMacs(branch, epochs, workload.progressive) * repeated;
   const own = perSample * ownSamples;
   const background = perSample * (backgroundSamples + madeSamples);
   const sums = fleet && statisticsSums(fleet, classCount, workload.sums);
@@ -248,7 +263,8 @@ export function expectedCost(branch: BranchCost, workload: Workload, profile: De
   const bytesDown = (fleet ? fleet.weightBytes : branch.weightBytes) + warm.targetBytes + sampleBytesDown + passes * (pass?.bytesDown ?? 0);
   const bytesUp = branch.weightBytes + (sums?.bytesUp ?? 0) + passes * (pass?.bytesUp ?? 0);
   const seconds = total / profile.macsPerSecond + (8 * (bytesDown + bytesUp)) / profile.bandwidthBitsPerSecond;
-  const fullTargetMacs = forwardsPerTrainingStep * targetMacs * ownSamples * (workload.targetEpochs ?? epochs);
+  const target = { macs: targetMacs, smallMacs: workload.progressive?.targetSmallMacs ?? targetMacs };
+  const fullTargetMacs = forwardsPerTrainingStep * ownSamples * epochMacs(target, workload.targetEpochs ?? epochs, workload.progressive);
   return {
     seconds,
     memoryBytes: runtimeBaseBytes + dataBytes + Math.max(trainingPeak, statisticsPeak),

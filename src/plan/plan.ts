@@ -1,12 +1,13 @@
 /** Plans a fleet: who trains which classes, at which width, and what it will cost. Pure: the same request gives the same plan. */
+import type { Progressive } from "../compile/progressive.ts";
 import { decouple } from "../decouple/subModel.ts";
 import type { WidthFactors } from "../network/narrow.ts";
 import type { Network } from "../network/network.ts";
-import { networkCost, outputShape } from "../network/shapes.ts";
+import { outputShape } from "../network/shapes.ts";
 import { SheafError } from "../util/errors.ts";
 import { classShares, type Reach, reachOf } from "./capacities.ts";
 import { commonGroupSize, groupPreferences } from "./classGroups.ts";
-import type { BranchCost, Expected, SettleWork, SumsWork, Workload } from "./cost.ts";
+import { type BranchCost, branchCost, type Expected, type SettleWork, type SumsWork, type Workload } from "./cost.ts";
 import type { DeviceProfile } from "./device.ts";
 import { countSamples } from "./samples.ts";
 import { type ShapeChoice, shaper } from "./shape.ts";
@@ -59,6 +60,8 @@ export interface PlanRequest {
   readonly batchSize: number;
   /** Share of the samples that are trained on after a forward pass over all; 1 by default. */
   readonly hardShare?: number;
+  /** Smaller images in the first epochs, of sub-models and target; none by default. */
+  readonly progressive?: Progressive;
   /** Every device must be done after that. */
   readonly deadlineSeconds?: number;
   /** Every device must compute at least so many times less than the full target would on its own samples. */
@@ -102,11 +105,11 @@ export interface Plan {
   readonly redundancy: number;
   /** Least Hamming distance between the codewords of two classes. */
   readonly leastDistance: number;
+  /** Any so many devices may be lost before two classes have the same owners left. */
+  readonly correctedErasures: number;
   /** Ids of the owners, by class; none for a class that nobody is to own. */
   readonly codewords: readonly (readonly string[])[];
   /** Devices that cannot take part, each with the reason, a sentence. */
-  /** Any so many devices may be lost before two classes have the same owners left. */
-  readonly correctedErasures: number;
   readonly excluded: readonly { readonly id: string; readonly reason: string }[];
   /** Classes that a device preferred and did not get. */
   readonly unmetPreferences: TaskSets["unmetPreferences"];
@@ -153,12 +156,14 @@ interface Setting {
   readonly targetMacs: number;
   readonly widthsOf: (size: number) => WidthFactors;
   readonly costOf: (size: number, logits: number) => BranchCost;
+  readonly progressive: Workload["progressive"];
 }
 
 function settingOf(request: PlanRequest): Setting {
   const { disjoint = false, overlap = "share", statisticsPass = true, width, maxWidth = 1, deadlineSeconds, minimumRatio } = request;
   const ownable = ownableClasses(request.classCount, request.unownedClasses);
   const widthsOf = shaper(request.target, request.shape ?? "recipe");
+  const target = branchCost(request.target, request.progressive);
   return {
     request,
     ownable,
@@ -169,9 +174,10 @@ function settingOf(request: PlanRequest): Setting {
     statisticsPass,
     grid: width === undefined ? widthGrid(maxWidth) : [width],
     limits: { deadlineSeconds, minimumRatio },
-    targetMacs: networkCost(request.target).macs,
+    targetMacs: target.macs,
     widthsOf,
-    costOf: branchCosts(request.target, widthsOf),
+    costOf: branchCosts(request.target, widthsOf, request.progressive),
+    progressive: request.progressive && { ...request.progressive, targetSmallMacs: target.smallMacs },
   };
 }
 
@@ -220,6 +226,7 @@ function attempt(setting: Setting, fleet: readonly FleetDevice[], learnt: Readon
       ...(request.targetEpochs !== undefined && { targetEpochs: request.targetEpochs }),
       batchSize,
       hardShare: request.hardShare ?? 1,
+      ...(setting.progressive && { progressive: setting.progressive }),
       targetMacs,
       classCount,
       ...(request.settle && { settle: request.settle }),
@@ -276,7 +283,7 @@ function sharesOf(
 
 /** How many classes each device can take; or the slowest of those that cannot take one: with fewer branches in the statistics pass the others may do. */
 function reachOfAll(
-  { request, disjoint, overlap, statisticsPass, grid, limits, ownable, ownableSamples, targetMacs, costOf }: Setting,
+  { request, disjoint, overlap, statisticsPass, grid, limits, ownable, ownableSamples, targetMacs, costOf, progressive }: Setting,
   fleet: readonly FleetDevice[],
   learnt: ReadonlyMap<string, number>,
 ): readonly Reach[] | Extract<Turn, { type: "exclude" }> {
@@ -309,6 +316,7 @@ function reachOfAll(
     statisticsPass,
     settle: request.settle,
     hardShare: request.hardShare,
+    progressive,
     limits,
     costOf,
     narrowest,
@@ -405,6 +413,7 @@ function finish(
     devices,
     redundancy,
     leastDistance,
+    correctedErasures,
     codewords: codewords.map((owners) => owners.map((i) => fleet[i]!.id)),
     excluded,
     unmetPreferences,
@@ -413,7 +422,6 @@ function finish(
 
 function checkRequest({ target, classCount, classCounts, classGroups, devices, ...rest }: PlanRequest): void {
   const refuse = (message: string): never => {
-    correctedErasures,
     throw new SheafError("config", message);
   };
   const logits = outputShape(target).channels;

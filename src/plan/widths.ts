@@ -1,4 +1,5 @@
 /** Sizes sub-models: for each device the widest copy of the target that it can train within its memory, the deadline and the wished-for saving. */
+import type { Progressive } from "../compile/progressive.ts";
 import { narrow, type WidthFactors } from "../network/narrow.ts";
 import type { Network } from "../network/network.ts";
 import { formatBytes, formatDuration, formatRatio } from "../util/format.ts";
@@ -39,11 +40,15 @@ export function shortfall(expected: Expected, profile: DeviceProfile, limits: Li
 }
 
 /** Costs of the target at a size with a number of logits; each computed once. `widthsOf` says how wide its layers are at a size. */
-export function branchCosts(target: Network, widthsOf: (size: number) => WidthFactors): (size: number, logits: number) => BranchCost {
+export function branchCosts(
+  target: Network,
+  widthsOf: (size: number) => WidthFactors,
+  progressive?: Progressive,
+): (size: number, logits: number) => BranchCost {
   const known = new Map<string, BranchCost>();
   return (size, logits) => {
     const key = `${size} ${logits}`;
-    const cost = known.get(key) ?? branchCost(narrow(target, widthsOf(size), logits));
+    const cost = known.get(key) ?? branchCost(narrow(target, widthsOf(size), logits), progressive);
     known.set(key, cost);
     return cost;
   };

@@ -136,12 +136,16 @@ function roundsCsv(curve: readonly BaselinePoint[]): string {
 
 /**
  * Runs a baseline from configuration to model and accounts. Killed at any moment and run again with `resume`, it goes on after the last whole round and ends in the same
- * `model.onnx`. Throws what its parts throw; `config` for a trained target, from which no baseline starts; `interrupted` when `signal` is aborted.
+ * `model.onnx`. Throws what its parts throw; `config` for a trained target, from which no baseline starts, and for
+ * progressive image size, which their rounds have no place for; `interrupted` when `signal` is aborted.
  */
 export async function runBaseline(options: BaselineRunOptions): Promise<BaselineResult> {
   const started = performance.now();
   const { onEvent, signal, out } = options;
   const method = baselines[options.method];
+  if (options.config.training.progressive) {
+    throw new SheafError("config", "Baselines train on whole images in every round; leave training.progressive out.");
+  }
   await checkRunFolder(out, options.resume ?? false);
   const data = await loadData(options.config, options.dataDir === undefined ? {} : { data: options.dataDir }, options.dataProgress, signal);
   const { train, test } = data;

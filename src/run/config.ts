@@ -1,6 +1,7 @@
 /** The configuration of a run: one schema for files, `--set` and flags, with every default in it. */
 import { z } from "zod";
 import type { OptimizerConfig } from "../compile/optimizers.ts";
+import type { Progressive } from "../compile/progressive.ts";
 import type { Augmentation } from "../data/augment.ts";
 import type { Preparation } from "../data/load.node.ts";
 import { type AudioFeatures, defaultAudioFeatures } from "../features/features.ts";
@@ -73,6 +74,8 @@ export interface RunConfig {
     /** Tau of logit adjustment by the labels' shares; 0 for none. */
     readonly logitAdjustment: number;
     readonly augmentation: Augmentation;
+    /** Smaller images in the first epochs, of sub-models and controls; whole ones throughout when left out. */
+    readonly progressive?: Progressive | undefined;
   };
   readonly fleet: {
     readonly devices: readonly DeviceConfig[];
@@ -201,6 +204,7 @@ const trainingSchema = z.strictObject({
   labelSmoothing: z.number().min(0).max(0.99).default(0),
   emaDecay: z.number().min(0).max(0.99999).default(0),
   logitAdjustment: z.number().min(0).max(10).default(0),
+  progressive: z.strictObject({ scale: z.number().gt(0).lt(1).default(0.5), epochs: z.number().gt(0).lt(1).default(0.3) }).optional(),
   augmentation: z
     .strictObject({
       crop: whole.default(4),

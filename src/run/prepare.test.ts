@@ -1,6 +1,7 @@
 import { describe, expect, it } from "vitest";
 import { type Dataset, sharedBytes, sharedLabels } from "../data/dataset.ts";
 import { buildModel } from "../models/table.ts";
+import { networkCost } from "../network/shapes.ts";
 import { parseConfig } from "./config.ts";
 import { type PreparedRun, prepareRun } from "./prepare.ts";
 import { fitOf } from "./target.ts";
@@ -135,5 +136,41 @@ describe("fleet.hardShare", () => {
       expect(expected.fullTargetMacs).toBe(whole.fullTargetMacs);
       expect(hard.plan.devices[i]?.expected.compute.own).toBeCloseTo(expected.compute.own, 6);
     }
+  });
+});
+
+describe("training.progressive", () => {
+  const train = blankSet(6, 100);
+  const training = { epochs: 4, batchSize: 16 };
+  const small = prepare(train, { fleet: { width: 0.5 }, training: { ...training, progressive: { scale: 0.5, epochs: 0.5 } } });
+
+  it("is of sub-models and both controls", () => {
+    for (const { settings } of small.jobs) expect(settings.progressive).toEqual({ scale: 0.5, epochs: 0.5 });
+    expect(small.jobs.map(({ id }) => id)).toEqual(expect.arrayContaining(["slim", "central"]));
+    expect(prepare(train, { fleet: { width: 0.5 }, training }).jobs.every(({ settings }) => settings.progressive === undefined)).toBe(true);
+  });
+
+  it("is charged in what is planned and in what is done, and counts for the full target too", () => {
+    const plain = prepare(train, { fleet: { width: 0.5 }, training });
+    for (const [i, { expected, subModel }] of small.devices.entries()) {
+      const whole = plain.devices[i]?.expected as typeof expected;
+      // Two of four epochs at a quarter of the pixels; the linear layer costs the same.
+      const macs = networkCost(subModel.network).macs;
+      const linear = 16 * (subModel.taskSet.length + 1);
+      const share = (2 * macs + 2 * ((macs - linear) / 4 + linear)) / (4 * macs);
+      expect(expected.compute.own / whole.compute.own).toBeCloseTo(share, 9);
+      expect(expected.compute.background / whole.compute.background).toBeCloseTo(share, 9);
+      expect(expected.compute.statistics).toBe(whole.compute.statistics);
+      expect(expected.fullTargetMacs / whole.fullTargetMacs).toBeGreaterThan(0.62);
+      expect(expected.fullTargetMacs / whole.fullTargetMacs).toBeLessThan(0.63);
+      expect(small.plan.devices[i]?.expected.compute.own).toBeCloseTo(expected.compute.own, 6);
+    }
+  });
+
+  it("is refused for clips", () => {
+    const audio = { sampleRate: 16000, features: {}, noise: new Int16Array() } as unknown as NonNullable<Dataset["audio"]>;
+    expect(() => prepare({ ...train, audio }, { training: { progressive: {} } })).toThrow(
+      "training.progressive makes images smaller, but the samples of blank are clips; leave it out.",
+    );
   });
 });

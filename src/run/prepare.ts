@@ -70,7 +70,7 @@ export function scheduleOf(config: RunConfig, kind: WidthKind): ScheduleConfig {
 
 /** Training settings of a configuration: of the target, or of sub-models and the slim control, which may have epochs of their own. */
 export function trainingSettings(config: RunConfig, kind: WidthKind): TrainingSettings {
-  const { epochs, batchSize, optimizer, labelSmoothing, emaDecay, augmentation, logitAdjustment } = config.training;
+  const { epochs, batchSize, optimizer, labelSmoothing, emaDecay, augmentation, logitAdjustment, progressive } = config.training;
   return {
     epochs: kind === "narrow" ? (config.fleet.epochs ?? epochs) : epochs,
     batchSize,
@@ -80,6 +80,7 @@ export function trainingSettings(config: RunConfig, kind: WidthKind): TrainingSe
     emaDecay,
     augmentation,
     ...(logitAdjustment > 0 ? { logitAdjustment } : {}),
+    ...(progressive ? { progressive } : {}),
   };
 }
 
@@ -208,9 +209,16 @@ function coarseGroups({ partition }: RunConfig, { name, labels, classNames, coar
   return groups;
 }
 
+/** Throws `config` where images in the first epochs are to be smaller and samples are clips. */
+function checkProgressiveData({ training }: RunConfig, { name, audio }: Dataset): void {
+  if (!training.progressive || !audio) return;
+  throw new SheafError("config", `training.progressive makes images smaller, but the samples of ${name} are clips; leave it out.`);
+}
+
 /** The plan of a configuration for a target and its training data. Throws `plan` when there is none. */
 export function planOf(config: RunConfig, target: Network, train: Dataset, locals?: readonly Uint32Array[]): Plan {
   const { fleet, training, seed, partition } = config;
+  checkProgressiveData(config, train);
   const devices = fleetOf(config, train.classNames).map(({ id, profile }, i) => {
     const local = locals?.[i];
     return { id, profile: local && !profile.preferredClasses ? { ...profile, preferredClasses: byCount(train, local) } : profile };
@@ -227,6 +235,7 @@ export function planOf(config: RunConfig, target: Network, train: Dataset, local
       backgroundSampleBytes: backgroundCounts && sampleBytes(train),
       settle: settleWorkOf(config),
       sums: sumsWorkOf(config),
+      progressive: training.progressive,
       trainedShare: headPlan(config).trainedShare,
       classesPerDevice: fleet.classesPerDevice,
       deadlineSeconds: fleet.deadlineSeconds,
@@ -355,9 +364,10 @@ export function prepareRun(config: RunConfig, target: Network, train: Dataset, t
           config.seed,
         )
       : undefined;
-  const branches = plan.devices.map((d) => branchCost(d.network));
+  const { progressive } = config.training;
+  const branches = plan.devices.map((d) => branchCost(d.network, progressive));
   const fleet = fleetCost(branches);
-  const { macs: targetMacs, weightBytes: targetBytes } = branchCost(target);
+  const { macs: targetMacs, smallMacs: targetSmallMacs, weightBytes: targetBytes } = branchCost(target, progressive);
   const activated = trained && config.fleet.warmStart === "activation";
   const parts = plan.devices.map((planned, i) => {
     const local = locals?.[order.get(planned.id) ?? 0];
@@ -398,6 +408,7 @@ export function prepareRun(config: RunConfig, target: Network, train: Dataset, t
       batchSize: planned.batchSize,
       targetMacs,
       classCount: classes,
+      ...(progressive ? { progressive: { ...progressive, targetSmallMacs } } : {}),
       ...(activated ? { warmStart: { samples: activation.length, targetBytes } } : {}),
       ...(settle && { settle }),
     };

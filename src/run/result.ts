@@ -4,7 +4,7 @@ import { join } from "node:path";
 import type { Harvested } from "../harvest/harvested.ts";
 import type { HeadType } from "../harvest/heads.ts";
 import type { Network } from "../network/network.ts";
-import { networkCost } from "../network/shapes.ts";
+import { branchCost, epochMacs, forwardsPerTrainingStep } from "../plan/cost.ts";
 import type { Evaluation } from "../train/evaluate.ts";
 import type { BranchAccuracy } from "./branches.ts";
 import type { RunConfig } from "./config.ts";
@@ -136,7 +136,8 @@ export function summarize(outcome: RunOutcome, out: string, seconds: number): Ru
   const { config, data, prepared, heads, controls } = outcome;
   const { plan } = prepared;
   const byDevice = prepared.devices.map(accountOf);
-  const cost = networkCost(prepared.target);
+  const { progressive, epochs } = config.training;
+  const target = branchCost(prepared.target, progressive);
   const accuracies = (kind: "accuracy" | "balancedAccuracy"): RunResult["accuracy"] => {
     const of = (type: HeadType): number => heads.find((h) => h.type === type)?.evaluation[kind] ?? 0;
     const controlled = Object.fromEntries(controls.map(({ id, evaluation }) => [id, evaluation[kind]]));
@@ -151,13 +152,13 @@ export function summarize(outcome: RunOutcome, out: string, seconds: number): Ru
     evaluatedOn: data.evaluatedOn,
     head: config.head,
     ridges: Object.fromEntries(heads.flatMap(({ type, ridge }) => (ridge === undefined ? [] : [[type, ridge]]))),
-    lostDevices: outcome.lostDevices,
     code: { redundancy: plan.redundancy, leastDistance: plan.leastDistance, correctedErasures: plan.correctedErasures },
+    lostDevices: outcome.lostDevices,
     compute: {
       ratio: spread(byDevice.map((account) => account.ratio)),
       byDevice,
       fleetMacs: sum((account) => account.totalMacs),
-      centralMacs: 3 * cost.macs * data.train.labels.length * config.training.epochs,
+      centralMacs: forwardsPerTrainingStep * epochMacs(target, epochs, progressive) * data.train.labels.length,
     },
     bytes: {
       down: sum((a) => a.bytesDown),
@@ -173,7 +174,7 @@ export function summarize(outcome: RunOutcome, out: string, seconds: number): Ru
       samples: prepared.devices.reduce((total, { background, made }) => total + background.length + made.length, 0),
     },
     dataSet: { name: data.train.name, train: data.train.labels.length, test: data.test.labels.length },
-    target: { network: prepared.target.name, width: config.target.width, macs: cost.macs, parameters: cost.parameters },
+    target: { network: prepared.target.name, width: config.target.width, macs: target.macs, parameters: target.parameters },
     seed: config.seed,
     seconds: Math.round(seconds * 10) / 10,
     out,

@@ -69,7 +69,8 @@ async function settleJob(
   const { subModel } = device;
   const { labels, classNames } = train.dataset;
   const samples = samplesOf(config, device, train.dataset, pass);
-  const settings = trainingSettings(config, "narrow");
+  // A pass is short, and the frozen scores are those of whole images.
+  const { progressive: _, ...settings } = trainingSettings(config, "narrow");
   const learningRate = config.settle.learningRate ?? settings.schedule.learningRate / 10;
   return {
     id: settleJobId(subModel.device, pass),

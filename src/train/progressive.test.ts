@@ -4,6 +4,7 @@ import { shrunk } from "../compile/progressive.ts";
 import { openMemorySamples } from "../data/samples.ts";
 import { openShrink } from "../data/shrink.ts";
 import { openSession } from "../runtime/session.node.ts";
+import type { Tensor } from "../util/tensor.ts";
 import { openBatches } from "./batches.ts";
 import { memoryCheckpoints } from "./checkpoint.ts";
 import { smallSteps, type TrainingJob, type TrainingResult } from "./job.ts";
@@ -48,7 +49,7 @@ describe("progressive image size", () => {
         return {
           ...session,
           run: (feeds, into) => {
-            sizes.push((feeds.image?.shape ?? []).join("x"));
+            sizes.push(((feeds as Record<string, Tensor>).image?.shape ?? []).join("x"));
             return session.run(feeds, into);
           },
           dispose: () => {
@@ -93,7 +94,7 @@ describe("progressive image size", () => {
     expect(bitsOf(await run(none))).toEqual(bitsOf(await run(toyJob())));
   });
 
-  it("is refused for frozen scores, for clips, and for a network that does not allow it", async () => {
+  it("is refused for frozen scores and for a network that does not allow it", async () => {
     const frozen = { taskSet: [0, 1], classCount: 3, scores: new Float32Array(360) };
     await expect(run(toyJob({ frozen }, { progressive }))).rejects.toThrow(
       "Training of toy: progressive image size is not possible, as frozen scores are those of whole images; leave it out.",
