@@ -1,7 +1,7 @@
 /** What a paper will take before it is begun: the multiply-adds of each job by its plan, or why a job has none. Reads the data; trains nothing. */
 import type { Dataset } from "../data/dataset.ts";
 import { loadData } from "../run/loadData.ts";
-import { prepareRun } from "../run/prepare.ts";
+import { type PreparedRun, prepareRun } from "../run/prepare.ts";
 import { fitOf, loadTarget } from "../run/target.ts";
 import { SheafError } from "../util/errors.ts";
 import { canonicalJson } from "../util/json.ts";
@@ -36,9 +36,9 @@ export async function estimateJobs(jobs: readonly PaperJob[], { dataDir, signal 
     }
     const { train } = loaded;
     try {
-      const { network, parameters } = await loadTarget(job.config, fitOf(train));
-      const prepared = prepareRun(job.config, network, train, parameters !== undefined);
-      byMethod.set(keyOf(job), { macs: kinds[job.kind].macs(job, prepared, train) });
+      const { network: target, parameters } = await loadTarget(job.config, fitOf(train));
+      const prepared = (): PreparedRun => prepareRun(job.config, target, train, parameters !== undefined);
+      byMethod.set(keyOf(job), { macs: kinds[job.kind].macs(job, { target, train, prepared }) });
     } catch (error) {
       if (!(error instanceof SheafError)) throw error;
       byMethod.set(keyOf(job), { macs: 0, reason: error.message });

@@ -1,10 +1,10 @@
 /** Runs the jobs that have not finished, several side by side, each in a run directory of its own. */
 import { join } from "node:path";
 import { commitOf, machineFacts, sheafVersion } from "../run/machine.ts";
-import { type ErrorCode, SheafError } from "../util/errors.ts";
+import { SheafError } from "../util/errors.ts";
 import type { PaperJob } from "./jobs.ts";
 import { kinds } from "./kinds.ts";
-import { type JobData, type JobRecord, keepConfig, keepRecord, paperFiles, readRecord } from "./record.ts";
+import { type FailedJob, type JobData, type JobRecord, keepConfig, keepFailure, keepRecord, paperFiles, readRecord } from "./record.ts";
 
 /** What happens to the jobs, as it happens. */
 export type PaperEvent =
@@ -22,16 +22,6 @@ export interface ExecuteOptions {
   readonly onEvent?: (event: PaperEvent) => void;
   /** Called after each job that finished, with all so far. */
   readonly onRecord?: (soFar: Executed) => Promise<void>;
-}
-
-/** A job that ended without a result. */
-export interface FailedJob {
-  readonly job: string;
-  readonly cell: string;
-  readonly seed: number;
-  readonly methods: readonly string[];
-  readonly code: ErrorCode;
-  readonly reason: string;
 }
 
 export interface Executed {
@@ -119,7 +109,9 @@ export async function executeJobs(jobs: readonly PaperJob[], options: ExecuteOpt
         const code = error instanceof SheafError ? error.code : "internal";
         if (code === "interrupted") continue;
         const reason = error instanceof Error ? error.message : String(error);
-        failed.push({ job: job.id, cell: job.cell, seed: job.seed, methods: job.methods, code, reason });
+        const failure = { job: job.id, cell: job.cell, seed: job.seed, methods: job.methods, code, reason };
+        failed.push(failure);
+        await keepFailure(options.out, failure);
         options.onEvent?.({ type: "failed", job: job.id, reason, ...progress() });
       }
       await tell();

@@ -170,6 +170,7 @@ function lostChart(data: FigureData): string {
   return xyChart({
     id: `lost-${cell.id}`,
     title: `${cell.title}: accuracy against lost devices`,
+    dodge: true,
     xTitle: "devices that never came back",
     yTitle: cell.metric === "accuracy" ? "accuracy, %" : "accuracy of all samples, %",
     xScale: "linear",

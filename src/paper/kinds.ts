@@ -22,12 +22,19 @@ import { joinedOf, trainJoint } from "./joint.ts";
 import { centralId, type MethodKind, slimId } from "./methods.ts";
 import type { Measured, Measurement } from "./record.ts";
 
+/** What an estimate is made from; the plan is made only where it is asked for, and may not exist. */
+export interface EstimateBasis {
+  readonly target: Network;
+  readonly train: Dataset;
+  prepared(): PreparedRun;
+}
+
 /** How a kind is run. */
 export interface Kind {
   /** Runs or resumes a job in its run directory. */
   run(options: RunOptions, job: PaperJob): Promise<Measured>;
   /** MACs that a job trains, as far as its plan tells; evaluation and statistics of baselines are left out. */
-  macs(job: PaperJob, prepared: PreparedRun, train: Dataset): number;
+  macs(job: PaperJob, basis: EstimateBasis): number;
   /** The words of a command that trains the same; undefined where only `sheaf paper` does. */
   command(job: PaperJob): string | undefined;
 }
@@ -139,32 +146,33 @@ const timedPoints = (curve: readonly BaselinePoint[]): NonNullable<Measurement["
   curve.flatMap(({ virtualSeconds, accuracy }) => (accuracy === undefined ? [] : [{ virtualSeconds, accuracy }]));
 
 /** Multiply-adds of training a network on all samples. */
-const onAll = (network: Network, { config }: PaperJob, train: Dataset): number =>
+const onAll = (network: Network, { config }: PaperJob, { train }: EstimateBasis): number =>
   forwardsPerTrainingStep * networkCost(network).macs * train.labels.length * config.training.epochs;
 
 /** Of a run: what its plan charges the devices with, and the slim control beside it. */
-function macsOfRun(job: PaperJob, prepared: PreparedRun, train: Dataset): number {
-  const devices = prepared.devices.reduce((sum, { expected }) => sum + expected.compute.total, 0);
-  return devices + (job.config.controls.slim ? onAll(narrow(prepared.target, prepared.slimWidth), job, train) : 0);
+function macsOfRun(job: PaperJob, basis: EstimateBasis): number {
+  const { devices, slimWidth } = basis.prepared();
+  const fleet = devices.reduce((sum, { expected }) => sum + expected.compute.total, 0);
+  return fleet + (job.config.controls.slim ? onAll(narrow(basis.target, slimWidth), job, basis) : 0);
 }
 
 /** Of a baseline: every client's samples through the network that it trains. */
-function macsOfBaseline({ baseline: name, config }: PaperJob, prepared: PreparedRun, train: Dataset): number {
-  const federation = federationOf(config, prepared, train);
+function macsOfBaseline({ baseline: name, config }: PaperJob, { target, train, prepared }: EstimateBasis): number {
+  const federation = federationOf(config, prepared(), train);
   const { width, rounds, localEpochs, participation } = federation.options;
   const whole = name === "fedAvg" || name === "fedProx";
   const { oneShot, clients } = baselines[name as BaselineName];
   const epochs = oneShot ? config.training.epochs : rounds * localEpochs * participation;
   return clients(federation).reduce((sum, { widths, samples }) => {
-    const network = narrow(prepared.target, width ?? (whole ? 1 : widths));
+    const network = narrow(target, width ?? (whole ? 1 : widths));
     return sum + forwardsPerTrainingStep * networkCost(network).macs * samples.length * epochs;
   }, 0);
 }
 
 /** The kinds of methods. */
 export const kinds: { readonly [K in MethodKind]: Kind } = {
-  central: { run: runCentral, macs: (job, { target }, train) => onAll(target, job, train), command: () => "train" },
+  central: { run: runCentral, macs: (job, basis) => onAll(basis.target, job, basis), command: () => "train" },
   sheaf: { run: runSheaf, macs: macsOfRun, command: () => "run" },
-  joint: { run: runJoint, macs: (job, prepared, train) => onAll(joinedOf(prepared, train), job, train), command: () => undefined },
+  joint: { run: runJoint, macs: (job, basis) => onAll(joinedOf(basis.prepared(), basis.train), job, basis), command: () => undefined },
   baseline: { run: runOneBaseline, macs: macsOfBaseline, command: ({ baseline }) => `baseline ${baseline}` },
 };

@@ -67,9 +67,9 @@ const point = (name: CurveName, x: number): Method => ({
   curve: { name, x },
 });
 
-const changed = (id: string, ablation: string, set: Method["set"]): Method => ({
+const changed = (id: string, ablation: string, set: Method["set"], title: string = `Sheaf: ${ablation}`): Method => ({
   id,
-  title: `Sheaf: ${ablation}`,
+  title,
   group: "ablation",
   kind: "sheaf",
   set,
@@ -95,7 +95,7 @@ const ablations: readonly Method[] = [
   changed("one-cycle", "one-cycle learning rate", { "training.schedule.type": "oneCycle" }),
   changed("light-decay", "a tenth of the weight decay", { "training.optimizer.weightDecay": 5e-5 }),
   changed("held-out", "ridge chosen on a held-out tenth", { "heads.heldOutShare": 0.1 }),
-  changed("more-heads", "heads H3, H4 and H5 beside the others", { "heads.extra": ["H3", "H4", "H5"] }),
+  changed("more-heads", "heads H3, H4 and H5 beside the others", { "heads.extra": ["H3", "H4", "H5"] }, "Sheaf with more heads"),
 ];
 
 /** All methods with these points on their curves, the recipe and its controls first. */

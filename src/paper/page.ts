@@ -1,10 +1,9 @@
 /** The page of a paper: Markdown with its tables and figures, each with what is needed to make it again. */
 import { bytes, count, duration, macs, percent, points, ratio } from "../report/format.ts";
 import { promisedRatio } from "./cells.ts";
-import type { FailedJob } from "./execute.ts";
 import { mainRows, measureOf, nameOf, type PaperFigure } from "./figures.ts";
 import { centralId, type Method, recipeId, slimId } from "./methods.ts";
-import type { JobData } from "./record.ts";
+import type { FailedJob, JobData } from "./record.ts";
 import type { AblationRow, Spread, SummaryRow } from "./summary.ts";
 
 /** What is said of a cell. */
@@ -61,10 +60,11 @@ const spreadText = ({ mean, low, high, deviation }: Spread, print: (value: numbe
 
 const escaped = (text: string): string => text.replaceAll("|", "\\|").replaceAll(/\s+/g, " ");
 
-const tableOf = (head: readonly string[], body: readonly (readonly string[])[]): string =>
+/** The first column is of words, and the others of numbers unless they are named as words too. */
+const tableOf = (head: readonly string[], body: readonly (readonly string[])[], words: readonly string[] = []): string =>
   [
     `| ${head.join(" | ")} |`,
-    `|${head.map((_, i) => (i === 0 ? "---" : "---:")).join("|")}|`,
+    `|${head.map((name, i) => (i === 0 || words.includes(name) ? "---" : "---:")).join("|")}|`,
     ...body.map((row) => `| ${row.join(" | ")} |`),
   ].join("\n");
 
@@ -173,6 +173,7 @@ function diagnosis({ methods, summary }: PageData, cell: PageCell, heading: stri
         macs(row.computeMacs),
         says[row.method] ?? "",
       ]),
+      ["what it tells"],
     ),
   ];
 }

@@ -9,13 +9,13 @@ import { storageError } from "../util/files.node.ts";
 import { cellOf } from "./cells.ts";
 import { resultsCsv } from "./csv.ts";
 import { estimateJobs, type JobEstimate } from "./estimate.ts";
-import { type Executed, executeJobs, type FailedJob, type PaperEvent } from "./execute.ts";
+import { type Executed, executeJobs, type PaperEvent } from "./execute.ts";
 import { figuresOf } from "./figures.ts";
 import { intoFolder, putInto, readTarget } from "./into.ts";
 import { listJobs, type PaperJob, type PlannedCell } from "./jobs.ts";
 import { chooseMethods, type Method, methodsOf, recipeId } from "./methods.ts";
 import { type PageCell, paperPage, provenanceOf } from "./page.ts";
-import { type JobRecord, paperFiles, readRecord, writePaperFile } from "./record.ts";
+import { type FailedJob, type JobRecord, paperFiles, readFailure, readRecord, writePaperFile } from "./record.ts";
 import { type ScaleName, scales } from "./scales.ts";
 import { type AblationRow, ablate, type ResultRow, rowsOf, type SummaryRow, summarize } from "./summary.ts";
 
@@ -211,14 +211,17 @@ export interface PaperOutcome {
   readonly failure?: SheafError;
 }
 
-/** The records that there are, nothing being run. */
+/** The records and failures that there are, nothing being run. */
 async function finishedOnly(out: string, jobs: readonly PaperJob[]): Promise<Executed> {
   const records = new Map<string, JobRecord>();
+  const failed: FailedJob[] = [];
   for (const { id } of jobs) {
     const record = await readRecord(out, id);
+    const failure = record ? undefined : await readFailure(out, id);
     if (record) records.set(id, record);
+    if (failure) failed.push(failure);
   }
-  return { records, failed: [] };
+  return { records, failed };
 }
 
 /**

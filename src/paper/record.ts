@@ -1,10 +1,10 @@
 /** What a finished job leaves behind: its measurements with all that a reader needs to make them again. One JSON file a job. */
 import { existsSync } from "node:fs";
-import { mkdir, readFile } from "node:fs/promises";
+import { mkdir, readFile, rm } from "node:fs/promises";
 import { dirname, join } from "node:path";
 import type { RunConfig } from "../run/config.ts";
 import type { MachineFacts } from "../run/machine.ts";
-import { SheafError } from "../util/errors.ts";
+import { type ErrorCode, SheafError } from "../util/errors.ts";
 import { writeFileAtomic } from "../util/files.node.ts";
 import type { PaperJob } from "./jobs.ts";
 
@@ -65,10 +65,21 @@ export interface JobRecord extends Measured {
   readonly seconds: number;
 }
 
+/** A job that ended without a result. */
+export interface FailedJob {
+  readonly job: string;
+  readonly cell: string;
+  readonly seed: number;
+  readonly methods: readonly string[];
+  readonly code: ErrorCode;
+  readonly reason: string;
+}
+
 /** Places in the folder of a paper. */
 export const paperFiles = {
   config: (id: string): string => join("configs", `${id}.json`),
   record: (id: string): string => join("records", `${id}.json`),
+  failure: (id: string): string => join("failures", `${id}.json`),
   job: (id: string): string => join("jobs", id),
   results: "results.json",
   csv: "results.csv",
@@ -103,12 +114,12 @@ export async function keepConfig(out: string, { id, config }: Pick<PaperJob, "id
   await writePaperFile(out, paperFiles.config(id), text);
 }
 
-/** The record of a finished job; undefined when it has not finished. Throws `corrupt` when it is damaged. */
-export async function readRecord(out: string, id: string): Promise<JobRecord | undefined> {
-  const path = join(out, paperFiles.record(id));
+/** A JSON file of the paper; undefined when there is none. Throws `corrupt` when it is damaged. */
+async function readJson<T>(out: string, name: string): Promise<T | undefined> {
+  const path = join(out, name);
   if (!existsSync(path)) return undefined;
   try {
-    return JSON.parse(await readFile(path, "utf8")) as JobRecord;
+    return JSON.parse(await readFile(path, "utf8")) as T;
   } catch (cause) {
     throw new SheafError("corrupt", `${path} is no JSON; delete it and resume, and it is made again from the job's run directory.`, {
       cause,
@@ -116,7 +127,19 @@ export async function readRecord(out: string, id: string): Promise<JobRecord | u
   }
 }
 
+/** The record of a finished job; undefined when it has not finished. Throws `corrupt` when it is damaged. */
+export const readRecord = (out: string, id: string): Promise<JobRecord | undefined> => readJson<JobRecord>(out, paperFiles.record(id));
+
+/** Why a job had no result when it was last tried; undefined otherwise. Throws `corrupt` when the file is damaged. */
+export const readFailure = (out: string, id: string): Promise<FailedJob | undefined> => readJson<FailedJob>(out, paperFiles.failure(id));
+
 /** Keeps the record of a finished job: from here on it is not run again. */
 export async function keepRecord(out: string, record: JobRecord): Promise<void> {
   await writePaperFile(out, paperFiles.record(record.id), pretty(record));
+  await rm(join(out, paperFiles.failure(record.id)), { force: true });
+}
+
+/** Keeps why a job has no result, for pages that are written without trying it again. */
+export async function keepFailure(out: string, failure: FailedJob): Promise<void> {
+  await writePaperFile(out, paperFiles.failure(failure.job), pretty(failure));
 }

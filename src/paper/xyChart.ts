@@ -40,6 +40,8 @@ export interface XySpec {
   /** What the vertical axis shows, such as "accuracy, %". */
   readonly yTitle: string;
   readonly xScale: "linear" | "log";
+  /** Whether series are set a little beside each other, where their points share places and have ranges. */
+  readonly dodge?: boolean;
   /** Whether only whole numbers are marked on the axis. */
   readonly wholeX?: boolean;
   readonly printX: (value: number) => string;
@@ -98,10 +100,9 @@ export function xyChart(spec: XySpec, width: number = wideWidth): string {
   const y = scaleLinear([least, Math.min(1, most)], [place.bottom, place.top]).nice(6);
   const marks = series.flatMap(({ points: own, joined, label: name }, index): Markup[] => {
     const { fill, stroke, shape } = styleOf(index);
-    const path = linePath<XyPoint>(
-      (point) => x(point.x),
-      (point) => y(point.y),
-    ).digits(2);
+    const aside = spec.dodge === true ? 6 * (index - (series.length - 1) / 2) : 0;
+    const xOf = (point: XyPoint): number => x(point.x) + aside;
+    const path = linePath<XyPoint>(xOf, (point) => y(point.y)).digits(2);
     return [
       ...(joined && own.length > 1 ? [el("path", { d: path(own) ?? "", class: `series ${stroke}` }, tip(name))] : []),
       ...own.map((point) =>
@@ -109,8 +110,8 @@ export function xyChart(spec: XySpec, width: number = wideWidth): string {
           "g",
           {},
           tip(`${name}, ${point.label}: ${percent(point.y)}, ${percent(point.low)} to ${percent(point.high)}`),
-          line(x(point.x), y(point.low), x(point.x), y(point.high), "whisker"),
-          el("path", { d: shapePath(shape, 64), class: `mark ${fill}`, transform: at(x(point.x), y(point.y)) }),
+          line(xOf(point), y(point.low), xOf(point), y(point.high), "whisker"),
+          el("path", { d: shapePath(shape, 64), class: `mark ${fill}`, transform: at(xOf(point), y(point.y)) }),
         ),
       ),
     ];

@@ -39,9 +39,11 @@ class Progress {
   plan(open: readonly JobEstimate[], jobs: number): void {
     this.#open = new Map(open.map(({ job, macs }) => [job, macs]));
     const total = this.#left();
-    const hours = total / guessedMacsPerCoreSecond / 3600;
+    const time = formatDuration((1000 * total) / guessedMacsPerCoreSecond);
     this.#terminal.note(
-      `${open.length} of ${jobs} jobs to run, ${formatMacs(total)} in all: about ${hours < 1 ? `${Math.ceil(60 * hours)} minutes` : `${hours.toFixed(1)} hours`} of one core`,
+      open.length === 0
+        ? `All ${jobs} jobs have finished already`
+        : `${open.length} of ${jobs} jobs to run, ${formatMacs(total)} in all: at a guess ${time} of one core`,
     );
     for (const { job, reason } of open) if (reason !== undefined) this.#terminal.note(`${job} will have no result: ${reason}`);
   }
@@ -83,12 +85,8 @@ function printPlan(terminal: Terminal, { jobs }: PaperPlan, estimates: readonly 
   );
 }
 
-/** The command that makes the same, whether it was interrupted or not. */
-const wholeCommand = (line: string): string =>
-  line
-    .split(" ")
-    .filter((word) => word !== "--resume" && word !== "--json" && word !== "--write")
-    .join(" ");
+/** The command that gives the same numbers, whether it was interrupted or not and wherever they were put. */
+const wholeCommand = (line: string): string => line.replaceAll(/ --(?:resume|json|write|into(?: |=)\S+)(?= |$)/g, "");
 
 function printResult(terminal: Terminal, { cells, summary }: PaperResult, out: string): void {
   const rows = cells.flatMap(({ id, title, head }) =>
