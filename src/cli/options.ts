@@ -2,6 +2,7 @@
 import { type Command, InvalidArgumentError, Option } from "commander";
 import { parse as parseYaml } from "yaml";
 import { applyAssignments, mergeConfig, parseConfig, type RunConfig, withValue } from "../run/config.ts";
+import { readSavedConfig } from "../run/savedConfig.ts";
 import { SheafError } from "../util/errors.ts";
 import { readFileChecked } from "../util/files.node.ts";
 import { openTerminal, type Terminal } from "./terminal.ts";
@@ -114,10 +115,24 @@ export function addOptions(command: Command, flags: readonly ConfigFlag[]): Comm
     .option("--verbose", "show stack traces");
 }
 
-/** Reads the configuration: file, then flags, then --set, later ones winning; defaults fill the rest. */
+/**
+ * Reads the configuration: file, then flags, then --set, later ones winning; defaults fill the rest. With --resume and no file, what is not given is as
+ * in the run directory. Throws `config` where nothing is given and no run is there, beside what parsing throws.
+ */
 export async function readConfig(options: CommonOptions & Readonly<Record<string, unknown>>, defaults: unknown = {}): Promise<RunConfig> {
   let value: unknown = defaults;
   let where = "the configuration";
+  if (options.resume && options.out !== undefined && options.config === undefined) {
+    const saved = await readSavedConfig(options.out);
+    const isBare = options.set === undefined && Object.keys(configFlags).every((name) => options[name] === undefined);
+    if (!saved && isBare && Object.keys(defaults as object).length === 0) {
+      throw new SheafError(
+        "config",
+        `${options.out} holds no run to go on with; give another --out, or the settings of a run to begin there.`,
+      );
+    }
+    value = mergeConfig(value, saved?.settings ?? {});
+  }
   if (options.config !== undefined) {
     where = options.config;
     const text = new TextDecoder().decode(await readFileChecked(options.config, "configuration"));

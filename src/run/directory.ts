@@ -121,7 +121,7 @@ export async function openRunDirectory(path: string, config: unknown, resume: bo
   if (before !== undefined && before !== text) {
     throw new SheafError(
       "config",
-      `${path} holds a run with another configuration (${firstDifference(before, text)}); resume with the same settings, or choose another --out.`,
+      `${path} holds a run with another configuration (${firstDifference(before, text)}); resume without settings, which are then those of the run, or choose another --out.`,
     );
   }
   await mkdir(at(runFiles.checkpoints), { recursive: true }).catch((error: NodeJS.ErrnoException) => {

@@ -10,7 +10,6 @@ import { type HeadSource, makeHead } from "../harvest/makeHead.ts";
 import type { Network } from "../network/network.ts";
 import { writeOnnx } from "../onnx/write.ts";
 import { SheafError } from "../util/errors.ts";
-import { readFileChecked } from "../util/files.node.ts";
 import { encodeSafetensors } from "../util/safetensors.ts";
 import type { Tensor } from "../util/tensor.ts";
 import { parseConfig, type RunConfig } from "./config.ts";
@@ -20,6 +19,7 @@ import { headPlan } from "./headPlan.ts";
 import { audioInputOf, type DataProgress, dataMetadata, type LoadedData, loadData } from "./loadData.ts";
 import { sheafVersion } from "./machine.ts";
 import { type PreparedRun, prepareRun } from "./prepare.ts";
+import { readSavedConfig } from "./savedConfig.ts";
 import { settledJobId } from "./settlePlan.ts";
 import { sourceWithout } from "./sums.ts";
 import { fitOf, loadTarget } from "./target.ts";
@@ -33,19 +33,13 @@ export interface Exported {
 }
 
 async function configOf(path: string): Promise<RunConfig> {
-  const file = join(path, runFiles.config);
-  const text = new TextDecoder().decode(await readFileChecked(file, "run's configuration"));
-  let value: Readonly<Record<string, unknown>>;
-  try {
-    value = JSON.parse(text) as typeof value;
-  } catch (cause) {
-    throw new SheafError("corrupt", `${file} is not JSON; the run's configuration cannot be known without it.`, { cause });
+  const saved = await readSavedConfig(path);
+  if (!saved) throw new SheafError("data", `${join(path, runFiles.config)}: no such file; give a folder that sheaf run has written.`);
+  if (saved.kind !== "run") {
+    const what = saved.kind === "train" ? "a single training" : `a ${saved.kind}`;
+    throw new SheafError("usage", `${path} holds ${what}, which has no parts; its model is ${join(path, runFiles.model)}.`);
   }
-  if (value.kind === "train") {
-    throw new SheafError("usage", `${path} holds a single training, which has no parts; its model is ${join(path, runFiles.model)}.`);
-  }
-  const { dataSha256: _, ...config } = value;
-  return parseConfig(config, file);
+  return parseConfig(saved.settings, saved.file);
 }
 
 async function parametersOf(path: string, id: string): Promise<ReadonlyMap<string, Tensor>> {

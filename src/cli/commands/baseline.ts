@@ -79,7 +79,7 @@ export const baseline: CommandSpec = {
     ["baseline fedAvg --data-set glyphs --network tiny --rounds 3 --out runs/fedavg", "something small"],
     ["baseline heteroFl --config fleet.yaml --rounds 50 --json", "slices as wide as each device can afford"],
     ["baseline averageOfSlim --config fleet.yaml --set baseline.members=3", "a control: three slim nets that see all data"],
-    ["baseline heteroFl --config fleet.yaml --rounds 50 --out runs/heterofl --resume", "go on after an interruption"],
+    ["baseline heteroFl --out runs/heterofl --resume", "go on after an interruption"],
   ],
   async run({ arguments: [name], options, terminal, signal, commandLine, config: read }) {
     const method = methodOf(name);

@@ -137,7 +137,7 @@ export const run: CommandSpec = {
     ["run --data-set glyphs --network tiny --epochs 3 --out runs/first", "something small"],
     ["run --network vgg11 --sub-width 0.28 --classes-per-device 2 --out runs/vgg", "five devices of two classes each, the same width"],
     ["run --config fleet.yaml --set fleet.redundancy=2 --json", "your own fleet, overlapping task sets"],
-    ["run --config fleet.yaml --out runs/vgg --resume", "go on after an interruption"],
+    ["run --out runs/vgg --resume", "go on after an interruption, with the settings that it began with"],
   ],
   async run(invocation) {
     const config = await invocation.config();
@@ -170,7 +170,7 @@ export const quickstart: CommandSpec = {
     ["quickstart --data-set glyphs --out runs/demo", "always the embedded glyphs"],
   ],
   async run(invocation) {
-    const first = await invocation.config();
+    const first = await invocation.config(quickstartDefaults);
     const name = await settleDataName(first.data.name, invocation.options.data);
     const config = await invocation.config({
       ...quickstartDefaults,

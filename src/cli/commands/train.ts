@@ -12,7 +12,7 @@ export const train: CommandSpec = {
   examples: [
     ["train --network tiny --data-set glyphs --epochs 3 --out runs/tiny", "a minute"],
     ["train --network vgg11 --width 0.5 --epochs 12 --out runs/central", "the central control of a half-width VGG-11"],
-    ["train --network vgg11 --width 0.5 --epochs 12 --out runs/central --resume", "go on after an interruption"],
+    ["train --out runs/central --resume", "go on after an interruption"],
   ],
   async run({ options, terminal, signal, commandLine, config }) {
     const settings = await config();
