@@ -1,4 +1,7 @@
-import { describe, expect, it } from "vitest";
+import { mkdtemp, readFile, rm } from "node:fs/promises";
+import { tmpdir } from "node:os";
+import { join } from "node:path";
+import { afterAll, beforeAll, describe, expect, it } from "vitest";
 import { initialParameters } from "../compile/initialize.ts";
 import { type Dataset, sharedBytes, sharedLabels } from "../data/dataset.ts";
 import { logPriors } from "../harvest/logProbabilityHeads.ts";
@@ -7,7 +10,8 @@ import { parseConfig } from "./config.ts";
 import { passGate } from "./harvest.ts";
 import { describeNegatives } from "./negatives.ts";
 import { type PreparedRun, prepareRun } from "./prepare.ts";
-import { accountOf } from "./result.ts";
+import { accountOf, type RunResult } from "./result.ts";
+import { run } from "./run.ts";
 import { fitOf } from "./target.ts";
 
 const classes = 6;
@@ -116,5 +120,60 @@ describe("negatives", () => {
   it("are described", () => {
     expect(describeNegatives(config({ negatives: "pool" }))).toContain("public pool of 10 %");
     expect(describeNegatives(config({}))).toBe("20 % of the other classes' samples");
+  });
+});
+
+describe("runs on a few glyphs", () => {
+  let folder: string;
+  beforeAll(async () => {
+    folder = await mkdtemp(join(tmpdir(), "negatives-"));
+  });
+  afterAll(() => rm(folder, { recursive: true, force: true }));
+
+  const runWith = (negatives: string): Promise<RunResult> =>
+    run({
+      config: parseConfig({
+        data: { name: "glyphs", trainCount: 120, testCount: 40 },
+        target: { network: "tiny" },
+        training: { epochs: 1, batchSize: 16 },
+        fleet: { devices: ["a", "b"].map((id) => ({ id, profile: "phone-mid" })), width: 0.2 },
+        rho: 0.5,
+        negatives,
+        poolShare: 0.2,
+        heads: { lostSets: 0 },
+        controls: { central: false, slim: false },
+      }),
+      out: join(folder, negatives),
+      dataDir: folder,
+    });
+  const weightBytes = new Map<string, number>();
+  const described = {
+    local: "50 % of the other",
+    pool: "a public pool of 20 %",
+    synthetic: "made from its own",
+    none: "no samples but its own",
+  };
+
+  it.each(["local", "pool", "synthetic", "none"] as const)("train on negatives from %s, charge them and say so", async (source) => {
+    const { negatives, compute, bytes } = await runWith(source);
+    expect(negatives).toMatchObject({ source, rho: 0.5 });
+    const background = compute.byDevice.map(({ trainBackgroundMacs }) => trainBackgroundMacs);
+    if (source === "none") {
+      expect([negatives.samples, ...background]).toEqual([0, 0, 0]);
+    } else {
+      expect(negatives.samples).toBeGreaterThan(0);
+      for (const macs of background) expect(macs).toBeGreaterThan(0);
+    }
+    // A glyph is 32x32 pixels of three bytes, and only a pool is downloaded.
+    const pooled = source === "pool" ? 3072 * negatives.samples : 0;
+    weightBytes.set(source, bytes.down - pooled);
+    const text = (file: string): Promise<string> => readFile(join(folder, source, file), "utf8");
+    expect(await text("report.html")).toContain(described[source]);
+    expect(await text("MODEL_CARD.md")).toContain(described[source]);
+  });
+
+  it("download the same weights, whatever else they download", () => {
+    expect(weightBytes.size).toBe(4);
+    expect(new Set(weightBytes.values()).size).toBe(1);
   });
 });

@@ -1,5 +1,6 @@
 /** The facts of a run as the report wants them. */
 
+import { smallEpochs } from "../compile/progressive.ts";
 import { globalCost } from "../harvest/globalModel.ts";
 import type { Head } from "../harvest/heads.ts";
 import type { Network } from "../network/network.ts";
@@ -152,7 +153,8 @@ function curvesOf(results: ReadonlyMap<string, FinishedJob>): readonly CurveSeri
 }
 
 function describeTraining(config: RunConfig): ReportData["training"] {
-  const { epochs, batchSize, optimizer, augmentation, labelSmoothing, emaDecay, logitAdjustment } = config.training;
+  const { epochs, batchSize, optimizer, augmentation, labelSmoothing, emaDecay, logitAdjustment, progressive } = config.training;
+  const { hardShare } = config.fleet;
   const { type, ...optimizerSettings } = optimizer;
   const { type: schedule, ...scheduleSettings } = scheduleOf(config, "wide");
   const narrowRate = scheduleOf(config, "narrow").learningRate;
@@ -164,6 +166,8 @@ function describeTraining(config: RunConfig): ReportData["training"] {
     labelSmoothing > 0 ? `label smoothing ${labelSmoothing}` : "",
     emaDecay > 0 ? `weight average ${emaDecay}` : "",
     logitAdjustment > 0 ? `logit adjustment ${logitAdjustment}` : "",
+    progressive ? `${smallEpochs(progressive, epochs)} of ${epochs} epochs on images of ${progressive.scale} times the size` : "",
+    hardShare < 1 ? `sub-models and slim control on the hardest ${hardShare} of their samples` : "",
   ].filter((text) => text !== "");
   return {
     epochs,
