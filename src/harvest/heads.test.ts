@@ -227,6 +227,30 @@ describe("H1", () => {
     });
   });
 
+  it("gives the same answers whatever part of the priors logit adjustment took out of the branches", () => {
+    const full = logPriors(harvested);
+    const likelihoods = random(6, "likelihoods");
+    const evidence = Array.from(full, () => 3 * likelihoods.normal());
+    const answers = [0, 0.4, 1].map((tau) => {
+      // The optimum of the adjusted loss: likelihoods times the priors to the power of 1 - tau (Menon et al. 2021, section 5.1).
+      const row = branches.flatMap(({ logProbabilities: [start, end] }) => {
+        const logits = evidence.slice(start, end).map((value, i) => value + (1 - tau) * (full[start + i] as number));
+        const sum = Math.log(logits.reduce((total, value) => total + Math.exp(value), 0));
+        return logits.map((value) => value - sum);
+      });
+      const shift = logPriors(harvested.map((h) => ({ ...h, logitAdjustment: tau })));
+      const scores = apply(weighted(branches, width, classes, shift, new Float64Array(parts.length).fill(1)), row);
+      return scores.map((score) => score - (scores[0] as number));
+    });
+    for (const answer of answers) {
+      answer.forEach((score, c) => {
+        expect(score).toBeCloseTo(answers[0]?.[c] as number, 5);
+      });
+    }
+    // The priors are not equal, so that something had to be taken.
+    expect(new Set(full).size).toBeGreaterThan(1);
+  });
+
   /** Log-probabilities of branches that see the class through noise; the board is deaf where `deaf` is set, and shouts. */
   function judgements(count: number, deaf: boolean): { rows: number[][]; labels: number[] } {
     const source = random(4, "judgements");
