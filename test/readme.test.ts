@@ -26,6 +26,7 @@ const pages = [
   "docs/import.md",
   "docs/library.md",
   "docs/method.md",
+  "docs/paper.md",
   "docs/results.md",
 ];
 const read = (page: string): string => readFileSync(join(root, page), "utf8");

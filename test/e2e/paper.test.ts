@@ -65,6 +65,19 @@ describe.skipIf(!built)("sheaf paper", { timeout: patience }, () => {
     expect(await read("whole", "page.md")).toBe(page);
   });
 
+  it("has every field documented", async () => {
+    const page = await readFile(new URL("../../docs/paper.md", import.meta.url), "utf8");
+    const fields = (value: unknown): readonly string[] => {
+      if (Array.isArray(value)) return value.flatMap(fields);
+      return typeof value === "object" && value !== null ? Object.entries(value).flatMap(([name, inner]) => [name, ...fields(inner)]) : [];
+    };
+    for (const field of new Set(fields(JSON.parse(await read("whole", "paper", "results.json"))))) {
+      expect(page.replaceAll("[]`", "`"), field).toContain(`\`${field}\``);
+    }
+    const folders = new Set((await filesBelow(folder.at("whole", "paper"))).map((file) => file.split("/")[0] as string));
+    for (const name of folders) expect(page, name).toContain(`\`${name}`);
+  });
+
   it("interrupted and resumed gives the same models and results", async () => {
     const cwd = folder.at("stopped");
     let stopped = false;
