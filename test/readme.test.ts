@@ -262,7 +262,7 @@ describe("what commands print", () => {
     return JSON.parse(stdout) as unknown;
   };
   /** Names of all fields, but for those of objects whose keys are names of devices, classes or packages. */
-  const byName = new Set(["codewords", "ownClassAccuracy", "onnxruntime", "files"]);
+  const byName = new Set(["channels", "codewords", "ownClassAccuracy", "onnxruntime", "files"]);
   const fieldsOf = (value: unknown): string[] => {
     if (Array.isArray(value)) return value.flatMap(fieldsOf);
     if (typeof value !== "object" || value === null) return [];
@@ -316,8 +316,22 @@ describe("what commands print", () => {
     expectDocumented(description, section("compile"), "train.json");
     const train = await sheaf("train", ...small, "--test-count", "50", "--epochs", "1", "--batch", "16", "--out", "train");
     expectDocumented(train, section("train"), "train");
-    const baseline = await sheaf("baseline", "heteroFl", ...small, "--test-count", "50", "--epochs", "1", "--batch", "16", "--out", "baseline");
+    const baseline = await sheaf(
+      "baseline",
+      "heteroFl",
+      ...small,
+      "--test-count",
+      "50",
+      "--epochs",
+      "1",
+      "--batch",
+      "16",
+      "--out",
+      "baseline",
+    );
     expectDocumented(baseline, section("baseline"), "baseline");
+    const shape = ["--ratio", "4", "--candidates", "uniform", "--epochs", "1", "--batch", "16", "--out", "shape"];
+    expectDocumented(await sheaf("shape", ...small, ...shape), section("shape"), "shape");
   });
 
   it("README.md's first library example runs", async () => {

@@ -85,7 +85,7 @@ export function trainingSettings(config: RunConfig, kind: WidthKind): TrainingSe
 }
 
 /** Training settings of sub-models and the slim control in their own training. */
-function subModelSettings(config: RunConfig): TrainingSettings {
+export function subModelSettings(config: RunConfig): TrainingSettings {
   const { hardShare } = config.fleet;
   return { ...trainingSettings(config, "narrow"), ...(hardShare < 1 ? { hardShare } : {}) };
 }

@@ -16,6 +16,7 @@ import { plan } from "./plan.ts";
 import { predict } from "./predict.ts";
 import { report } from "./report.ts";
 import { quickstart, run } from "./run.ts";
+import { shape } from "./shape.ts";
 import { train } from "./train.ts";
 
 export const commands: readonly CommandSpec[] = [
@@ -24,6 +25,7 @@ export const commands: readonly CommandSpec[] = [
   plan,
   train,
   baseline,
+  shape,
   evaluate,
   predict,
   exportModel,
