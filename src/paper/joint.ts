@@ -8,6 +8,7 @@ import { openSamples } from "../data/samples.node.ts";
 import type { Network } from "../network/network.ts";
 import { networkCost } from "../network/shapes.ts";
 import { writeOnnx } from "../onnx/write.ts";
+import { trainingMacs } from "../plan/cost.ts";
 import { checkRunFolder, openRunDirectory, runFiles } from "../run/directory.ts";
 import { audioInputOf, loadData } from "../run/loadData.ts";
 import { sheafVersion } from "../run/machine.ts";
@@ -86,7 +87,7 @@ export async function trainJoint(options: RunOptions): Promise<JointResult> {
     evaluatedOn: data.evaluatedOn,
     branches: prepared.devices.length,
     parameters: cost.parameters,
-    computeMacs: 3 * cost.macs * train.labels.length * config.training.epochs,
+    computeMacs: trainingMacs(network, job.settings) * train.labels.length,
     dataSet: { name: train.name, train: train.labels.length, test: test.labels.length },
     seconds: Math.round((performance.now() - started) / 100) / 10,
     modelBytes: model.length,

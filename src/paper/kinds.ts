@@ -6,17 +6,18 @@ import type { Dataset } from "../data/dataset.ts";
 import { narrow } from "../network/narrow.ts";
 import type { Network } from "../network/network.ts";
 import { networkCost } from "../network/shapes.ts";
-import { forwardsPerTrainingStep } from "../plan/cost.ts";
+import { forwardsPerTrainingStep, trainingMacs } from "../plan/cost.ts";
 import type { ReportData } from "../report/reportData.ts";
 import { federationOf, runBaseline } from "../run/baseline.ts";
 import type { BaselinePoint } from "../run/baselineResult.ts";
 import type { RunConfig } from "../run/config.ts";
 import { runFiles } from "../run/directory.ts";
 import type { RunOptions } from "../run/options.ts";
-import { fleetOf, type PreparedRun } from "../run/prepare.ts";
+import { fleetOf, type PreparedRun, subModelSettings, trainingSettings } from "../run/prepare.ts";
 import type { RunResult } from "../run/result.ts";
 import { run } from "../run/run.ts";
 import { trainOne } from "../run/trainOne.ts";
+import type { TrainingSettings } from "../train/job.ts";
 import type { PaperJob } from "./jobs.ts";
 import { joinedOf, trainJoint } from "./joint.ts";
 import { centralId, type MethodKind, slimId } from "./methods.ts";
@@ -51,9 +52,10 @@ function fastestSeconds(config: RunConfig, macs: number): number {
 function slimOf(result: RunResult, config: RunConfig, prepared: PreparedRun): readonly Measurement[] {
   const { slim } = result.accuracy;
   if (slim === undefined) return [];
-  const { macs, parameters } = networkCost(narrow(prepared.target, prepared.slimWidth));
-  const computeMacs = forwardsPerTrainingStep * macs * result.dataSet.train * config.training.epochs;
-  const ratio = result.target.macs / macs;
+  const network = narrow(prepared.target, prepared.slimWidth);
+  const { parameters } = networkCost(network);
+  const computeMacs = trainingMacs(network, subModelSettings(config)) * result.dataSet.train;
+  const ratio = result.compute.centralMacs / computeMacs;
   return [
     {
       method: slimId,
@@ -146,14 +148,14 @@ const timedPoints = (curve: readonly BaselinePoint[]): NonNullable<Measurement["
   curve.flatMap(({ virtualSeconds, accuracy }) => (accuracy === undefined ? [] : [{ virtualSeconds, accuracy }]));
 
 /** Multiply-adds of training a network on all samples. */
-const onAll = (network: Network, { config }: PaperJob, { train }: EstimateBasis): number =>
-  forwardsPerTrainingStep * networkCost(network).macs * train.labels.length * config.training.epochs;
+const onAll = (network: Network, settings: TrainingSettings, { train }: EstimateBasis): number =>
+  trainingMacs(network, settings) * train.labels.length;
 
 /** Of a run: what its plan charges the devices with, and the slim control beside it. */
 function macsOfRun(job: PaperJob, basis: EstimateBasis): number {
   const { devices, slimWidth } = basis.prepared();
   const fleet = devices.reduce((sum, { expected }) => sum + expected.compute.total, 0);
-  return fleet + (job.config.controls.slim ? onAll(narrow(basis.target, slimWidth), job, basis) : 0);
+  return fleet + (job.config.controls.slim ? onAll(narrow(basis.target, slimWidth), subModelSettings(job.config), basis) : 0);
 }
 
 /** Of a baseline: every client's samples through the network that it trains. */
@@ -171,8 +173,16 @@ function macsOfBaseline({ baseline: name, config }: PaperJob, { target, train, p
 
 /** The kinds of methods. */
 export const kinds: { readonly [K in MethodKind]: Kind } = {
-  central: { run: runCentral, macs: (job, basis) => onAll(basis.target, job, basis), command: () => "train" },
+  central: {
+    run: runCentral,
+    macs: ({ config }, basis) => onAll(basis.target, trainingSettings(config, "wide"), basis),
+    command: () => "train",
+  },
   sheaf: { run: runSheaf, macs: macsOfRun, command: () => "run" },
-  joint: { run: runJoint, macs: (job, basis) => onAll(joinedOf(basis.prepared(), basis.train), job, basis), command: () => undefined },
+  joint: {
+    run: runJoint,
+    macs: ({ config }, basis) => onAll(joinedOf(basis.prepared(), basis.train), trainingSettings(config, "narrow"), basis),
+    command: () => undefined,
+  },
   baseline: { run: runOneBaseline, macs: macsOfBaseline, command: ({ baseline }) => `baseline ${baseline}` },
 };

@@ -1,7 +1,7 @@
 import { describe, expect, it } from "vitest";
 import type { Network } from "../network/network.ts";
 import { networkCost } from "../network/shapes.ts";
-import { branchCost, epochMacs, expectedCost, fleetCost, runtimeBaseBytes, type Workload } from "./cost.ts";
+import { branchCost, epochMacs, expectedCost, fleetCost, runtimeBaseBytes, trainingMacs, type Workload } from "./cost.ts";
 import type { DeviceProfile } from "./device.ts";
 
 /** 1x4x4 in; 2 filters of 3x3 without bias (18 weights, 4 * 4 * 2 * 9 = 288 MACs), then a linear layer 2 -> 3 (9 parameters, 6 MACs). */
@@ -149,6 +149,24 @@ describe("expectedCost", () => {
     expect(expected.fullTargetMacs).toBe(10 * 3 * 1250);
     // Memory is that of the whole images.
     expect(expected.memoryBytes).toBe(expectedCost(branch, workload, profile, undefined).memoryBytes);
+  });
+
+  it("and a whole training's cost are one", () => {
+    const progressive = { scale: 0.5, epochs: 0.5 };
+    const small = { ...progressive, targetSmallMacs: 1 };
+    for (const [more, charged] of [
+      [{}, {}],
+      [{ hardShare: 0.5 }, { hardShare: 0.5 }],
+      [{ progressive }, { progressive: small }],
+      [
+        { progressive, hardShare: 0.4 },
+        { progressive: small, hardShare: 0.4 },
+      ],
+    ] as const) {
+      const branch = branchCost(network, progressive);
+      const expected = expectedCost(branch, { ...workload, epochs: 4, batchSize: 2, ...charged }, profile, undefined);
+      expect(expected.compute.total).toBeCloseTo(15 * trainingMacs(network, { epochs: 4, batchSize: 2, ...more }), 6);
+    }
   });
 
   it("knows no energy without watts", () => {

@@ -85,6 +85,26 @@ export function epochMacs({ macs, smallMacs }: Pick<BranchCost, "macs" | "smallM
   return (epochs - small) * macs + small * smallMacs;
 }
 
+/** Samples that a step looks at, and the forward passes that each of them is charged with: one for all and a training step for the hard share, or a training step. */
+function stepOf(batchSize: number, hardShare: number): { readonly candidates: number; readonly forwards: number } {
+  const candidates = Math.max(batchSize, Math.round(batchSize / hardShare));
+  const forwards = candidates > batchSize ? 1 + (forwardsPerTrainingStep * batchSize) / candidates : forwardsPerTrainingStep;
+  return { candidates, forwards };
+}
+
+/** How a network is trained, as far as it costs; settings of a training are one. */
+export interface TrainingEffort {
+  readonly epochs: number;
+  readonly batchSize: number;
+  readonly hardShare?: number;
+  readonly progressive?: Progressive;
+}
+
+/** MACs of a whole training, for each of its samples. */
+export function trainingMacs(network: Network, { epochs, batchSize, hardShare = 1, progressive }: TrainingEffort): number {
+  return stepOf(batchSize, hardShare).forwards * epochMacs(branchCost(network, progressive), epochs, progressive);
+}
+
 /** Costs of a network as a branch. Throws `config` where a progressive training is not possible with it. */
 export function branchCost(network: Network, progressive?: Progressive): BranchCost {
   const { macs, parameters, stateElements, activationBytes, trainingBytes } = networkCost(network);
@@ -233,10 +253,8 @@ export function expectedCost(branch: BranchCost, workload: Workload, profile: De
   const warm = workload.warmStart ?? { samples: 0, targetBytes: 0 };
   const { madeSamples = 0, sampleBytesDown = 0, hardShare = 1 } = workload;
   const samples = ownSamples + backgroundSamples + madeSamples;
-  // Samples of which a step trains on a batch.
-  const candidates = Math.max(batchSize, Math.round(batchSize / hardShare));
+  const { candidates, forwards } = stepOf(batchSize, hardShare);
   const repeated = samples > 0 ? Math.max(1, candidates / samples) : 1;
-  const forwards = candidates > batchSize ? 1 + (forwardsPerTrainingStep * batchSize) / candidates : forwardsPerTrainingStep;
   const perSample = forwards * epochMacs(branch, epochs, workload.progressive) * repeated;
   const own = perSample * ownSamples;
   const background = perSample * (backgroundSamples + madeSamples);

@@ -4,7 +4,8 @@ import { join } from "node:path";
 import type { Harvested } from "../harvest/harvested.ts";
 import type { HeadType } from "../harvest/heads.ts";
 import type { Network } from "../network/network.ts";
-import { branchCost, epochMacs, forwardsPerTrainingStep } from "../plan/cost.ts";
+import { networkCost } from "../network/shapes.ts";
+import { trainingMacs } from "../plan/cost.ts";
 import type { Evaluation } from "../train/evaluate.ts";
 import type { BranchAccuracy } from "./branches.ts";
 import type { RunConfig } from "./config.ts";
@@ -12,7 +13,7 @@ import { runFiles } from "./directory.ts";
 import type { EvaluatedHead } from "./heads.ts";
 import type { LoadedData } from "./loadData.ts";
 import type { LostDevices } from "./lostDevices.ts";
-import { type PreparedDevice, type PreparedRun, spread } from "./prepare.ts";
+import { type PreparedDevice, type PreparedRun, spread, trainingSettings } from "./prepare.ts";
 import { type SettlePass, skippedIn } from "./settle.ts";
 import type { FinishedJob } from "./trainJobs.ts";
 
@@ -136,8 +137,7 @@ export function summarize(outcome: RunOutcome, out: string, seconds: number): Ru
   const { config, data, prepared, heads, controls } = outcome;
   const { plan } = prepared;
   const byDevice = prepared.devices.map(accountOf);
-  const { progressive, epochs } = config.training;
-  const target = branchCost(prepared.target, progressive);
+  const cost = networkCost(prepared.target);
   const accuracies = (kind: "accuracy" | "balancedAccuracy"): RunResult["accuracy"] => {
     const of = (type: HeadType): number => heads.find((h) => h.type === type)?.evaluation[kind] ?? 0;
     const controlled = Object.fromEntries(controls.map(({ id, evaluation }) => [id, evaluation[kind]]));
@@ -158,7 +158,7 @@ export function summarize(outcome: RunOutcome, out: string, seconds: number): Ru
       ratio: spread(byDevice.map((account) => account.ratio)),
       byDevice,
       fleetMacs: sum((account) => account.totalMacs),
-      centralMacs: forwardsPerTrainingStep * epochMacs(target, epochs, progressive) * data.train.labels.length,
+      centralMacs: trainingMacs(prepared.target, trainingSettings(config, "wide")) * data.train.labels.length,
     },
     bytes: {
       down: sum((a) => a.bytesDown),
@@ -174,7 +174,7 @@ export function summarize(outcome: RunOutcome, out: string, seconds: number): Ru
       samples: prepared.devices.reduce((total, { background, made }) => total + background.length + made.length, 0),
     },
     dataSet: { name: data.train.name, train: data.train.labels.length, test: data.test.labels.length },
-    target: { network: prepared.target.name, width: config.target.width, macs: target.macs, parameters: target.parameters },
+    target: { network: prepared.target.name, width: config.target.width, macs: cost.macs, parameters: cost.parameters },
     seed: config.seed,
     seconds: Math.round(seconds * 10) / 10,
     out,

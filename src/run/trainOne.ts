@@ -1,9 +1,10 @@
 /** Trains one network with all classes: the central baseline. */
 import { compileInference } from "../compile/deploy.ts";
 import { openSamples } from "../data/samples.node.ts";
+import { networkCost } from "../network/shapes.ts";
 import { opsetVersion } from "../onnx/graph.ts";
 import { writeOnnx } from "../onnx/write.ts";
-import { branchCost, epochMacs, forwardsPerTrainingStep } from "../plan/cost.ts";
+import { trainingMacs } from "../plan/cost.ts";
 import type { ReportData } from "../report/reportData.ts";
 import { openSession } from "../runtime/session.node.ts";
 import { evaluateModel } from "../train/evaluate.ts";
@@ -91,7 +92,7 @@ export async function trainOne(options: RunOptions): Promise<TrainResult> {
   const evaluation = await evaluateModel(session, samples).finally(() => session.dispose());
   await directory.log({ type: "evaluated", id, accuracy: evaluation.accuracy });
   onEvent?.({ type: "evaluated", id, accuracy: evaluation.accuracy });
-  const cost = branchCost(network, config.training.progressive);
+  const cost = networkCost(network);
   const commandLine = options.commandLine ?? "sheaf train";
   const commit = await commitOf();
   const { channels, height, width } = network.input;
@@ -134,7 +135,7 @@ export async function trainOne(options: RunOptions): Promise<TrainResult> {
     trainingAccuracy: last?.accuracy ?? 0,
     macs: cost.macs,
     parameters: cost.parameters,
-    computeMacs: forwardsPerTrainingStep * epochMacs(cost, config.training.epochs, config.training.progressive) * train.labels.length,
+    computeMacs: trainingMacs(network, job.settings) * train.labels.length,
     seconds: Math.round((performance.now() - started) / 100) / 10,
     seed,
     out: options.out,
