@@ -93,8 +93,10 @@ export function xyChart(spec: XySpec, width: number = wideWidth): string {
   const key = legend(items, { x: 0, y: 4, width });
   const place = { left: 44, right: width - 12, top: key.height + 24, bottom: key.height + 304 };
   const log = spec.xScale === "log";
+  // Room for series that are set aside at the ends.
+  const inset = spec.dodge === true ? 4 * series.length : 0;
   const xs = [...points.map(({ x }) => x), ...(spec.upright ? [spec.upright.x] : [])];
-  const x = (log ? scaleLog() : scaleLinear()).domain(limits(xs, log)).range([place.left, place.right]);
+  const x = (log ? scaleLog() : scaleLinear()).domain(limits(xs, log)).range([place.left + inset, place.right - inset]);
   const ys = [...points.flatMap(({ low, high }) => [low, high]), ...spec.across.map(({ y }) => y)];
   const [least, most] = limits(ys, false);
   const y = scaleLinear([least, Math.min(1, most)], [place.bottom, place.top]).nice(6);
