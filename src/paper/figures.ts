@@ -24,7 +24,7 @@ export interface FigureData {
   /** Rows of this cell. */
   readonly summary: readonly SummaryRow[];
   /** The recipe's values of the keys that curves are over. */
-  readonly recipe: { readonly rho: number; readonly settle: number };
+  readonly recipe: { readonly rho: number; readonly settle: number; readonly owners: number };
   /** Command, data, seeds, commit and machine. */
   readonly provenance: string;
 }
@@ -39,7 +39,7 @@ export function nameOf({ method, head }: Pick<SummaryRow, "method" | "head">, me
   return head === undefined ? title : `${title}, ${head}`;
 }
 
-/** Rows that belong in a cell's main table and overview: no points of the curves of rho and ratio, and none of the ablation. */
+/** Rows that belong in a cell's main table and overview: no points of the curves of owners, rho and ratio, and none of the ablation. */
 export function mainRows(methods: readonly Method[], summary: readonly SummaryRow[], head: string): readonly SummaryRow[] {
   const recipeHeads = new Set(summary.filter(({ method }) => method === recipeId).map((row) => row.head));
   return summary.filter((row) => {
@@ -114,6 +114,23 @@ function frontier(data: FigureData): string {
     series: [...sheaf, ...others(data, ({ leastRatio }) => leastRatio)],
     across: centralLine(data),
     upright: { label: `${promisedRatio} times less`, x: promisedRatio },
+    provenance,
+  });
+}
+
+/** From disjoint-like task sets to devices that have every class, as an ensemble has. */
+function ownersChart(data: FigureData): string {
+  const { cell, recipe, provenance } = data;
+  return xyChart({
+    id: `owners-${cell.id}`,
+    title: `${cell.title}: accuracy against owners`,
+    xTitle: "devices that own a class, of those in the fleet, at the same minimum ratio",
+    yTitle: yTitleOf(data),
+    xScale: "linear",
+    wholeX: true,
+    printX: String,
+    series: curveSeries(data, ({ curve }) => (curve?.name === "owners" ? curve.x : undefined), recipe.owners),
+    across: centralLine(data),
     provenance,
   });
 }
@@ -251,6 +268,11 @@ export function figuresOf(data: FigureData): readonly PaperFigure[] {
       name: "frontier",
       svg: frontier(data),
       caption: `${capital} against the computation of a device. The upright line marks the promised ratio, ${promisedRatio}; right of it a device computes less.`,
+    },
+    {
+      name: "owners",
+      svg: ownersChart(data),
+      caption: `${capital} against the number of devices that own a class, at the same minimum ratio: with all of them every device has every class and no background.`,
     },
     {
       name: "rho",

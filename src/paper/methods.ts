@@ -53,6 +53,7 @@ const controls: readonly Method[] = [
 
 /** The key that is changed along each curve, and what the axis of its figure says. */
 export const curves: Readonly<Record<CurveName, { readonly key: string; readonly title: string }>> = {
+  owners: { key: "fleet.redundancy", title: "owners of a class" },
   ratio: { key: "fleet.minimumRatio", title: "minimum ratio" },
   rho: { key: "rho", title: "rho" },
   settle: { key: "settle.passes", title: "settle passes" },
@@ -100,7 +101,7 @@ const ablations: readonly Method[] = [
 
 /** All methods with these points on their curves, the recipe and its controls first. */
 export function methodsOf(points: Scale["curves"]): readonly Method[] {
-  const onCurves = (["settle", "ratio", "rho"] as const).flatMap((name) => points[name].map((x) => point(name, x)));
+  const onCurves = (["settle", "owners", "ratio", "rho"] as const).flatMap((name) => points[name].map((x) => point(name, x)));
   return [...controls, ...onCurves, ...ablations];
 }
 

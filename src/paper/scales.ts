@@ -2,10 +2,10 @@
 import { type ConfigValues, promisedRatio, tableCells } from "./cells.ts";
 
 /** Curves that methods are points of; the recipe itself is a point of each. */
-export type CurveName = "ratio" | "rho" | "settle";
+export type CurveName = "owners" | "ratio" | "rho" | "settle";
 
 /** Groups of methods, which a cell runs or leaves out as a whole; `methods.ts` says what belongs to each. */
-export const methodGroups = ["core", "diagnosis", "baselines", "settle", "ratio", "rho", "ablation"] as const;
+export const methodGroups = ["core", "diagnosis", "baselines", "settle", "owners", "ratio", "rho", "ablation"] as const;
 export type MethodGroup = (typeof methodGroups)[number];
 
 export type ScaleName = "smoke" | "small" | "full";
@@ -36,8 +36,8 @@ export interface Scale {
 /** Everything except the ablation's many small changes. */
 const table: readonly MethodGroup[] = ["core", "diagnosis", "baselines", "settle"];
 
-/** CIFAR at the small scale. */
-const smallImages = { data: { trainCount: 5_000, testCount: 2_000 } };
+/** Images at the small scale: enough for a central control of the same size to be worth comparing with, few enough for one machine. */
+const images = (trainCount: number): ConfigValues => ({ data: { trainCount, testCount: 5_000 } });
 
 /** The scales, smallest first. */
 export const scales: Readonly<Record<ScaleName, Scale>> = {
@@ -51,25 +51,29 @@ export const scales: Readonly<Record<ScaleName, Scale>> = {
       training: { epochs: 2, batchSize: 16 },
       baseline: { evaluateEvery: 1 },
       // So little training leaves no plan at the promised ratio: the statistics pass alone costs too much.
-      fleet: { devices: ["phone-mid", "laptop-browser", "desktop"].map((profile) => ({ profile })), redundancy: 2, minimumRatio: 2 },
+      fleet: {
+        devices: ["phone-mid", "laptop-browser", "desktop"].map((profile) => ({ profile })),
+        redundancy: 2,
+        minimumRatio: 2,
+        epochs: 3,
+      },
     },
     methods: table,
-    curves: { ratio: [1.5], rho: [0, 1], settle: [2] },
+    curves: { owners: [1], ratio: [1.5], rho: [0, 1], settle: [2] },
     byCell: { "vgg-glyphs": { methods: methodGroups } },
   },
   small: {
-    summary: "the six cells with half-width targets and a part of the data, one seed: which way things point",
+    summary: "the six cells on a part of the images and all clips at hand, VGG on images at half width, three seeds",
     cells: tableCells,
-    seeds: 1,
-    config: { target: { width: 0.5 }, training: { epochs: 10, batchSize: 32 } },
-    methods: ["core", "diagnosis", "settle"],
-    curves: { ratio: [4, 24], rho: [0, 1], settle: [2] },
+    seeds: 3,
+    config: { training: { epochs: 15 }, fleet: { epochs: 30 } },
+    methods: ["core"],
+    curves: { owners: [1, 2, 4, 10], ratio: [4, 24], rho: [0, 1], settle: [2] },
     byCell: {
-      "alexnet-cifar10": { config: smallImages },
-      "alexnet-cifar100": { config: smallImages },
-      "alexnet-kws": { methods: methodGroups },
-      "vgg-cifar10": { config: smallImages, methods: methodGroups },
-      "vgg-cifar100": { config: smallImages },
+      "alexnet-cifar10": { config: images(10_000), methods: methodGroups },
+      "alexnet-cifar100": { config: images(10_000) },
+      "vgg-cifar10": { config: { ...images(6_000), target: { width: 0.5 } }, methods: ["core", "diagnosis"] },
+      "vgg-cifar100": { config: { ...images(8_000), target: { width: 0.5 } } },
     },
   },
   full: {
@@ -78,7 +82,7 @@ export const scales: Readonly<Record<ScaleName, Scale>> = {
     seeds: 3,
     config: {},
     methods: methodGroups,
-    curves: { ratio: [4, 8, promisedRatio, 16, 24], rho: [0, 0.1, 0.25, 0.5, 1], settle: [0, 1, 2, 4] },
+    curves: { owners: [1, 2, 4, 6, 8, 10], ratio: [4, 8, promisedRatio, 16, 24], rho: [0, 0.1, 0.25, 0.5, 1], settle: [0, 1, 2, 4] },
     byCell: {},
   },
 };
