@@ -62,6 +62,8 @@ export interface PlanRequest {
   readonly hardShare?: number;
   /** Smaller images in the first epochs, of sub-models and target; none by default. */
   readonly progressive?: Progressive;
+  /** The full target is charged for whole images even where sub-models begin with smaller ones; false by default. */
+  readonly wholeTarget?: boolean;
   /** Every device must be done after that. */
   readonly deadlineSeconds?: number;
   /** Every device must compute at least so many times less than the full target would on its own samples. */
@@ -163,7 +165,7 @@ function settingOf(request: PlanRequest): Setting {
   const { disjoint = false, overlap = "share", statisticsPass = true, width, maxWidth = 1, deadlineSeconds, minimumRatio } = request;
   const ownable = ownableClasses(request.classCount, request.unownedClasses);
   const widthsOf = shaper(request.target, request.shape ?? "recipe");
-  const target = branchCost(request.target, request.progressive);
+  const target = branchCost(request.target, request.wholeTarget ? undefined : request.progressive);
   return {
     request,
     ownable,

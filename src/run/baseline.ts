@@ -143,8 +143,8 @@ export async function runBaseline(options: BaselineRunOptions): Promise<Baseline
   const started = performance.now();
   const { onEvent, signal, out } = options;
   const method = baselines[options.method];
-  if (options.config.training.progressive) {
-    throw new SheafError("config", "Baselines train on whole images in every round; leave training.progressive out.");
+  if (options.config.training.progressive ?? options.config.fleet.progressive) {
+    throw new SheafError("config", "Baselines train on whole images in every round; leave training.progressive and fleet.progressive out.");
   }
   await checkRunFolder(out, options.resume ?? false);
   const data = await loadData(options.config, options.dataDir === undefined ? {} : { data: options.dataDir }, options.dataProgress, signal);

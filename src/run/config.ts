@@ -94,6 +94,8 @@ export interface RunConfig {
     readonly learningRate?: number | undefined;
     /** Epochs of sub-models and the slim control, instead of the target's, which the ratio goes on counting with. */
     readonly epochs?: number | undefined;
+    /** Smaller images in the first epochs of sub-models and the slim control alone. */
+    readonly progressive?: Progressive | undefined;
     readonly deadlineSeconds?: number | undefined;
     /** Share of its samples, the hardest, that a sub-model is trained on after a forward pass over all; 1 for all. */
     readonly hardShare: number;
@@ -188,6 +190,8 @@ const optimizerSchema = z.discriminatedUnion("type", [
   ),
 ]);
 
+const progressiveSchema = z.strictObject({ scale: z.number().gt(0).lt(1).default(0.5), epochs: z.number().gt(0).lt(1).default(0.3) });
+
 const trainingSchema = z.strictObject({
   epochs: count.default(10),
   batchSize: count.default(64),
@@ -204,7 +208,7 @@ const trainingSchema = z.strictObject({
   labelSmoothing: z.number().min(0).max(0.99).default(0),
   emaDecay: z.number().min(0).max(0.99999).default(0),
   logitAdjustment: z.number().min(0).max(10).default(0),
-  progressive: z.strictObject({ scale: z.number().gt(0).lt(1).default(0.5), epochs: z.number().gt(0).lt(1).default(0.3) }).optional(),
+  progressive: progressiveSchema.optional(),
   augmentation: z
     .strictObject({
       crop: whole.default(4),
@@ -317,6 +321,7 @@ const configSchema = z.strictObject({
       shape: z.union([z.enum(["recipe", "uniform"]), z.number().min(0).max(2), z.record(z.string(), positive)]).default("recipe"),
       learningRate: positive.optional(),
       epochs: count.optional(),
+      progressive: progressiveSchema.optional(),
       deadlineSeconds: positive.optional(),
       hardShare: z.number().gt(0).max(1).default(1),
       /** Which of a trained target's filters a sub-model starts from. */

@@ -139,6 +139,35 @@ describe("fleet.hardShare", () => {
   });
 });
 
+describe("fleet.progressive", () => {
+  const train = blankSet(6, 100);
+  const training = { epochs: 4 };
+  const alone = prepare(train, { fleet: { width: 0.5, progressive: { scale: 0.5, epochs: 0.5 } }, training });
+
+  it("is of sub-models and the slim control alone", () => {
+    const settings = Object.fromEntries(alone.jobs.map(({ id, settings: { progressive } }) => [id, progressive?.scale]));
+    expect(settings).toEqual({
+      ...Object.fromEntries(alone.devices.map(({ planned }) => [planned.id, 0.5])),
+      slim: 0.5,
+      central: undefined,
+    });
+  });
+
+  it("spares devices what training.progressive does, and the full target in the ratio nothing", () => {
+    const plain = prepare(train, { fleet: { width: 0.5 }, training });
+    const both = prepare(train, { fleet: { width: 0.5 }, training: { ...training, progressive: { scale: 0.5, epochs: 0.5 } } });
+    for (const [i, { expected, planned }] of alone.devices.entries()) {
+      expect(expected.compute.own).toBe(both.devices[i]?.expected.compute.own);
+      expect(expected.fullTargetMacs).toBe(plain.devices[i]?.expected.fullTargetMacs);
+      expect(planned.expected.ratio).toBeCloseTo(expected.ratio, 9);
+    }
+  });
+
+  it("is refused beside training.progressive", () => {
+    expect(() => prepare(train, { fleet: { progressive: {} }, training: { progressive: {} } })).toThrow(/both are given/);
+  });
+});
+
 describe("training.progressive", () => {
   const train = blankSet(6, 100);
   const training = { epochs: 4, batchSize: 16 };

@@ -1,4 +1,5 @@
 /** From a configuration and data to work: the plan, the sub-models, and what each device and control trains on. Reads no files and no clock. */
+import type { Progressive } from "../compile/progressive.ts";
 import type { ScheduleConfig } from "../compile/schedules.ts";
 import { type Dataset, drawStratified, samplesByClass } from "../data/dataset.ts";
 import { withMadeNegatives } from "../data/made.ts";
@@ -68,9 +69,15 @@ export function scheduleOf(config: RunConfig, kind: WidthKind): ScheduleConfig {
   }
 }
 
+/** Smaller images in the first epochs: of the target, or of sub-models and the slim control, which may have them alone. */
+export function progressiveOf({ training, fleet }: RunConfig, kind: WidthKind): Progressive | undefined {
+  return kind === "narrow" ? (fleet.progressive ?? training.progressive) : training.progressive;
+}
+
 /** Training settings of a configuration: of the target, or of sub-models and the slim control, which may have epochs of their own. */
 export function trainingSettings(config: RunConfig, kind: WidthKind): TrainingSettings {
-  const { epochs, batchSize, optimizer, labelSmoothing, emaDecay, augmentation, logitAdjustment, progressive } = config.training;
+  const { epochs, batchSize, optimizer, labelSmoothing, emaDecay, augmentation, logitAdjustment } = config.training;
+  const progressive = progressiveOf(config, kind);
   return {
     epochs: kind === "narrow" ? (config.fleet.epochs ?? epochs) : epochs,
     batchSize,
@@ -210,9 +217,16 @@ function coarseGroups({ partition }: RunConfig, { name, labels, classNames, coar
 }
 
 /** Throws `config` where images in the first epochs are to be smaller and samples are clips. */
-function checkProgressiveData({ training }: RunConfig, { name, audio }: Dataset): void {
-  if (!training.progressive || !audio) return;
-  throw new SheafError("config", `training.progressive makes images smaller, but the samples of ${name} are clips; leave it out.`);
+function checkProgressiveData({ training, fleet }: RunConfig, { name, audio }: Dataset): void {
+  if (training.progressive && fleet.progressive) {
+    throw new SheafError(
+      "config",
+      "training.progressive is of sub-models and target, fleet.progressive of sub-models alone, and both are given; leave one of them out.",
+    );
+  }
+  if (!(training.progressive || fleet.progressive) || !audio) return;
+  const key = training.progressive ? "training.progressive" : "fleet.progressive";
+  throw new SheafError("config", `${key} makes images smaller, but the samples of ${name} are clips; leave it out.`);
 }
 
 /** The plan of a configuration for a target and its training data. Throws `plan` when there is none. */
@@ -235,7 +249,8 @@ export function planOf(config: RunConfig, target: Network, train: Dataset, local
       backgroundSampleBytes: backgroundCounts && sampleBytes(train),
       settle: settleWorkOf(config),
       sums: sumsWorkOf(config),
-      progressive: training.progressive,
+      progressive: progressiveOf(config, "narrow"),
+      wholeTarget: training.progressive ? undefined : true,
       trainedShare: headPlan(config).trainedShare,
       classesPerDevice: fleet.classesPerDevice,
       deadlineSeconds: fleet.deadlineSeconds,
@@ -364,10 +379,10 @@ export function prepareRun(config: RunConfig, target: Network, train: Dataset, t
           config.seed,
         )
       : undefined;
-  const { progressive } = config.training;
+  const progressive = progressiveOf(config, "narrow");
   const branches = plan.devices.map((d) => branchCost(d.network, progressive));
   const fleet = fleetCost(branches);
-  const { macs: targetMacs, smallMacs: targetSmallMacs, weightBytes: targetBytes } = branchCost(target, progressive);
+  const { macs: targetMacs, smallMacs: targetSmallMacs, weightBytes: targetBytes } = branchCost(target, config.training.progressive);
   const activated = trained && config.fleet.warmStart === "activation";
   const parts = plan.devices.map((planned, i) => {
     const local = locals?.[order.get(planned.id) ?? 0];
