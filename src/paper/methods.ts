@@ -91,7 +91,9 @@ const ablations: readonly Method[] = [
   changed("no-adjustment", "no logit adjustment", { "training.logitAdjustment": 0 }),
   changed("adjustment", "logit adjustment, tau 1", { "training.logitAdjustment": 1 }),
   changed("target-epochs", "sub-models trained for the target's epochs, and wider", { "fleet.epochs": undefined }),
-  changed("small-images", "sub-models' first half of the epochs on images of half the size", { "fleet.progressive": { scale: 0.5, epochs: 0.5 } }),
+  changed("small-images", "sub-models' first half of the epochs on images of half the size", {
+    "fleet.progressive": { scale: 0.5, epochs: 0.5 },
+  }),
   changed("all-samples", "every sample trained on", { "fleet.hardShare": 1 }),
   changed("hard-share", "the hardest half of the samples trained on", { "fleet.hardShare": 0.5 }),
   changed("constant-rate", "constant learning rate", { "training.schedule.type": "constant" }),

@@ -39,6 +39,8 @@ const table: readonly MethodGroup[] = ["core", "diagnosis", "baselines", "settle
 /** Images at the small scale: enough for a central control of the same size to be worth comparing with, few enough for one machine. */
 const images = (trainCount: number): ConfigValues => ({ data: { trainCount, testCount: 5_000 } });
 
+const clips: ConfigValues = { training: { epochs: 20 }, fleet: { epochs: 20 } };
+
 /** The scales, smallest first. */
 export const scales: Readonly<Record<ScaleName, Scale>> = {
   smoke: {
@@ -70,10 +72,12 @@ export const scales: Readonly<Record<ScaleName, Scale>> = {
     methods: ["core"],
     curves: { owners: [1, 2, 4, 10], ratio: [4, 24], rho: [0, 1], settle: [2] },
     byCell: {
-      "alexnet-cifar10": { config: images(10_000), methods: methodGroups },
-      "alexnet-cifar100": { config: images(10_000) },
+      "alexnet-cifar10": { config: images(6_000), methods: methodGroups },
+      "alexnet-cifar100": { config: images(6_000) },
+      "alexnet-kws": { config: clips },
+      "vgg-kws": { config: clips },
       "vgg-cifar10": { config: { ...images(6_000), target: { width: 0.5 } }, methods: ["core", "diagnosis"] },
-      "vgg-cifar100": { config: { ...images(8_000), target: { width: 0.5 } } },
+      "vgg-cifar100": { config: { ...images(6_000), target: { width: 0.5 } } },
     },
   },
   full: {
