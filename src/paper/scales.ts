@@ -37,7 +37,7 @@ export interface Scale {
 const table: readonly MethodGroup[] = ["core", "diagnosis", "baselines", "settle"];
 
 /** Images at the small scale: enough for a central control of the same size to be worth comparing with, few enough for one machine. */
-const images = (trainCount: number): ConfigValues => ({ data: { trainCount, testCount: 5_000 } });
+const images = (trainCount: number, testCount: number): ConfigValues => ({ data: { trainCount, testCount } });
 
 const clips: ConfigValues = { training: { epochs: 20 }, fleet: { epochs: 20 } };
 
@@ -72,12 +72,12 @@ export const scales: Readonly<Record<ScaleName, Scale>> = {
     methods: ["core"],
     curves: { owners: [1, 2, 4, 10], ratio: [4, 24], rho: [0, 1], settle: [2] },
     byCell: {
-      "alexnet-cifar10": { config: images(6_000), methods: methodGroups },
-      "alexnet-cifar100": { config: images(6_000) },
+      "alexnet-cifar10": { config: images(6_000, 5_000), methods: methodGroups },
+      "alexnet-cifar100": { config: images(6_000, 3_500) },
       "alexnet-kws": { config: clips },
       "vgg-kws": { config: clips },
-      "vgg-cifar10": { config: { ...images(6_000), target: { width: 0.5 } }, methods: ["core", "diagnosis"] },
-      "vgg-cifar100": { config: { ...images(6_000), target: { width: 0.5 } } },
+      "vgg-cifar10": { config: { ...images(6_000, 5_000), target: { width: 0.5 } }, methods: ["core", "diagnosis"] },
+      "vgg-cifar100": { config: { ...images(6_000, 3_500), target: { width: 0.5 } } },
     },
   },
   full: {
