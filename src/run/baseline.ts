@@ -23,8 +23,9 @@ import { checkRunFolder, openRunDirectory, type RunDirectory, runFiles } from ".
 import { audioInputOf, type LoadedData, loadData } from "./loadData.ts";
 import { commitOf, sheafVersion } from "./machine.ts";
 import type { RunEvent, RunOptions } from "./options.ts";
-import { type PreparedRun, prepareRun, trainingSettings } from "./prepare.ts";
+import { type PreparedRun, prepareRun } from "./prepare.ts";
 import { fitOf, loadTarget } from "./target.ts";
+import { trainingSettings } from "./trainingSettings.ts";
 import { type FinishedJob, throwIfInterrupted, trainJobs } from "./trainJobs.ts";
 import { writeManifest } from "./writeReports.ts";
 

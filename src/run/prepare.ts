@@ -1,24 +1,25 @@
 /** From a configuration and data to work: the plan, the sub-models, and what each device and control trains on. Reads no files and no clock. */
-import type { Progressive } from "../compile/progressive.ts";
-import type { ScheduleConfig } from "../compile/schedules.ts";
-import { type Dataset, drawStratified, samplesByClass } from "../data/dataset.ts";
+import type { Dataset } from "../data/dataset.ts";
 import { withMadeNegatives } from "../data/made.ts";
 import { partitioners } from "../data/partition/partitioners.ts";
 import { decouple, localLabel, type SubModel } from "../decouple/subModel.ts";
 import { narrow, type WidthFactors } from "../network/narrow.ts";
 import type { Network } from "../network/network.ts";
 import { branchCost, type Expected, expectedCost, fleetCost } from "../plan/cost.ts";
-import { type DeviceProfile, resolveProfile } from "../plan/device.ts";
-import { type Plan, type PlannedDevice, planFleet } from "../plan/plan.ts";
+import type { Plan, PlannedDevice } from "../plan/plan.ts";
 import { shaper } from "../plan/shape.ts";
-import type { TrainingJob, TrainingSettings } from "../train/job.ts";
+import type { TrainingJob } from "../train/job.ts";
 import { SheafError } from "../util/errors.ts";
-import type { DeviceConfig, RunConfig } from "./config.ts";
+import type { RunConfig } from "./config.ts";
+import { controlIds, fleetOf } from "./fleet.ts";
 import { headPlan, heldOutSamples, sumsWorkOf } from "./headPlan.ts";
-import { backgroundShare, negativesOf, poolCounts, sampleBytes, sampleSources } from "./negatives.ts";
+import { localParts, splitLocal } from "./localData.ts";
+import { negativesOf, sampleBytes, sampleSources } from "./negatives.ts";
+import { planOf } from "./planning.ts";
 import { statisticsSamples } from "./samples.ts";
-import { checkSettle, settleWorkOf } from "./settlePlan.ts";
-import { peakLearningRate, type WidthKind } from "./target.ts";
+import { settleWorkOf } from "./settlePlan.ts";
+import type { WidthKind } from "./target.ts";
+import { progressiveOf, subModelSettings, trainingSettings } from "./trainingSettings.ts";
 
 /** A device with its samples. */
 export interface PreparedDevice {
@@ -50,255 +51,6 @@ export interface PreparedRun {
   /** The slim control's widths, in the shape of the sub-models. */
   readonly slimWidth: WidthFactors;
   readonly jobs: readonly TrainingJob[];
-}
-
-/** Ids of the control jobs; no device may be called so. */
-export const controlIds = { central: "central", slim: "slim" } as const;
-
-/** The schedule of a configuration, with the network's own learning rate where none is configured. */
-export function scheduleOf(config: RunConfig, kind: WidthKind): ScheduleConfig {
-  const { type, warmup } = config.training.schedule;
-  const learningRate = peakLearningRate(config, kind);
-  switch (type) {
-    case "constant":
-      return { type, learningRate };
-    case "cosine":
-      return { type, learningRate, warmup };
-    case "oneCycle":
-      return { type, learningRate, rise: warmup };
-  }
-}
-
-/** Smaller images in the first epochs: of the target, or of sub-models and the slim control, which may have them alone. */
-export function progressiveOf({ training, fleet }: RunConfig, kind: WidthKind): Progressive | undefined {
-  return kind === "narrow" ? (fleet.progressive ?? training.progressive) : training.progressive;
-}
-
-/** Training settings of a configuration: of the target, or of sub-models and the slim control, which may have epochs of their own. */
-export function trainingSettings(config: RunConfig, kind: WidthKind): TrainingSettings {
-  const { epochs, batchSize, optimizer, labelSmoothing, emaDecay, augmentation, logitAdjustment } = config.training;
-  const progressive = progressiveOf(config, kind);
-  return {
-    epochs: kind === "narrow" ? (config.fleet.epochs ?? epochs) : epochs,
-    batchSize,
-    optimizer,
-    schedule: scheduleOf(config, kind),
-    labelSmoothing,
-    emaDecay,
-    augmentation,
-    ...(logitAdjustment > 0 ? { logitAdjustment } : {}),
-    ...(progressive ? { progressive } : {}),
-  };
-}
-
-/** Training settings of sub-models and the slim control in their own training. */
-export function subModelSettings(config: RunConfig): TrainingSettings {
-  const { hardShare } = config.fleet;
-  return { ...trainingSettings(config, "narrow"), ...(hardShare < 1 ? { hardShare } : {}) };
-}
-
-/** A class by name or number. Throws `config` naming the classes there are. */
-export function classIdOf(value: string | number, classNames: readonly string[]): number {
-  const id = typeof value === "number" ? value : classNames.indexOf(value);
-  if (id >= 0 && id < classNames.length) return id;
-  const known = classNames.length > 20 ? `${classNames.slice(0, 20).join(", ")}, ...` : classNames.join(", ");
-  throw new SheafError("config", `Unknown class ${JSON.stringify(value)}; the data set has ${classNames.length} classes: ${known}.`);
-}
-
-function profileOf(device: DeviceConfig, classNames: readonly string[]): DeviceProfile {
-  const { profile, classes, id, macsPerSecond, memoryBytes, bandwidthBitsPerSecond, watts } = device;
-  const given = Object.fromEntries(
-    Object.entries({ macsPerSecond, memoryBytes, bandwidthBitsPerSecond, watts }).filter(([, v]) => v !== undefined),
-  );
-  // By itself first: an unknown name is then what the error is about.
-  if (profile !== undefined) resolveProfile(profile);
-  const base = resolveProfile(profile === undefined ? { name: id ?? "custom", ...given } : { like: profile, ...given });
-  return classes ? { ...base, preferredClasses: classes.map((c) => classIdOf(c, classNames)) } : base;
-}
-
-/** Devices with unique ids: as configured, or the profile's name with a number where it comes more than once. */
-export function fleetOf(
-  config: RunConfig,
-  classNames: readonly string[],
-): readonly { readonly id: string; readonly profile: DeviceProfile }[] {
-  const profiles = config.fleet.devices.map((device) => profileOf(device, classNames));
-  const seen = new Map<string, number>();
-  const ids = config.fleet.devices.map((device, i) => {
-    if (device.id !== undefined) return device.id;
-    const name = profiles[i]?.name ?? "device";
-    const count = (seen.get(name) ?? 0) + 1;
-    seen.set(name, count);
-    return profiles.filter((p) => p.name === name).length > 1 ? `${name}-${count}` : name;
-  });
-  const twice = ids.find((id, i) => ids.indexOf(id) !== i || Object.hasOwn(controlIds, id));
-  if (twice !== undefined)
-    throw new SheafError(
-      "config",
-      `Device id "${twice}" is taken; give every device an id of its own (central and slim are the controls').`,
-    );
-  return ids.map((id, i) => ({ id, profile: profiles[i] as DeviceProfile }));
-}
-
-/** Local data first, plan second: what each device holds says what it prefers. */
-function localParts(config: RunConfig, train: Dataset, held: Uint32Array, deviceCount: number): readonly Uint32Array[] | undefined {
-  const labels = Uint16Array.from(held, (i) => train.labels[i] as number);
-  return localPlaces(config, labels, train.classNames.length, deviceCount)?.map((part) => part.map((place) => held[place] as number));
-}
-
-function localPlaces(
-  { partition, seed }: RunConfig,
-  labels: Uint16Array,
-  classes: number,
-  deviceCount: number,
-): readonly Uint32Array[] | undefined {
-  switch (partition.type) {
-    case "byClass":
-      return undefined;
-    case "dirichlet":
-      return partitioners.dirichlet(labels, classes, { deviceCount, alpha: partition.alpha }, seed).own;
-    case "shards":
-      return partitioners.shards(labels, classes, { deviceCount, shardsPerDevice: partition.shardsPerDevice }, seed).own;
-    case "iid":
-      return partitioners.iid(labels, classes, { deviceCount }, seed).own;
-  }
-}
-
-/** Own samples and a background share of what else the device holds. */
-function splitLocal(
-  train: Dataset,
-  local: Uint32Array,
-  taskSet: readonly number[],
-  rho: number,
-  seed: number,
-  device: string,
-): { own: Uint32Array; background: Uint32Array } {
-  const mine = new Set(taskSet);
-  const own = local.filter((i) => mine.has(train.labels[i] ?? -1));
-  const others = local.filter((i) => !mine.has(train.labels[i] ?? -1));
-  const groups = samplesByClass(train.labels, train.classNames.length).map(() => [] as number[]);
-  for (const i of others) groups[train.labels[i] as number]?.push(i);
-  return { own, background: drawStratified(groups, Math.round(rho * others.length), seed, "background", device) };
-}
-
-/** Classes of a device's local samples that it may own, most samples first. */
-function byCount(train: Dataset, local: Uint32Array): number[] {
-  const counts = train.classNames.map(() => 0);
-  for (const i of local) counts[train.labels[i] as number] = (counts[train.labels[i] as number] ?? 0) + 1;
-  return counts
-    .map((count, id) => ({ count, id }))
-    .filter(({ count, id }) => count > 0 && id !== train.otherClass)
-    .sort((a, b) => b.count - a.count || a.id - b.id)
-    .map(({ id }) => id);
-}
-
-/** The superclass of each class. Throws `config` where there are none to go by. */
-function coarseGroups({ partition }: RunConfig, { name, labels, classNames, coarse }: Dataset): readonly number[] {
-  if (!coarse) {
-    throw new SheafError(
-      "config",
-      `fleet.groupBy is "coarse", but ${name} has no superclasses; set it to "class" or use a set that has, such as cifar100.`,
-    );
-  }
-  if (partition.type !== "byClass") {
-    throw new SheafError(
-      "config",
-      `fleet.groupBy is "coarse", but with partition "${partition.type}" what a device holds decides what it owns; use the partition byClass.`,
-    );
-  }
-  const groups = classNames.map((_, classId) => coarse.labels[labels.indexOf(classId)] ?? 0);
-  const odd = labels.findIndex((label, i) => coarse.labels[i] !== groups[label]);
-  if (odd >= 0) {
-    throw new SheafError(
-      "data",
-      `Sample ${odd} of ${name}, of class "${classNames[labels[odd] ?? 0]}", is in another superclass than the first of its class; a class must lie in one superclass.`,
-    );
-  }
-  return groups;
-}
-
-/** Throws `config` where images in the first epochs are to be smaller and samples are clips. */
-function checkProgressiveData({ training, fleet }: RunConfig, { name, audio }: Dataset): void {
-  if (training.progressive && fleet.progressive) {
-    throw new SheafError(
-      "config",
-      "training.progressive is of sub-models and target, fleet.progressive of sub-models alone, and both are given; leave one of them out.",
-    );
-  }
-  if (!(training.progressive || fleet.progressive) || !audio) return;
-  const key = training.progressive ? "training.progressive" : "fleet.progressive";
-  throw new SheafError("config", `${key} makes images smaller, but the samples of ${name} are clips; leave it out.`);
-}
-
-/** The plan of a configuration for a target and its training data. Throws `plan` when there is none. */
-export function planOf(config: RunConfig, target: Network, train: Dataset, locals?: readonly Uint32Array[]): Plan {
-  const { fleet, training, seed, partition } = config;
-  checkProgressiveData(config, train);
-  const devices = fleetOf(config, train.classNames).map(({ id, profile }, i) => {
-    const local = locals?.[i];
-    return { id, profile: local && !profile.preferredClasses ? { ...profile, preferredClasses: byCount(train, local) } : profile };
-  });
-  checkSettle(
-    config,
-    devices.map(({ id }) => id),
-  );
-  const allCounts = samplesByClass(train.labels, train.classNames.length).map((group) => group.length);
-  const backgroundCounts = config.negatives === "pool" ? poolCounts(config, allCounts) : undefined;
-  const given = Object.fromEntries(
-    Object.entries({
-      backgroundCounts,
-      backgroundSampleBytes: backgroundCounts && sampleBytes(train),
-      settle: settleWorkOf(config),
-      sums: sumsWorkOf(config),
-      progressive: progressiveOf(config, "narrow"),
-      wholeTarget: training.progressive ? undefined : true,
-      trainedShare: headPlan(config).trainedShare,
-      classesPerDevice: fleet.classesPerDevice,
-      deadlineSeconds: fleet.deadlineSeconds,
-      width: fleet.width,
-      classGroups: fleet.groupBy === "coarse" ? coarseGroups(config, train) : undefined,
-      unownedClasses: train.otherClass === undefined ? undefined : [train.otherClass],
-    }).filter(([, value]) => value !== undefined),
-  );
-  const plan = (minimumRatio: number | undefined): Plan =>
-    planFleet({
-      target,
-      classCount: train.classNames.length,
-      classCounts: backgroundCounts ? allCounts.map((count, classId) => count - (backgroundCounts[classId] ?? 0)) : allCounts,
-      devices,
-      redundancy: fleet.redundancy,
-      disjoint: fleet.disjoint,
-      maxWidth: fleet.maxWidth,
-      shape: fleet.shape,
-      hardShare: fleet.hardShare,
-      rho: backgroundShare(config),
-      epochs: fleet.epochs ?? training.epochs,
-      targetEpochs: training.epochs,
-      batchSize: training.batchSize,
-      statisticsPass: true,
-      overlap: partition.type === "byClass" ? partition.overlap : "split",
-      seed,
-      ...given,
-      ...(minimumRatio === undefined ? {} : { minimumRatio }),
-    });
-  if (fleet.minimumRatio !== undefined || fleet.width !== undefined) return plan(fleet.minimumRatio);
-  return planTowards(plan);
-}
-
-/** Ratios aimed at where none is configured: the promise, and what comes nearest to it where training is too short for it. */
-const ratioGoals = [11.8, 8, 4, 2];
-
-/** The plan of the highest goal that costs no device its place. */
-function planTowards(plan: (minimumRatio: number | undefined) => Plan): Plan {
-  const unbound = plan(undefined);
-  for (const goal of ratioGoals) {
-    try {
-      const aimed = plan(goal);
-      if (aimed.devices.length >= unbound.devices.length) return aimed;
-    } catch (error) {
-      if (!(error instanceof SheafError && error.code === "plan")) throw error;
-    }
-  }
-  return unbound;
 }
 
 function median(values: readonly number[]): number {

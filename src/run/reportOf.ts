@@ -16,9 +16,9 @@ import { dataSetReport, holdingsOf } from "./inspect.ts";
 import type { LoadedData } from "./loadData.ts";
 import { machineFacts, sheafVersion } from "./machine.ts";
 import { describeNegatives } from "./negatives.ts";
-import { scheduleOf } from "./prepare.ts";
 import { type DeviceAccount, type RunOutcome, type RunResult, settlePassesOfRun } from "./result.ts";
 import { settleTimeline } from "./settleTimeline.ts";
+import { scheduleOf } from "./trainingSettings.ts";
 import type { FinishedJob } from "./trainJobs.ts";
 
 /** What no run can know of itself. */

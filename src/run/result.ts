@@ -13,8 +13,9 @@ import { runFiles } from "./directory.ts";
 import type { EvaluatedHead } from "./heads.ts";
 import type { LoadedData } from "./loadData.ts";
 import type { LostDevices } from "./lostDevices.ts";
-import { type PreparedDevice, type PreparedRun, spread, trainingSettings } from "./prepare.ts";
+import { type PreparedDevice, type PreparedRun, spread } from "./prepare.ts";
 import { type SettlePass, skippedIn } from "./settle.ts";
+import { trainingSettings } from "./trainingSettings.ts";
 import type { FinishedJob } from "./trainJobs.ts";
 
 /** Everything that a run has found out. */

@@ -1,7 +1,7 @@
 import { expect, it } from "vitest";
 import { learningRateAt } from "../compile/schedules.ts";
 import { parseConfig } from "./config.ts";
-import { scheduleOf } from "./prepare.ts";
+import { scheduleOf } from "./trainingSettings.ts";
 
 const peakStep = (type: string, warmup: number): number => {
   const schedule = scheduleOf(parseConfig({ training: { schedule: { type, learningRate: 0.1, warmup } } }), "wide");

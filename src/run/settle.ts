@@ -10,8 +10,9 @@ import type { TrainingJob } from "../train/job.ts";
 import type { RunConfig } from "./config.ts";
 import type { RunDirectory } from "./directory.ts";
 import type { RunOptions } from "./options.ts";
-import { type PreparedDevice, type PreparedRun, trainingSettings } from "./prepare.ts";
+import type { PreparedDevice, PreparedRun } from "./prepare.ts";
 import { settleJobId, settleOrder, settlePassesOf, settleShare } from "./settlePlan.ts";
+import { trainingSettings } from "./trainingSettings.ts";
 import { type FinishedJob, throwIfInterrupted, trainJobs } from "./trainJobs.ts";
 
 /** Accuracies of the global model after a pass; pass 0 is before the first. */

@@ -13,8 +13,9 @@ import { checkRunFolder, openRunDirectory, runFiles } from "./directory.ts";
 import { audioInputOf, type LoadedData, loadData } from "./loadData.ts";
 import { commitOf, sheafVersion } from "./machine.ts";
 import type { RunOptions } from "./options.ts";
-import { controlJob, subModelSettings } from "./prepare.ts";
+import { controlJob } from "./prepare.ts";
 import { fitOf, loadTarget, withRates } from "./target.ts";
+import { subModelSettings } from "./trainingSettings.ts";
 import { type FinishedJob, throwIfInterrupted, trainJobs } from "./trainJobs.ts";
 import { writeManifest } from "./writeReports.ts";
 

@@ -15,9 +15,10 @@ import { checkRunFolder, openRunDirectory, runFiles } from "./directory.ts";
 import { audioInputOf, dataMetadata, loadData } from "./loadData.ts";
 import { commitOf, sheafVersion } from "./machine.ts";
 import type { RunOptions } from "./options.ts";
-import { controlJob, trainingSettings } from "./prepare.ts";
+import { controlJob } from "./prepare.ts";
 import { reportBasis } from "./reportOf.ts";
 import { fitOf, loadTarget, withRates } from "./target.ts";
+import { trainingSettings } from "./trainingSettings.ts";
 import { type FinishedJob, throwIfInterrupted, trainJobs } from "./trainJobs.ts";
 import { writeManifest, writeReportFiles } from "./writeReports.ts";
 

@@ -11,7 +11,8 @@ import { openSession } from "../runtime/session.node.ts";
 import type { TrainingJob } from "../train/job.ts";
 import { sameShape, type Tensor, tensor } from "../util/tensor.ts";
 import type { RunConfig } from "./config.ts";
-import { controlIds, type PreparedRun } from "./prepare.ts";
+import { controlIds } from "./fleet.ts";
+import type { PreparedRun } from "./prepare.ts";
 import type { Target } from "./target.ts";
 
 /** Every weight of a target; what a new head lacks is drawn from the seed. */
