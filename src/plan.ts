@@ -19,7 +19,8 @@ export {
 } from "./plan/cost.ts";
 export { describePlan } from "./plan/describe.ts";
 export { type DeviceProfile, type ProfileConfig, profileSchema, resolveProfile } from "./plan/device.ts";
-export { type FleetDevice, narrowestWidth, type Plan, type PlannedDevice, type PlanRequest, planFleet } from "./plan/plan.ts";
+export { type Plan, type PlannedDevice, planFleet } from "./plan/plan.ts";
+export { type FleetDevice, narrowestWidth, type PlanRequest } from "./plan/request.ts";
 export { type ShapeChoice, shaper, solveShape } from "./plan/shape.ts";
 export { type ShapeProfile, shapeRecipe, shapeRecipes } from "./plan/shapeRecipes.ts";
 export { assignTaskSets, type TaskSetRequest, type TaskSets } from "./plan/taskSets.ts";

@@ -4,7 +4,8 @@ import { models } from "../models/table.ts";
 import { random, shuffle } from "../util/random.ts";
 import { catalog } from "./catalog.ts";
 import { groupPreferences } from "./classGroups.ts";
-import { type Plan, type PlanRequest, planFleet } from "./plan.ts";
+import { type Plan, planFleet } from "./plan.ts";
+import type { PlanRequest } from "./request.ts";
 
 /** Twenty superclasses of five classes each, mixed as in CIFAR-100. */
 const coarse: readonly number[] = shuffle(

@@ -9,7 +9,8 @@ import { catalog } from "./catalog.ts";
 import { branchCost, expectedCost, fleetCost } from "./cost.ts";
 import { describePlan } from "./describe.ts";
 import type { DeviceProfile } from "./device.ts";
-import { narrowestWidth, type Plan, type PlanRequest, planFleet } from "./plan.ts";
+import { type Plan, planFleet } from "./plan.ts";
+import { narrowestWidth, type PlanRequest } from "./request.ts";
 
 const input: NetworkInput = { channels: 3, height: 32, width: 32, mean: [0, 0, 0], std: [1, 1, 1] };
 const vgg11: Network = models.vgg11.build(input, 10);
