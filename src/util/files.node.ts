@@ -44,8 +44,8 @@ export function readError(error: unknown, path: string, what: string): SheafErro
   return new SheafError("data", `Cannot read ${what} from ${resolve(path)}: ${causeOf(error, readCauses)}.`, { cause: error });
 }
 
-/** A renamed or new file is safe only when its folder is on the disk too. Windows cannot open folders, and needs no such step. */
-async function syncFolder(path: string): Promise<void> {
+/** Puts a folder's own entries on the disk: a renamed or new file is safe only then. Windows cannot open folders, and needs no such step. */
+export async function syncFolder(path: string): Promise<void> {
   if (process.platform === "win32") return;
   const handle = await open(path, "r");
   try {
