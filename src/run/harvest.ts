@@ -1,4 +1,5 @@
 /** What stands between trained sub-models and a head: the gate, and the kept statistics of each device. For a run and for an export of it. */
+import { classCountsOf } from "../data/background.ts";
 import { inspectHarvest } from "../harvest/gate.ts";
 import type { Harvested } from "../harvest/harvested.ts";
 import { type DeviceStatistics, decodeStatistics, encodeStatistics } from "../harvest/statistics.ts";
@@ -7,7 +8,6 @@ import { decodeSafetensors, encodeSafetensors } from "../util/safetensors.ts";
 import type { Tensor } from "../util/tensor.ts";
 import { type RunDirectory, readFinished } from "./directory.ts";
 import type { PreparedRun } from "./prepare.ts";
-import { classCountsOf } from "./samples.ts";
 
 /** Which devices' sub-models go into the global model, and why the others do not. */
 export interface GateOutcome {

@@ -1,5 +1,4 @@
 /** What the heads that a configuration asks for make of its devices' work: which are made, what is summed for them, and which samples are held out. */
-import { type Dataset, drawStratified, samplesByClass } from "../data/dataset.ts";
 import { type HeadType, headTypes } from "../harvest/heads.ts";
 import type { SumsWork } from "../plan/cost.ts";
 import type { RunConfig } from "./config.ts";
@@ -56,16 +55,4 @@ export function sumsWorkOf(config: Pick<RunConfig, "head" | "heads">): SumsWork 
   const { scores, expanded } = headPlan(config);
   const uploads = config.heads.heldOutShare > 0 ? 2 : 1;
   return scores || expanded > 0 || uploads > 1 ? { scores, expanded, uploads } : undefined;
-}
-
-/**
- * 1 at the training samples that are held out: the same for every device that has them, so that no branch is trained on a sample by whose sums a ridge
- * is chosen. Drawn evenly by class from the seed.
- */
-export function heldOutSamples({ heads, seed }: Pick<RunConfig, "heads" | "seed">, { labels, classNames }: Dataset): Uint8Array {
-  const isHeldOut = new Uint8Array(labels.length);
-  if (heads.heldOutShare === 0) return isHeldOut;
-  const groups = samplesByClass(labels, classNames.length);
-  for (const i of drawStratified(groups, Math.round(heads.heldOutShare * labels.length), seed, "heldOut")) isHeldOut[i] = 1;
-  return isHeldOut;
 }

@@ -1,5 +1,6 @@
 /** Looks into loaded data: counts per class, samples as pictures, and what each device of a fleet holds. */
 
+import { classCountsOf } from "../data/background.ts";
 import type { Dataset } from "../data/dataset.ts";
 import { pictureDataUrl } from "../data/images.node.ts";
 import { pictureSize, samplePictures } from "../data/pictures.ts";
@@ -13,7 +14,6 @@ import type { RunConfig } from "./config.ts";
 import type { LoadedData } from "./loadData.ts";
 import { sheafVersion } from "./machine.ts";
 import { type PreparedDevice, prepareRun } from "./prepare.ts";
-import { classCountsOf } from "./samples.ts";
 import { buildTarget, fitOf } from "./target.ts";
 
 /** Classes that pictures show at most. */

@@ -1,5 +1,5 @@
 /** What devices hold where the partition, not the plan, decides it. */
-import { type Dataset, drawStratified, samplesByClass } from "../data/dataset.ts";
+import type { Dataset } from "../data/dataset.ts";
 import { partitioners } from "../data/partition/partitioners.ts";
 import type { RunConfig } from "./config.ts";
 
@@ -25,23 +25,6 @@ function localPlaces(
     case "iid":
       return partitioners.iid(labels, classes, { deviceCount }, seed).own;
   }
-}
-
-/** Own samples and a background share of what else the device holds. */
-export function splitLocal(
-  train: Dataset,
-  local: Uint32Array,
-  taskSet: readonly number[],
-  rho: number,
-  seed: number,
-  device: string,
-): { own: Uint32Array; background: Uint32Array } {
-  const mine = new Set(taskSet);
-  const own = local.filter((i) => mine.has(train.labels[i] ?? -1));
-  const others = local.filter((i) => !mine.has(train.labels[i] ?? -1));
-  const groups = samplesByClass(train.labels, train.classNames.length).map(() => [] as number[]);
-  for (const i of others) groups[train.labels[i] as number]?.push(i);
-  return { own, background: drawStratified(groups, Math.round(rho * others.length), seed, "background", device) };
 }
 
 /** Classes of a device's local samples that it may own, most samples first. */

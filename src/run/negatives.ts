@@ -1,6 +1,6 @@
 /** Where a device's samples for "other" come from: its own neighbours' classes, a public pool, its own samples made unlike themselves, or nowhere. */
+import { madeSources, poolBackground } from "../data/background.ts";
 import { apportion, type Dataset, drawStratified, recordLength, samplesByClass } from "../data/dataset.ts";
-import { random, shuffle } from "../util/random.ts";
 import type { RunConfig } from "./config.ts";
 
 /** Training samples by who may have them; indices are ascending. */
@@ -46,16 +46,10 @@ export interface Negatives {
   readonly made: Uint32Array;
 }
 
-/** As many own samples as asked for, in turns of seeded order. */
-function sourcesOf(own: Uint32Array, count: number, seed: number, device: string): Uint32Array {
-  const order = shuffle(own.slice(), random(seed, "made", device));
-  return Uint32Array.from({ length: own.length > 0 ? count : 0 }, (_, i) => order[i % order.length] as number);
-}
-
 /** A device's negatives; `dealt` is the background that the partition gave it. */
 export function negativesOf(
   config: RunConfig,
-  { labels, classNames }: Dataset,
+  train: Dataset,
   pool: Uint32Array,
   { device, taskSet, own, dealt }: { device: string; taskSet: readonly number[]; own: Uint32Array; dealt: Uint32Array },
 ): Negatives {
@@ -66,21 +60,9 @@ export function negativesOf(
     case "none":
       return { background: none, made: none };
     case "synthetic":
-      return { background: none, made: sourcesOf(own, dealt.length, config.seed, device) };
-    case "pool": {
-      const groups = classNames.map((): number[] => []);
-      let others = 0;
-      for (const i of pool) {
-        const label = labels[i] as number;
-        if (taskSet.includes(label)) continue;
-        groups[label]?.push(i);
-        others++;
-      }
-      return {
-        background: drawStratified(groups, Math.round(backgroundShare(config) * others), config.seed, "poolBackground", device),
-        made: none,
-      };
-    }
+      return { background: none, made: madeSources(own, dealt.length, config.seed, device) };
+    case "pool":
+      return { background: poolBackground(train, pool, taskSet, backgroundShare(config), config.seed, device), made: none };
   }
 }
 

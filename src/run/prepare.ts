@@ -1,8 +1,9 @@
 /** From a configuration and data to work: the plan, the sub-models, and what each device and control trains on. Reads no files and no clock. */
+import { heldOutSamples, splitLocal } from "../data/background.ts";
 import type { Dataset } from "../data/dataset.ts";
-import { withMadeNegatives } from "../data/made.ts";
 import { partitioners } from "../data/partition/partitioners.ts";
-import { decouple, localLabel, type SubModel } from "../decouple/subModel.ts";
+import { decouple, type SubModel } from "../decouple/subModel.ts";
+import { branchJob } from "../harvest/branchJob.ts";
 import { narrow, type WidthFactors } from "../network/narrow.ts";
 import type { Network } from "../network/network.ts";
 import { branchCost, type Expected, expectedCost, fleetCost } from "../plan/cost.ts";
@@ -12,8 +13,8 @@ import type { TrainingJob } from "../train/job.ts";
 import { SheafError } from "../util/errors.ts";
 import type { RunConfig } from "./config.ts";
 import { controlIds, fleetOf } from "./fleet.ts";
-import { headPlan, heldOutSamples, sumsWorkOf } from "./headPlan.ts";
-import { localParts, splitLocal } from "./localData.ts";
+import { headPlan, sumsWorkOf } from "./headPlan.ts";
+import { localParts } from "./localData.ts";
 import { negativesOf, sampleBytes, sampleSources } from "./negatives.ts";
 import { planOf } from "./planning.ts";
 import { statisticsSamples } from "./samples.ts";
@@ -56,30 +57,6 @@ export interface PreparedRun {
 function median(values: readonly number[]): number {
   const sorted = [...values].sort((a, b) => a - b);
   return sorted[Math.floor(sorted.length / 2)] ?? 1;
-}
-
-/** Job of a device: its samples with local labels, the sub-model. */
-function deviceJob(
-  config: RunConfig,
-  train: Dataset,
-  { subModel, own, background, made }: Pick<PreparedDevice, "subModel" | "own" | "background" | "made">,
-): TrainingJob {
-  const count = train.labels.length;
-  const dataset = made.length > 0 ? withMadeNegatives(train, made, config.seed) : train;
-  const samples = new Uint32Array([...own, ...background, ...made.map((_, i) => count + i)]);
-  // What was made of a sample is "other", whatever its source is.
-  const labels = Uint16Array.from(samples, (i) =>
-    i < count ? localLabel(subModel.taskSet, train.labels[i] ?? 0) : subModel.taskSet.length,
-  );
-  return {
-    id: subModel.device,
-    network: subModel.network,
-    dataset,
-    samples,
-    labels,
-    settings: subModelSettings(config),
-    seed: config.seed,
-  };
 }
 
 /** Job of a control: all samples, all classes. */
@@ -153,7 +130,7 @@ export function prepareRun(config: RunConfig, target: Network, train: Dataset, t
     return { own, ...negativesOf(config, train, pool, { device: planned.id, taskSet: planned.taskSet, own, dealt: background }) };
   });
   const passes = statisticsSamples(train.labels, parts, train.otherClass);
-  const isHeldOut = heldOutSamples(config, train);
+  const isHeldOut = heldOutSamples(train, config.heads.heldOutShare, config.seed);
   const devices = plan.devices.map((planned, i): PreparedDevice => {
     const { own, background, made } = headPlan(config).trainedOf(parts[i] as (typeof parts)[number], isHeldOut);
     const passed = passes[i] as Uint32Array;
@@ -194,7 +171,7 @@ export function prepareRun(config: RunConfig, target: Network, train: Dataset, t
   });
   const slimSize = median(plan.devices.map((d) => d.size));
   const slimWidth = shaper(target, config.fleet.shape)(slimSize);
-  const jobs = devices.map((device) => deviceJob(config, train, device));
+  const jobs = devices.map((device) => branchJob(device.subModel, train, device, subModelSettings(config), config.seed));
   if (config.controls.slim)
     jobs.push({ ...controlJob(config, train, controlIds.slim, narrow(target, slimWidth), "narrow"), settings: subModelSettings(config) });
   if (config.controls.central) jobs.push(controlJob(config, train, controlIds.central, target, "wide"));

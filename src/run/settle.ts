@@ -1,10 +1,9 @@
 /** Settling: further passes in which each device trains its branch against the frozen scores of the latest others. */
-import { type Dataset, drawStratified } from "../data/dataset.ts";
+import { settleSamples } from "../data/background.ts";
 import type { Samples } from "../data/samples.ts";
-import { computeFrozenScores, frozenGraph, scoresAlone } from "../harvest/frozenScores.ts";
+import { settleJob } from "../harvest/branchJob.ts";
 import { inspectHarvest } from "../harvest/gate.ts";
 import type { Harvested } from "../harvest/harvested.ts";
-import { writeOnnx } from "../onnx/write.ts";
 import { openSession } from "../runtime/session.node.ts";
 import type { TrainingJob } from "../train/job.ts";
 import type { RunConfig } from "./config.ts";
@@ -33,61 +32,27 @@ export interface Settled {
   readonly passes: readonly SettlePass[];
 }
 
-/** Own samples, and the background that a device settles on in this pass. */
-function samplesOf(config: RunConfig, { own, background, subModel }: PreparedDevice, train: Dataset, pass: number): Uint32Array {
-  const share = settleShare(config);
-  if (share === 1) return new Uint32Array([...own, ...background]);
-  const groups = train.classNames.map((): number[] => []);
-  for (const i of background) groups[train.labels[i] as number]?.push(i);
-  const drawn = drawStratified(groups, Math.round(share * background.length), config.seed, "settle", subModel.device, pass);
-  return new Uint32Array([...own, ...drawn]);
-}
-
-/** The frozen scores of a device's samples: all other branches as they now are. */
-async function scoresOf(
-  harvested: readonly Harvested[],
-  device: string,
-  train: Samples,
-  samples: Uint32Array,
-  signal: AbortSignal | undefined,
-): Promise<Float32Array> {
-  const classCount = train.dataset.classNames.length;
-  const graph = frozenGraph(harvested, device, classCount);
-  if (!graph) return scoresAlone(harvested, classCount, samples.length);
-  await using session = await openSession(writeOnnx(graph, { batchAxis: "N" }), { name: `the branches that ${device} settles against` });
-  return await computeFrozenScores(session, classCount, train, samples, signal ? { signal } : {});
-}
-
 /** A device's job in a pass: from its present weights, against the others as they now are. */
-async function settleJob(
+function jobInPass(
   config: RunConfig,
-  device: PreparedDevice,
+  { subModel: { device }, own, background }: PreparedDevice,
   harvested: readonly Harvested[],
   train: Samples,
   pass: number,
   signal: AbortSignal | undefined,
 ): Promise<TrainingJob> {
-  const { subModel } = device;
-  const { labels, classNames } = train.dataset;
-  const samples = samplesOf(config, device, train.dataset, pass);
   // A pass is short, and the frozen scores are those of whole images.
   const { progressive: _, ...settings } = trainingSettings(config, "narrow");
   const learningRate = config.settle.learningRate ?? settings.schedule.learningRate / 10;
-  return {
-    id: settleJobId(subModel.device, pass),
-    network: subModel.network,
-    dataset: train.dataset,
-    samples,
-    labels: Uint16Array.from(samples, (i) => labels[i] as number),
+  const work = {
+    id: settleJobId(device, pass),
+    device,
+    harvested,
+    samples: settleSamples(train.dataset, own, background, settleShare(config), config.seed, device, pass),
     settings: { ...settings, epochs: config.settle.epochs, schedule: { ...settings.schedule, learningRate } },
     seed: config.seed,
-    initial: (harvested.find((h) => h.subModel.device === subModel.device) as Harvested).parameters,
-    frozen: {
-      taskSet: subModel.taskSet,
-      classCount: classNames.length,
-      scores: await scoresOf(harvested, subModel.device, train, samples, signal),
-    },
   };
+  return settleJob(work, train, openSession, signal);
 }
 
 /** Puts what came back in the place of what was there, through the gate. */
@@ -115,7 +80,7 @@ async function settleTogether(
     const id = settleJobId(device.subModel.device, pass);
     const found = await directory.finished(id);
     if (found) results.set(id, { parameters: found.tensors, ...(found.facts as Omit<FinishedJob, "parameters">) });
-    else open.push(await settleJob(config, device, harvested, train, pass, options.signal));
+    else open.push(await jobInPass(config, device, harvested, train, pass, options.signal));
   }
   for (const [id, result] of await trainJobs(open, directory, { ...options, config })) results.set(id, result);
   throwIfInterrupted(options.signal, directory.path);
