@@ -14,6 +14,8 @@ export const layers = [
   ["baselines"],
   ["report"],
   ["run"],
+  ["protocol"],
+  ["coordinator", "agent"],
   ["paper"],
   ["cli"],
 ];

@@ -1,0 +1,493 @@
+/** Every message between a device, a person's tools and the coordinator: its type, and the schema that checks it. Unknown keys are refused. */
+import { z } from "zod";
+import { type TaskKind, type TaskSpec, taskKinds, taskSpecSchema } from "./tasks.ts";
+import {
+  atLeastZero,
+  base64Of,
+  classNames,
+  count,
+  id,
+  instant,
+  jsonObject,
+  longText,
+  maximumClasses,
+  objectBytes,
+  positive,
+  secret,
+  sha256,
+  share,
+  shortText,
+} from "./values.ts";
+
+/** Who a caller is; a route lists those that may call it. */
+export const roles = ["public", "device", "viewer", "admin"] as const;
+export type Role = (typeof roles)[number];
+
+/** What a device measured of itself. */
+export interface MeasuredProfile {
+  /** Sustained float32 multiply-adds per second in training. */
+  readonly macsPerSecond: number;
+  /** Memory that training may use. */
+  readonly memoryBytes: number;
+  readonly bandwidthBitsPerSecond: number;
+  readonly watts?: number;
+}
+
+/** What a device says of its data: what the plan needs and no more. */
+export interface DataSummary {
+  /** In the device's own order. */
+  readonly classNames: readonly string[];
+  /** Samples by class; or, in its place, */
+  readonly counts?: readonly number[];
+  /** whether there are samples, by class, for those who keep counts to themselves. */
+  readonly present?: readonly boolean[];
+  readonly sampleShape: { readonly channels: number; readonly height: number; readonly width: number };
+  /** SHA-256 over what was prepared how, so that a device whose data have changed is noticed. */
+  readonly fingerprint: string;
+}
+
+export interface Enrolment {
+  readonly joinToken: string;
+  /** Raw Ed25519 public key, base64. Enrolling again with the same key gives the same device. */
+  readonly publicKey: string;
+  readonly name: string;
+  readonly profile: MeasuredProfile;
+  readonly data: DataSummary;
+  /** Program and version, for instance `sheaf/0.2.0 node/20.20.0 linux-x64`. */
+  readonly software: string;
+  /** Classes the device would like to own, by name, dearest first. */
+  readonly preferredClasses?: readonly string[];
+}
+
+export interface AccessGrant {
+  readonly accessToken: string;
+  readonly expiresAt: number;
+  /** The coordinator's clock when it answered, by which a device corrects its own. */
+  readonly now: number;
+}
+
+export interface Enrolled extends AccessGrant {
+  readonly deviceId: string;
+  /** Identity of the coordinator; what token requests are signed for. */
+  readonly serverId: string;
+}
+
+/** What a token request's signature is over, as canonical JSON. */
+export interface TokenClaim {
+  readonly deviceId: string;
+  /** The device's clock, corrected by the last `now`. */
+  readonly at: number;
+  /** 16 random bytes, base64; serves once. */
+  readonly nonce: string;
+}
+
+export interface TokenRequest extends TokenClaim {
+  /** Ed25519, base64; see `signing.ts`. */
+  readonly signature: string;
+}
+
+export interface Capabilities {
+  readonly kinds: readonly TaskKind[];
+  /** Memory that training may use now, where it is less than was enrolled. */
+  readonly memoryBytes?: number;
+}
+
+export interface OfferRequest {
+  /** How long the answer may wait for work to come up; at most 30 seconds. */
+  readonly waitMs: number;
+  readonly capabilities: Capabilities;
+  readonly freeDiskBytes?: number;
+  /** Present again whenever the data have changed since enrolment. */
+  readonly data?: DataSummary;
+}
+
+/** An object by what it is for. */
+export interface ObjectReference {
+  /** For instance `parameters`, `statistics`, `heldOut`, `pool`, `branch-NAME`. */
+  readonly role: string;
+  readonly sha256: string;
+  readonly bytes: number;
+}
+
+export interface Offer {
+  readonly leaseId: string;
+  readonly runId: string;
+  readonly kind: TaskKind;
+  readonly spec: TaskSpec;
+  readonly inputs: readonly ObjectReference[];
+  readonly expiresAt: number;
+  /** Longest time between two heartbeats. */
+  readonly heartbeatMs: number;
+}
+
+export interface OfferAnswer {
+  /** Null when nothing came up in time. */
+  readonly offer: Offer | null;
+  /** How long to wait before asking again; 0 where waiting was the answer. */
+  readonly retryAfterMs: number;
+  readonly now: number;
+}
+
+export const phases = ["fetching", "preparing", "training", "statistics", "uploading"] as const;
+
+export interface Heartbeat {
+  readonly phase: (typeof phases)[number];
+  /** Of the whole task. */
+  readonly progress: number;
+  readonly epoch?: number;
+  readonly step?: number;
+  readonly loss?: number;
+}
+
+export interface HeartbeatAnswer {
+  readonly expiresAt: number;
+  /** Stop the work; nobody needs its result. */
+  readonly cancel: boolean;
+  readonly now: number;
+}
+
+/** Samples that a result was made from, as the global model's heads need them. */
+export interface SampleUse {
+  readonly ownSamples: number;
+  readonly backgroundSamples: number;
+  readonly madeSamples?: number;
+  /** In the order of the run's classes, background included; left out by a device that keeps counts to itself. */
+  readonly classCounts?: readonly number[];
+}
+
+export interface Completion {
+  readonly outputs: readonly ObjectReference[];
+  readonly measured: { readonly seconds: number; readonly macs: number; readonly samples: number };
+  readonly use?: SampleUse;
+}
+
+export interface CompletionAnswer {
+  readonly accepted: boolean;
+  /** Why not: the gate's sentence, or that another device was first. */
+  readonly reason?: string;
+}
+
+export interface TaskFailure {
+  /** A `SheafError` code or the like. */
+  readonly code: string;
+  readonly reason: string;
+  /** Whether this device may be given the task again. */
+  readonly retry: boolean;
+}
+
+export type Nothing = Readonly<Record<never, never>>;
+
+export interface UploadRequest {
+  readonly sha256: string;
+  readonly bytes: number;
+}
+
+/** How far an upload is. `done` says that the object is there whole and its hash was checked. */
+export interface UploadState {
+  readonly uploadId: string;
+  /** Bytes that are safe; the next chunk starts here. */
+  readonly offset: number;
+  readonly done: boolean;
+}
+
+export interface RunRequest {
+  readonly name: string;
+  /** As in a configuration file; checked by the coordinator, which answers `unacceptable` with the reason. */
+  readonly config: Readonly<Record<string, unknown>>;
+}
+
+export const runStatuses = [
+  "waiting",
+  "training",
+  "summing",
+  "settling",
+  "assembling",
+  "paused",
+  "finished",
+  "failed",
+  "cancelled",
+] as const;
+export type RunStatus = (typeof runStatuses)[number];
+
+export interface RunSummary {
+  readonly runId: string;
+  readonly name: string;
+  readonly status: RunStatus;
+  readonly archived: boolean;
+  readonly createdAt: number;
+  readonly tasks: { readonly total: number; readonly leased: number; readonly done: number; readonly failed: number };
+  readonly classes: { readonly total: number; readonly covered: number };
+  readonly devices: number;
+  /** Present once there is a model. */
+  readonly model?: ObjectReference;
+  /** Why it failed or was cancelled. */
+  readonly reason?: string;
+}
+
+export const taskStatuses = ["pending", "leased", "done", "failed"] as const;
+
+export interface TaskSummary {
+  readonly taskId: string;
+  readonly kind: TaskKind;
+  /** Device of the plan whose part it is. */
+  readonly device: string;
+  readonly status: (typeof taskStatuses)[number];
+  /** Devices that hold a lease now, or the one whose result was accepted. */
+  readonly workers: readonly string[];
+  readonly progress: number;
+  readonly expectedSeconds?: number;
+}
+
+export interface RunDetail extends RunSummary {
+  readonly classNames: readonly string[];
+  /** Devices of the plan that own each class. */
+  readonly owners: readonly (readonly string[])[];
+  readonly taskList: readonly TaskSummary[];
+  /** Uploads that the gate refused. */
+  readonly quarantined: readonly { readonly device: string; readonly taskId: string; readonly sha256: string; readonly reason: string }[];
+  readonly config: Readonly<Record<string, unknown>>;
+}
+
+export interface RunList {
+  readonly runs: readonly RunSummary[];
+}
+
+export interface HarvestAnswer {
+  readonly model: ObjectReference;
+  readonly head: string;
+  /** Devices of the plan whose branches are in it. */
+  readonly devices: readonly string[];
+  readonly missingClasses: readonly string[];
+}
+
+/** One event for watchers, the `data` of a server-sent event; its `id` is `sequence`. */
+export interface WatchEvent {
+  readonly sequence: number;
+  readonly at: number;
+  readonly type: string;
+  readonly data: Readonly<Record<string, unknown>>;
+}
+
+export interface DeviceSummary {
+  readonly deviceId: string;
+  readonly name: string;
+  readonly status: "idle" | "working" | "away" | "revoked";
+  readonly enrolledAt: number;
+  readonly seenAt: number;
+  readonly software: string;
+  readonly profile: MeasuredProfile;
+  /** Classes that it has samples of. */
+  readonly classes: readonly string[];
+  readonly leases: readonly string[];
+}
+
+export interface DeviceList {
+  readonly devices: readonly DeviceSummary[];
+  /** Pass as `after` for the rest; absent at the end. */
+  readonly next?: string;
+}
+
+export interface JoinTokenRequest {
+  readonly uses: number;
+  readonly expiresInSeconds: number;
+  /** What its bearer becomes: a device by enrolling; a viewer or admin by using the token as it is. */
+  readonly role: "device" | "viewer" | "admin";
+}
+
+export interface JoinTokenAnswer {
+  readonly token: string;
+  /** The command to type on the other computer. */
+  readonly line: string;
+  readonly expiresAt: number;
+}
+
+export interface Health {
+  readonly status: "ok";
+  readonly protocol: number;
+  readonly serverId: string;
+  readonly now: number;
+}
+
+const optional = <T>(schema: z.ZodType<T>): z.ZodExactOptional<z.ZodType<T>> => z.exactOptional(schema);
+
+const profile = z.strictObject({
+  macsPerSecond: positive,
+  memoryBytes: positive,
+  bandwidthBitsPerSecond: positive,
+  watts: optional(positive),
+});
+
+const extent = z.int().min(1).max(65_536);
+const data: z.ZodType<DataSummary> = z
+  .strictObject({
+    classNames,
+    counts: optional(z.array(count).max(maximumClasses)),
+    present: optional(z.array(z.boolean()).max(maximumClasses)),
+    sampleShape: z.strictObject({ channels: extent, height: extent, width: extent }),
+    fingerprint: sha256,
+  })
+  .refine(({ counts, present }) => (counts === undefined) !== (present === undefined), "must have counts or present, and not both")
+  .refine(
+    (summary) => (summary.counts ?? summary.present)?.length === summary.classNames.length,
+    "must have as many counts or presences as classes",
+  )
+  .refine((summary) => new Set(summary.classNames).size === summary.classNames.length, "must not name a class twice");
+
+export const enrolmentSchema: z.ZodType<Enrolment> = z.strictObject({
+  joinToken: secret,
+  publicKey: base64Of(32),
+  name: shortText,
+  profile,
+  data,
+  software: shortText,
+  preferredClasses: optional(classNames),
+});
+
+const grant = { accessToken: secret, expiresAt: instant, now: instant };
+export const accessGrantSchema: z.ZodType<AccessGrant> = z.strictObject(grant);
+export const enrolledSchema: z.ZodType<Enrolled> = z.strictObject({ ...grant, deviceId: id, serverId: id });
+
+export const tokenRequestSchema: z.ZodType<TokenRequest> = z.strictObject({
+  deviceId: id,
+  at: instant,
+  nonce: base64Of(16),
+  signature: base64Of(64),
+});
+
+/** Longest wait of a long poll. */
+export const maximumWaitMs = 30_000;
+
+const taskKind = z.enum(taskKinds);
+export const offerRequestSchema: z.ZodType<OfferRequest> = z.strictObject({
+  waitMs: z.int().min(0).max(maximumWaitMs),
+  capabilities: z.strictObject({ kinds: z.array(taskKind).min(1).max(taskKinds.length), memoryBytes: optional(positive) }),
+  freeDiskBytes: optional(atLeastZero),
+  data: optional(data),
+});
+
+const objectRole = z.string().regex(/^[A-Za-z0-9][A-Za-z0-9_-]{0,99}$/, "must be 1 to 100 letters, digits, _ or -");
+export const objectReferenceSchema: z.ZodType<ObjectReference> = z.strictObject({ role: objectRole, sha256, bytes: objectBytes });
+
+export const offerSchema: z.ZodType<Offer> = z
+  .strictObject({
+    leaseId: id,
+    runId: id,
+    kind: taskKind,
+    spec: taskSpecSchema,
+    inputs: z.array(objectReferenceSchema).max(20_000),
+    expiresAt: instant,
+    heartbeatMs: z.int().min(100).max(3_600_000),
+  })
+  .refine(({ kind, spec }) => kind === spec.kind, "must be of the kind that its specification says");
+
+export const offerAnswerSchema: z.ZodType<OfferAnswer> = z.strictObject({
+  offer: offerSchema.nullable(),
+  retryAfterMs: z.int().min(0).max(3_600_000),
+  now: instant,
+});
+
+export const heartbeatSchema: z.ZodType<Heartbeat> = z.strictObject({
+  phase: z.enum(phases),
+  progress: share,
+  epoch: optional(count),
+  step: optional(count),
+  loss: optional(z.number()),
+});
+export const heartbeatAnswerSchema: z.ZodType<HeartbeatAnswer> = z.strictObject({ expiresAt: instant, cancel: z.boolean(), now: instant });
+
+export const completionSchema: z.ZodType<Completion> = z.strictObject({
+  outputs: z.array(objectReferenceSchema).min(1).max(16),
+  measured: z.strictObject({ seconds: atLeastZero, macs: atLeastZero, samples: count }),
+  use: optional(
+    z.strictObject({
+      ownSamples: count,
+      backgroundSamples: count,
+      madeSamples: optional(count),
+      classCounts: optional(z.array(count).max(maximumClasses)),
+    }),
+  ),
+});
+export const completionAnswerSchema: z.ZodType<CompletionAnswer> = z.strictObject({ accepted: z.boolean(), reason: optional(longText) });
+
+export const taskFailureSchema: z.ZodType<TaskFailure> = z.strictObject({ code: id, reason: longText, retry: z.boolean() });
+export const nothingSchema: z.ZodType<Nothing> = z.strictObject({});
+
+export const uploadRequestSchema: z.ZodType<UploadRequest> = z.strictObject({ sha256, bytes: objectBytes });
+export const uploadStateSchema: z.ZodType<UploadState> = z.strictObject({ uploadId: id, offset: objectBytes, done: z.boolean() });
+
+export const runRequestSchema: z.ZodType<RunRequest> = z.strictObject({ name: shortText, config: jsonObject });
+
+const runSummary = {
+  runId: id,
+  name: shortText,
+  status: z.enum(runStatuses),
+  archived: z.boolean(),
+  createdAt: instant,
+  tasks: z.strictObject({ total: count, leased: count, done: count, failed: count }),
+  classes: z.strictObject({ total: count, covered: count }),
+  devices: count,
+  model: optional(objectReferenceSchema),
+  reason: optional(longText),
+};
+export const runSummarySchema: z.ZodType<RunSummary> = z.strictObject(runSummary);
+export const runListSchema: z.ZodType<RunList> = z.strictObject({ runs: z.array(runSummarySchema).max(10_000) });
+
+const taskSummary: z.ZodType<TaskSummary> = z.strictObject({
+  taskId: id,
+  kind: taskKind,
+  device: id,
+  status: z.enum(taskStatuses),
+  workers: z.array(id).max(1000),
+  progress: share,
+  expectedSeconds: optional(atLeastZero),
+});
+export const runDetailSchema: z.ZodType<RunDetail> = z.strictObject({
+  ...runSummary,
+  classNames: z.array(shortText).max(maximumClasses),
+  owners: z.array(z.array(id).max(1_000_000)).max(maximumClasses),
+  taskList: z.array(taskSummary).max(1_000_000),
+  quarantined: z.array(z.strictObject({ device: id, taskId: id, sha256, reason: longText })).max(1_000_000),
+  config: jsonObject,
+});
+
+export const harvestAnswerSchema: z.ZodType<HarvestAnswer> = z.strictObject({
+  model: objectReferenceSchema,
+  head: shortText,
+  devices: z.array(id).max(1_000_000),
+  missingClasses: z.array(shortText).max(maximumClasses),
+});
+
+export const watchEventSchema: z.ZodType<WatchEvent> = z.strictObject({ sequence: count, at: instant, type: shortText, data: jsonObject });
+
+export const deviceSummarySchema: z.ZodType<DeviceSummary> = z.strictObject({
+  deviceId: id,
+  name: shortText,
+  status: z.enum(["idle", "working", "away", "revoked"]),
+  enrolledAt: instant,
+  seenAt: instant,
+  software: shortText,
+  profile,
+  classes: z.array(shortText).max(maximumClasses),
+  leases: z.array(id).max(1000),
+});
+export const deviceListSchema: z.ZodType<DeviceList> = z.strictObject({
+  devices: z.array(deviceSummarySchema).max(1000),
+  next: optional(id),
+});
+
+export const joinTokenRequestSchema: z.ZodType<JoinTokenRequest> = z.strictObject({
+  uses: z.int().min(1).max(1_000_000),
+  expiresInSeconds: z
+    .int()
+    .min(1)
+    .max(366 * 86_400),
+  role: z.enum(["device", "viewer", "admin"]),
+});
+export const joinTokenAnswerSchema: z.ZodType<JoinTokenAnswer> = z.strictObject({ token: secret, line: longText, expiresAt: instant });
+
+export const healthSchema: z.ZodType<Health> = z.strictObject({
+  status: z.literal("ok"),
+  protocol: z.int().min(1),
+  serverId: id,
+  now: instant,
+});
