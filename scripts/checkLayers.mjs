@@ -9,7 +9,14 @@ import { fileURLToPath } from "node:url";
 import { readImports } from "./readImports.mjs";
 
 /** Packages that run on one platform alone. */
-const packagePlatforms = { sharp: "node", "onnxruntime-node": "node", commander: "node", "onnxruntime-web": "web" };
+const packagePlatforms = {
+  sharp: "node",
+  "onnxruntime-node": "node",
+  commander: "node",
+  libsql: "node",
+  "@hono/node-server": "node",
+  "onnxruntime-web": "web",
+};
 const platformNames = { node: "Node", web: "the browser" };
 
 const isTest = (file) => /\.(test|fixture)\.ts$/.test(file);
