@@ -2,45 +2,21 @@
  * What can have happened, as plain JSON: the log is a list of these, and everything the coordinator knows is a fold over them.
  * No clock, no storage, no HTTP. An event is a fact and is never changed; a new field is optional, a new meaning is a new type.
  */
-import type { Network } from "../network/network.ts";
 import type { WidthFactors } from "../network/narrow.ts";
-import type { FeatureShape } from "../network/network.ts";
+import type { FeatureShape, Network } from "../network/network.ts";
 import type { PlanRequest } from "../plan/request.ts";
-import type { Background } from "../protocol/tasks.ts";
+import type { Completion, DataSummary, MeasuredProfile, ObjectReference, SampleUse } from "../protocol/messages.ts";
+import type { Background, TaskKind } from "../protocol/tasks.ts";
 import type { TrainingSettings } from "../train/job.ts";
 
-/** An object that a device or the coordinator made. */
-export interface Output {
-  /** What it is in its task, such as `parameters` or `statistics`. */
-  readonly role: string;
-  readonly sha256: string;
-  readonly bytes: number;
-}
-
-/** What a device measured of itself. */
-export interface MeasuredProfile {
-  readonly macsPerSecond: number;
-  readonly memoryBytes: number;
-  readonly bandwidthBitsPerSecond: number;
-  readonly watts?: number | undefined;
-}
-
-/** What a device says of its samples; either counts or, with private counts, only which classes there are. */
-export interface DeviceData {
-  readonly classNames: readonly string[];
-  /** Samples by class, in the order of `classNames`. */
-  readonly counts?: readonly number[] | undefined;
-  readonly present?: readonly boolean[] | undefined;
-  readonly sampleShape: FeatureShape;
-  /** Equal for equal samples in equal order. */
-  readonly fingerprint: string;
-}
-
+/** What a device says of itself when it enrols. */
 export interface DeviceFacts {
   readonly name: string;
   readonly profile: MeasuredProfile;
-  readonly data: DeviceData;
+  readonly data: DataSummary;
   readonly software: string;
+  /** Classes that it would like to own, by name, dearest first. */
+  readonly preferredClasses?: readonly string[] | undefined;
 }
 
 /** When a run starts, how long it waits, and when it stops waiting. */
@@ -124,8 +100,6 @@ export interface Slot {
   readonly ratio: number;
 }
 
-export type TaskKind = "train" | "settle" | "statistics";
-
 /** A piece of work; `taskId` and the run's seed determine every random choice in it. */
 export interface TaskSeed {
   readonly taskId: string;
@@ -135,19 +109,8 @@ export interface TaskSeed {
   readonly pass?: number | undefined;
 }
 
-/** What a result's samples were; needed of a branch to make heads. */
-export interface ResultFacts {
-  readonly ownSamples: number;
-  readonly backgroundSamples: number;
-  readonly madeSamples?: number | undefined;
-  readonly classCounts: readonly number[];
-}
-
-export interface Measured {
-  readonly seconds: number;
-  readonly macs: number;
-  readonly samples: number;
-}
+/** What a device says that a task took. */
+export type Measured = Completion["measured"];
 
 /** Why a device got a lease: its own task, another's that waited too long, a slow other's, or its own back while a substitute works on it. */
 export type LeaseReason = "own" | "substitute" | "straggler" | "returned";
@@ -167,7 +130,7 @@ interface EventData {
   "run.archived": { readonly runId: string };
   /** The run cannot go on; `resume` lets it try again. */
   "run.failed": { readonly runId: string; readonly reason: string };
-  "run.finished": { readonly runId: string; readonly outputs: readonly Output[]; readonly missingClasses: readonly number[] };
+  "run.finished": { readonly runId: string; readonly outputs: readonly ObjectReference[]; readonly missingClasses: readonly number[] };
   "plan.made": {
     readonly runId: string;
     readonly slots: readonly Slot[];
@@ -212,9 +175,9 @@ interface EventData {
     readonly taskId: string;
     readonly leaseId: string;
     readonly deviceId: string;
-    readonly outputs: readonly Output[];
+    readonly outputs: readonly ObjectReference[];
     readonly measured: Measured;
-    readonly facts?: ResultFacts | undefined;
+    readonly use?: SampleUse | undefined;
     /** What the gate measured, such as accuracies. */
     readonly evaluation?: Readonly<Record<string, number>> | undefined;
   };
@@ -223,7 +186,7 @@ interface EventData {
     readonly taskId: string;
     readonly leaseId: string;
     readonly deviceId: string;
-    readonly outputs: readonly Output[];
+    readonly outputs: readonly ObjectReference[];
     readonly reason: string;
   };
   "task.givenUp": { readonly runId: string; readonly taskId: string; readonly reason: string };
@@ -234,7 +197,7 @@ interface EventData {
     readonly slots: readonly string[];
     readonly missingClasses: readonly number[];
   };
-  "harvest.made": { readonly runId: string; readonly harvestId: string; readonly outputs: readonly Output[] };
+  "harvest.made": { readonly runId: string; readonly harvestId: string; readonly outputs: readonly ObjectReference[] };
   "harvest.failed": { readonly runId: string; readonly harvestId: string; readonly reason: string };
 }
 

@@ -1,0 +1,273 @@
+/**
+ * The state after an event: pure, total over the types of events, and without judgement. Whether something may happen is for `decide.ts` to say;
+ * what is in the log has happened. The same events give the same state, on any machine and at any time.
+ */
+import { Map as PersistentMap } from "immutable";
+import { SheafError } from "../util/errors.ts";
+import type { Event, EventOf, EventType, Slot, TaskSeed } from "./events.ts";
+import { emptyState, type Lease, type LeaseEnd, type Run, type State, type Task } from "./state.ts";
+
+type Step<T extends EventType> = (state: State, event: EventOf<T>) => State;
+
+/** First wait after a failure, and the longest; doubled each time. */
+const shortestPauseMs = 15_000;
+const longestPauseMs = 600_000;
+
+/** How long a device stays away from a task that it failed `count` times. */
+export function pauseMs(count: number): number {
+  return Math.min(longestPauseMs, shortestPauseMs * 2 ** Math.min(count - 1, 16));
+}
+
+function runIn(state: State, runId: string): Run {
+  const run = state.runs.get(runId);
+  if (!run)
+    throw new SheafError("corrupt", `The log speaks of run "${runId}" before it was created; restore the data directory from a backup.`);
+  return run;
+}
+
+const withRun = (state: State, run: Run): State => ({ ...state, runs: state.runs.set(run.runId, run) });
+
+const changeRun = (state: State, runId: string, change: Partial<Run>): State => withRun(state, { ...runIn(state, runId), ...change });
+
+function taskIn(run: Run, taskId: string): Task {
+  const task = run.tasks.get(taskId);
+  if (!task)
+    throw new SheafError(
+      "corrupt",
+      `The log speaks of task "${taskId}" of run "${run.runId}" before it was there; restore the data directory from a backup.`,
+    );
+  return task;
+}
+
+/** Puts a changed task in its place, among the open ones where nobody is at work on it. */
+function withTask(run: Run, task: Task): Run {
+  const before = run.tasks.get(task.taskId);
+  const isOpen = task.status === "open";
+  const wasOpen = before?.status === "open";
+  const lies = isOpen && task.leases.length === 0;
+  return {
+    ...run,
+    tasks: run.tasks.set(task.taskId, task),
+    open: lies ? run.open.set(task.taskId, true) : run.open.delete(task.taskId),
+    remaining: run.remaining + Number(isOpen) - Number(wasOpen),
+  };
+}
+
+/** Ends a live lease; one that is not live stays as it is. A task that nobody works on any more waits from `at` on, unless `waiting` says since when. */
+function endLease(state: State, leaseId: string, end: LeaseEnd, at: number, waiting?: (task: Task) => Partial<Task>): State {
+  const lease = state.leases.get(leaseId);
+  if (!lease) return state;
+  const run = runIn(state, lease.runId);
+  const task = taskIn(run, lease.taskId);
+  const leases = task.leases.filter((id) => id !== leaseId);
+  const reopened = leases.length === 0 && task.status === "open" ? { openedAt: at } : {};
+  const changed = withTask(run, { ...task, leases, ...reopened, ...waiting?.(task) });
+  return {
+    ...withRun(state, changed),
+    leases: state.leases.delete(leaseId),
+    leaseOfDevice: state.leaseOfDevice.get(lease.deviceId) === leaseId ? state.leaseOfDevice.delete(lease.deviceId) : state.leaseOfDevice,
+    endedLeases: state.endedLeases.set(leaseId, { ...lease, end }),
+  };
+}
+
+/** Ends a task and with it all leases of it. */
+function closeTask(
+  state: State,
+  runId: string,
+  taskId: string,
+  change: Partial<Task>,
+  endOf: (leaseId: string) => LeaseEnd,
+  at: number,
+): State {
+  const run = runIn(state, runId);
+  const task = taskIn(run, taskId);
+  const closed = withRun(state, withTask(run, { ...task, ...change }));
+  return task.leases.reduce((next, leaseId) => endLease(next, leaseId, endOf(leaseId), at), closed);
+}
+
+/** Ends all leases of a run. */
+function endLeases(state: State, runId: string, end: LeaseEnd, at: number): State {
+  const tasks = runIn(state, runId)
+    .tasks.valueSeq()
+    .filter((task) => task.leases.length > 0);
+  return tasks.reduce((next, task) => task.leases.reduce((s, leaseId) => endLease(s, leaseId, end, at), next), state);
+}
+
+/** The device failed once more; `forever` when it is not to try again. */
+const faulted =
+  (deviceId: string, at: number, forever: boolean) =>
+  (task: Task): Partial<Task> => {
+    const count = (task.faults.get(deviceId)?.count ?? 0) + 1;
+    return { faults: task.faults.set(deviceId, { count, until: forever ? Number.POSITIVE_INFINITY : at + pauseMs(count) }) };
+  };
+
+/** Failures do not let a task wait anew: one that only ever fails is given up in the end. */
+const waitingOn =
+  (change: (task: Task) => Partial<Task>) =>
+  (task: Task): Partial<Task> => ({ openedAt: task.openedAt, ...change(task) });
+
+function addTasks(run: Run, seeds: readonly TaskSeed[], at: number): Run {
+  return seeds.reduce((next, seed) => {
+    const task: Task = { ...seed, status: "open", openedAt: at, leases: [], attempts: 0, faults: PersistentMap() };
+    const own = next.slots.get(seed.slot)?.deviceId ?? "";
+    return { ...withTask(next, task), ownTasks: next.ownTasks.update(own, [], (ids) => [...ids, seed.taskId]) };
+  }, run);
+}
+
+const withSlots = (run: Run, slots: readonly Slot[]): Run => ({
+  ...run,
+  slots: run.slots.withMutations((map) => {
+    for (const slot of slots) map.set(slot.slot, slot);
+  }),
+  slotOrder: [...run.slotOrder, ...slots.map(({ slot }) => slot)],
+});
+
+/** A lease back among the live ones. */
+function revive(state: State, leaseId: string): State {
+  const found = state.endedLeases.get(leaseId);
+  if (!found) return state;
+  const { end: _, ...lease } = found;
+  return { ...addLease(state, lease, 0), endedLeases: state.endedLeases.delete(leaseId) };
+}
+
+function addLease(state: State, lease: Lease, attempts: number): State {
+  const run = runIn(state, lease.runId);
+  const task = taskIn(run, lease.taskId);
+  return {
+    ...withRun(state, withTask(run, { ...task, leases: [...task.leases, lease.leaseId], attempts: task.attempts + attempts })),
+    leases: state.leases.set(lease.leaseId, lease),
+    leaseOfDevice: state.leaseOfDevice.set(lease.deviceId, lease.leaseId),
+  };
+}
+
+function withoutRun(state: State, runId: string): State {
+  return { ...state, endedLeases: state.endedLeases.filter((lease) => lease.runId !== runId) };
+}
+
+const steps: { readonly [T in EventType]: Step<T> } = {
+  "device.enrolled": (state, { type: _, at, ...device }) => ({
+    ...state,
+    devices: state.devices.set(device.deviceId, { ...device, enrolledAt: at }),
+    deviceOfKey: state.deviceOfKey.set(device.publicKey, device.deviceId),
+    fleetVersion: state.fleetVersion + 1,
+  }),
+  "device.updated": (state, { type: _, at: __, ...facts }) => {
+    const device = state.devices.get(facts.deviceId);
+    if (!device) return state;
+    return { ...state, devices: state.devices.set(facts.deviceId, { ...device, ...facts }), fleetVersion: state.fleetVersion + 1 };
+  },
+  "device.revoked": (state, { deviceId, at }) => {
+    const device = state.devices.get(deviceId);
+    if (!device) return state;
+    const leaseId = state.leaseOfDevice.get(deviceId);
+    const revoked = { ...state, devices: state.devices.set(deviceId, { ...device, revokedAt: at }), fleetVersion: state.fleetVersion + 1 };
+    return leaseId === undefined ? revoked : endLease(revoked, leaseId, "revoked", at);
+  },
+  "run.created": (state, { runId, definition, at }) =>
+    withRun(state, {
+      runId,
+      definition,
+      createdAt: at,
+      phase: "gathering",
+      pass: 0,
+      turn: 0,
+      paused: false,
+      archived: false,
+      slots: PersistentMap(),
+      slotOrder: [],
+      plannedMissing: [],
+      tasks: PersistentMap(),
+      open: PersistentMap(),
+      remaining: 0,
+      ownTasks: PersistentMap(),
+      quarantined: [],
+      harvests: [],
+    }),
+  "run.paused": (state, { runId, at }) => endLeases(changeRun(state, runId, { paused: true }), runId, "paused", at),
+  "run.resumed": (state, { runId, at }) => {
+    const { reason: _, failedIn, refusedAt: __, ...run } = runIn(state, runId);
+    const phase = run.phase === "failed" ? (failedIn ?? "gathering") : run.phase;
+    // Tasks did not wait while the run stood still, and where a run failed for want of results, those that were given up have another chance.
+    const again = run.phase === "failed";
+    const tasks = run.tasks.valueSeq().filter(({ status, kind }) => status === "open" || (again && status === "givenUp" && kind === phase));
+    const resumed: Run = { ...run, phase, paused: false };
+    return withRun(
+      state,
+      tasks.reduce((next: Run, task) => {
+        const { reason: ___, ...rest } = task;
+        return withTask(next, {
+          ...rest,
+          status: "open",
+          openedAt: at,
+          ...(task.status === "givenUp" ? { attempts: 0, faults: PersistentMap() } : {}),
+        });
+      }, resumed),
+    );
+  },
+  "run.cancelled": (state, { runId, at }) =>
+    endLeases(changeRun(state, runId, { phase: "cancelled", paused: false }), runId, "cancelled", at),
+  "run.archived": (state, { runId, at }) =>
+    withoutRun(endLeases(changeRun(state, runId, { archived: true }), runId, "cancelled", at), runId),
+  "run.failed": (state, { runId, reason, at }) =>
+    endLeases(changeRun(state, runId, { phase: "failed", failedIn: runIn(state, runId).phase, reason }), runId, "cancelled", at),
+  "run.finished": (state, { runId, outputs, missingClasses }) => changeRun(state, runId, { phase: "finished", outputs, missingClasses }),
+  "plan.made": (state, { runId, slots, missingClasses }) =>
+    withRun(state, { ...withSlots(runIn(state, runId), slots), plannedMissing: missingClasses }),
+  "plan.extended": (state, { runId, slots, tasks, at }) => withRun(state, addTasks(withSlots(runIn(state, runId), slots), tasks, at)),
+  "plan.refused": (state, { runId, reason }) => changeRun(state, runId, { refusedAt: state.fleetVersion, reason }),
+  "phase.started": (state, { runId, phase, pass, tasks, at }) => {
+    const { reason: _, ...run } = runIn(state, runId);
+    const turn = phase === "settle" ? (pass === run.pass ? run.turn + 1 : 1) : run.turn;
+    return withRun(state, addTasks({ ...run, phase, pass: pass ?? run.pass, turn }, tasks, at));
+  },
+  "offer.leased": (state, { runId, taskId, leaseId, deviceId, expectedSeconds, why, at }) =>
+    addLease(state, { leaseId, runId, taskId, deviceId, grantedAt: at, expectedSeconds, why }, 1),
+  "lease.renewed": (state, { leaseId }) => revive(state, leaseId),
+  "lease.expired": (state, { leaseId, reason, at }) => {
+    const deviceId = state.leases.get(leaseId)?.deviceId ?? "";
+    return endLease(state, leaseId, "expired", at, reason === "stuck" ? waitingOn(faulted(deviceId, at, true)) : undefined);
+  },
+  "lease.failed": (state, { leaseId, retry, at }) => {
+    const deviceId = state.leases.get(leaseId)?.deviceId ?? "";
+    return endLease(state, leaseId, "failed", at, waitingOn(faulted(deviceId, at, !retry)));
+  },
+  "lease.completed": (state, { runId, taskId, leaseId, deviceId, outputs, measured, use, evaluation, at }) => {
+    const result = { leaseId, deviceId, outputs, measured, use, evaluation, at };
+    return closeTask(state, runId, taskId, { status: "done", result }, (id) => (id === leaseId ? "completed" : "superseded"), at);
+  },
+  "upload.quarantined": (state, { runId, taskId, leaseId, deviceId, outputs, reason, at }) => {
+    // The lease may have lapsed before its result came; the fault counts all the same.
+    const ended = endLease(state, leaseId, "quarantined", at);
+    const run = runIn(ended, runId);
+    const task = taskIn(run, taskId);
+    const barred = withTask(run, { ...task, openedAt: taskIn(runIn(state, runId), taskId).openedAt, ...faulted(deviceId, at, true)(task) });
+    return withRun(ended, { ...barred, quarantined: [...barred.quarantined, { taskId, deviceId, outputs, reason }] });
+  },
+  "task.givenUp": (state, { runId, taskId, reason, at }) =>
+    closeTask(state, runId, taskId, { status: "givenUp", reason }, () => "givenUp", at),
+  "harvest.requested": (state, { runId, harvestId, slots, missingClasses }) =>
+    changeRun(state, runId, { harvests: [...runIn(state, runId).harvests, { harvestId, slots, missingClasses }] }),
+  "harvest.made": (state, { runId, harvestId, outputs }) => answerHarvest(state, runId, harvestId, { outputs }),
+  "harvest.failed": (state, { runId, harvestId, reason }) => answerHarvest(state, runId, harvestId, { reason }),
+};
+
+function answerHarvest(state: State, runId: string, harvestId: string, answer: Partial<Run["harvests"][number]>): State {
+  const { harvests } = runIn(state, runId);
+  return changeRun(state, runId, { harvests: harvests.map((h) => (h.harvestId === harvestId ? { ...h, ...answer } : h)) });
+}
+
+/**
+ * The state after `event`; `state` itself does not change. Throws `corrupt` for an event about a run or task that the log has not spoken of.
+ */
+export function fold(state: State, event: Event): State {
+  // Each type's step takes exactly that type's event, which the compiler cannot follow through an index.
+  const next = (steps[event.type] as Step<EventType>)(state, event);
+  return next.lastAt >= event.at ? next : { ...next, lastAt: event.at };
+}
+
+/** The state after all of a log. */
+export function foldAll(events: Iterable<Event>, from: State = emptyState): State {
+  let state = from;
+  for (const event of events) state = fold(state, event);
+  return state;
+}

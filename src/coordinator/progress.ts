@@ -1,0 +1,151 @@
+/**
+ * How a run goes on by itself: planned when its devices are there, from phase to phase when all tasks of one are done or given up, to the assembly.
+ * Pure; asked again after every change until nothing more follows.
+ */
+import { random, shuffle } from "../util/random.ts";
+import { unreachable } from "../util/errors.ts";
+import type { Fact, RunDefinition, Slot, TaskSeed } from "./events.ts";
+import { holdings, takesPart } from "./holdings.ts";
+import { type Liveness, waitedMs } from "./liveness.ts";
+import {
+  type Device,
+  harvestedSlots,
+  isOver,
+  missingClasses,
+  type Run,
+  type State,
+  settleTaskId,
+  statisticsTaskId,
+  type Task,
+  trainTaskId,
+} from "./state.ts";
+
+/** What a planner makes of devices: places, or the reason why there is no plan. */
+export type PlanOutcome =
+  | {
+      readonly type: "planned";
+      readonly slots: readonly Slot[];
+      readonly excluded: readonly { readonly id: string; readonly reason: string }[];
+    }
+  | { readonly type: "refused"; readonly reason: string };
+
+/**
+ * Plans a run for devices, which come sorted; `missing` are classes that none of them holds. Must depend on its arguments alone.
+ * `planning.ts` has the real one; tests and simulations of the coordinator alone bring simpler ones.
+ */
+export type Planner = (definition: RunDefinition, devices: readonly Device[], missing: readonly number[]) => PlanOutcome;
+
+const byCodeUnits = (a: string, b: string): number => (a < b ? -1 : a > b ? 1 : 0);
+
+/** Devices that a run can be planned for, by name: keys and times of enrolment do not matter. */
+export function candidates(state: State, definition: RunDefinition): readonly Device[] {
+  return [...state.devices.values()]
+    .filter((device) => takesPart(definition, device))
+    .sort((a, b) => byCodeUnits(a.name, b.name) || byCodeUnits(a.deviceId, b.deviceId));
+}
+
+function plan(state: State, run: Run, now: number, planner: Planner): readonly Fact[] {
+  const { runId, definition, createdAt, refusedAt } = run;
+  const { minimumDevices, minimumOwners, startBySeconds } = definition.policy;
+  const isLate = startBySeconds !== undefined && now - createdAt >= 1000 * startBySeconds;
+  if (refusedAt === state.fleetVersion || state.devices.size < (isLate ? 1 : minimumDevices)) return [];
+  const devices = candidates(state, definition);
+  if (devices.length < (isLate ? 1 : minimumDevices)) return [];
+  const owners = definition.classNames.map(() => 0);
+  for (const device of devices) {
+    for (const [classId, count] of holdings(definition, device).entries()) if (count > 0) owners[classId] = (owners[classId] ?? 0) + 1;
+  }
+  const ownable = owners.flatMap((_, classId) => (classId === definition.otherClass ? [] : [classId]));
+  if (!isLate && ownable.some((classId) => (owners[classId] ?? 0) < minimumOwners)) return [];
+  const missing = ownable.filter((classId) => owners[classId] === 0);
+  const outcome = planner(definition, devices, missing);
+  if (outcome.type === "refused") return [{ type: "plan.refused", runId, reason: outcome.reason }];
+  const { slots, excluded } = outcome;
+  return [
+    { type: "plan.made", runId, slots, missingClasses: missing, excluded },
+    { type: "phase.started", runId, phase: "train", tasks: slots.map(({ slot }) => ({ taskId: trainTaskId(slot), kind: "train", slot })) },
+  ];
+}
+
+/** Slots in the order of their turns in a pass; drawn from the seed, as a run on one machine does. */
+function settleTurns({ definition: { seed } }: Run, slots: readonly string[], pass: number): readonly string[] {
+  const order = shuffle(Uint32Array.from(slots.keys()), random(seed, "settle", "order", pass));
+  return Array.from(order, (i) => slots[i] as string);
+}
+
+/** The next turn of settling; undefined when there is none. */
+function nextSettle(run: Run): readonly Fact[] | undefined {
+  const { runId, definition, pass, turn } = run;
+  const settle = definition.work.settle;
+  if (!settle) return undefined;
+  const slots = harvestedSlots(run);
+  const turns = settle.order === "together" ? 1 : slots.length;
+  const goesOn = pass > 0 && turn < turns;
+  const next = goesOn ? pass : pass + 1;
+  if (next > settle.passes) return undefined;
+  const group = settle.order === "together" ? slots : settleTurns(run, slots, next).slice(goesOn ? turn : 0, (goesOn ? turn : 0) + 1);
+  const tasks = group.map((slot): TaskSeed => ({ taskId: settleTaskId(slot, next), kind: "settle", slot, pass: next }));
+  return [{ type: "phase.started", runId, phase: "settle", pass: next, tasks }];
+}
+
+function assemble({ runId }: Run): readonly Fact[] {
+  return [{ type: "phase.started", runId, phase: "assemble", tasks: [] }];
+}
+
+/** Sums are of the branches as they are in the end, so they come last. */
+function sumsOrAssembly(run: Run): readonly Fact[] {
+  if (!run.definition.work.statistics) return assemble(run);
+  const tasks = run.slotOrder.map((slot): TaskSeed => ({ taskId: statisticsTaskId(slot), kind: "statistics", slot }));
+  return [{ type: "phase.started", runId: run.runId, phase: "statistics", tasks }];
+}
+
+/** What follows in a run; nothing while it waits, is paused or has come to its end. */
+export function nextFacts(state: State, run: Run, now: number, planner: Planner): readonly Fact[] {
+  if (run.paused || isOver(run)) return [];
+  switch (run.phase) {
+    case "gathering":
+      return plan(state, run, now, planner);
+    case "train":
+      if (run.remaining > 0) return [];
+      if (harvestedSlots(run).length === 0) return [{ type: "run.failed", runId: run.runId, reason: noResult(run) }];
+      return nextSettle(run) ?? sumsOrAssembly(run);
+    case "settle":
+      return run.remaining > 0 ? [] : (nextSettle(run) ?? sumsOrAssembly(run));
+    case "statistics":
+      return run.remaining > 0 ? [] : assemble(run);
+    case "assemble":
+    case "finished":
+    case "failed":
+    case "cancelled":
+      return [];
+    default:
+      return unreachable(run.phase);
+  }
+}
+
+function noResult({ tasks }: Run): string {
+  const reason = tasks.valueSeq().find(({ reason }) => reason !== undefined)?.reason ?? "";
+  return `No device brought a usable sub-model. ${reason} See the quarantined uploads and the devices' logs, and resume the run.`;
+}
+
+/** Tasks that nobody will do any more. */
+export function hopeless(run: Run, liveness: Liveness, now: number): readonly Fact[] {
+  if (run.paused || isOver(run)) return [];
+  const { giveUpAfterSeconds, maximumAttempts } = run.definition.policy;
+  const reasonOf = ({ attempts, openedAt, slot }: Task): string | undefined => {
+    if (attempts >= maximumAttempts) return `${attempts} leases of the part of "${slot}" came to nothing.`;
+    if (waitedMs(liveness, openedAt, now) >= 1000 * giveUpAfterSeconds)
+      return `Nobody who could do it came for the part of "${slot}" for ${giveUpAfterSeconds} s.`;
+    return undefined;
+  };
+  return [...run.open.keys()].sort(byCodeUnits).flatMap((taskId): Fact[] => {
+    const task = run.tasks.get(taskId);
+    const reason = task && reasonOf(task);
+    return reason === undefined ? [] : [{ type: "task.givenUp", runId: run.runId, taskId, reason }];
+  });
+}
+
+/** Classes that a finished run's model cannot tell. */
+export function missingIn(run: Run): readonly number[] {
+  return missingClasses(run, harvestedSlots(run));
+}
