@@ -65,7 +65,7 @@ function operationOf(name: string, route: Route): Json {
 }
 
 /** The whole description as a JSON value. `serverUrl` is where the coordinator is reached. */
-export function openApi(serverUrl?: string): Json {
+export function openApiDocument(serverUrl?: string): Json {
   const paths: Record<string, Record<string, Json>> = {};
   for (const name of routeNames) {
     const route = routes[name] as Route;
