@@ -35,6 +35,13 @@ interface Submission {
 }
 
 interface CommandData {
+  /** Writes down what the rim did. */
+  readonly noteJoinToken: {
+    readonly by: string;
+    readonly role: "device" | "viewer" | "admin";
+    readonly uses: number;
+    readonly expiresAt: number;
+  };
   /** The same key again is the same device, whose facts may have changed. */
   readonly enrol: DeviceFacts & { readonly publicKey: string };
   readonly requestOffer: Asking & { readonly data?: DeviceFacts["data"] | undefined };
@@ -79,6 +86,7 @@ export interface Answer {
 
 /** What each command is answered with. */
 export interface Replies {
+  readonly noteJoinToken: object;
   readonly enrol: { readonly deviceId: string };
   readonly requestOffer: { readonly assignment: Assignment | undefined };
   readonly heartbeat: { readonly expiresAt: number; readonly cancel: boolean };
@@ -237,6 +245,7 @@ const factsOf = ({ name, profile, data, software, preferredClasses }: DeviceFact
 });
 
 const rules: { readonly [T in CommandType]: Rule<T> } = {
+  noteJoinToken: (_, { by, role, uses, expiresAt }) => done({}, [{ type: "joinToken.created", by, role, uses, expiresAt }]),
   enrol: (state, { publicKey, ...command }, { newId }) => {
     const facts = factsOf(command);
     const deviceId = state.deviceOfKey.get(publicKey);

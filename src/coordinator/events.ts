@@ -119,6 +119,13 @@ export type LeaseReason = "own" | "substitute" | "straggler" | "returned";
 export type WorkPhase = "train" | "settle" | "statistics" | "assemble";
 
 interface EventData {
+  /** For auditors; the token itself is kept apart from the log. */
+  "joinToken.created": {
+    readonly by: string;
+    readonly role: "device" | "viewer" | "admin";
+    readonly uses: number;
+    readonly expiresAt: number;
+  };
   "device.enrolled": DeviceFacts & { readonly deviceId: string; readonly publicKey: string };
   /** A known device measured itself again, or has other data. */
   "device.updated": DeviceFacts & { readonly deviceId: string };
@@ -210,7 +217,7 @@ export type Event = { readonly [T in EventType]: EventOf<T> }[EventType];
 /** An event before its time is set. */
 export type Fact = { readonly [T in EventType]: { readonly type: T } & EventData[T] }[EventType];
 
-/** The run that an event is about; undefined for one about a device. */
+/** The run that an event is about; undefined for one about a device or a token. */
 export function runOf(event: Event): string | undefined {
   return "runId" in event ? event.runId : undefined;
 }

@@ -145,6 +145,7 @@ function withoutRun(state: State, runId: string): State {
 }
 
 const steps: { readonly [T in EventType]: Step<T> } = {
+  "joinToken.created": (state) => state,
   "device.enrolled": (state, { type: _, at, ...device }) => ({
     ...state,
     devices: state.devices.set(device.deviceId, { ...device, enrolledAt: at }),
