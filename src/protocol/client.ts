@@ -2,7 +2,7 @@
 import type { z } from "zod";
 import { SheafError } from "../util/errors.ts";
 import { invalidRequest, ProtocolError } from "./errors.ts";
-import { readEvents } from "./eventStream.ts";
+import { readEvents, readLines } from "./eventStream.ts";
 import { type Answer, exchange, type Fetch, parseJson } from "./exchange.ts";
 import { type WatchEvent, watchEventSchema } from "./messages.ts";
 import { ConnectionFailure, defaultTiming, isPassing, openPatience, type Timing } from "./retry.ts";
@@ -31,8 +31,8 @@ export type CallInput<N extends RouteName> = (ParameterOf<N> extends keyof PathP
 
 /** Routes that answer with JSON. */
 export type JsonRoute = { [N in RouteName]: ResponseOf<N> extends PlainBody ? never : RequestOf<N> extends "bytes" ? never : N }[RouteName];
-/** Routes that answer with text. */
-export type TextRoute = { [N in RouteName]: ResponseOf<N> extends "text" | "lines" ? N : never }[RouteName];
+/** Routes that answer with so kind of body. */
+type RouteOf<B extends PlainBody> = { [N in RouteName]: ResponseOf<N> extends B ? N : never }[RouteName];
 
 export interface CallOptions {
   readonly signal?: AbortSignal | undefined;
@@ -47,7 +47,9 @@ export interface Client {
    */
   call<N extends JsonRoute>(name: N, input: CallInput<N>, options?: CallOptions): Promise<ResponseOf<N>>;
   /** Calls a route that answers with text. */
-  text<N extends TextRoute>(name: N, input: CallInput<N>, options?: CallOptions): Promise<string>;
+  text<N extends RouteOf<"text">>(name: N, input: CallInput<N>, options?: CallOptions): Promise<string>;
+  /** The lines that a route answers with, as they come. Throws `unavailable` when they are cut off; ask again for what follows the last one. */
+  lines<N extends RouteOf<"lines">>(name: N, input: CallInput<N>, options?: CallOptions): AsyncIterable<string>;
   /** Length of an object; undefined when it is not there. */
   objectBytes(sha256: string, options?: CallOptions): Promise<number | undefined>;
   /** Downloads an object into a sink, from where the sink is; its hash is checked. Throws `corrupt` when it stays wrong. */
@@ -225,6 +227,9 @@ export function openClient(options: ClientOptions): Client {
   const client: Client = {
     call,
     text: async (name, input, { signal } = {}) => await repeat(name, input as AnyInput, signal, async (answer) => await answer.text()),
+    async *lines(name, input, { signal } = {}) {
+      yield* readLines(await repeat(name, input as AnyInput, signal, async (answer) => answer.pieces()));
+    },
     async objectBytes(sha256, { signal } = {}) {
       try {
         return await repeat("headObject", { sha256 } as AnyInput, signal, async (answer) => {

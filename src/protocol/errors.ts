@@ -74,9 +74,9 @@ export const errorBodySchema: z.ZodType<ErrorBody> = z.strictObject({
 
 /** What an error says beside its code and sentence. */
 export interface ProtocolErrorOptions extends ErrorOptions {
-  readonly details?: Readonly<Record<string, string>>;
+  readonly details?: Readonly<Record<string, string>> | undefined;
   /** How long to wait before trying again, where that is known; sent as Retry-After. */
-  readonly retryAfterMs?: number;
+  readonly retryAfterMs?: number | undefined;
 }
 
 /** A refusal by the coordinator, at either end: the server answers with its body and status, the client throws it. */

@@ -1,4 +1,5 @@
 /** One request and its answer over fetch: time limits, size limits, and errors that say what happened. No retries, no tokens. */
+import { SheafError } from "../util/errors.ts";
 import { codeOfStatus, errorBodySchema, ProtocolError } from "./errors.ts";
 import { ConnectionFailure, interrupted } from "./retry.ts";
 import type { Method } from "./routes.ts";
@@ -32,7 +33,7 @@ export interface Answer {
   readonly headers: Headers;
   /** Pieces of the body as they come. Ending early ends the connection. */
   pieces(): AsyncGenerator<Uint8Array, void, undefined>;
-  /** The whole body as text. Throws `ConnectionFailure` when it is cut short or longer than `limitBytes`. */
+  /** The whole body as text. Throws `ConnectionFailure` when it is cut short, `corrupt` when it is longer than `limitBytes`. */
   text(limitBytes?: number): Promise<string>;
   /** Ends the exchange without reading on; harmless when it has ended. */
   close(): Promise<void>;
@@ -128,7 +129,8 @@ function answerOf(response: Response, watch: Watch, where: string, outer: AbortS
       let bytes = 0;
       for await (const piece of pieces()) {
         bytes += piece.length;
-        if (bytes > limitBytes) throw new ConnectionFailure(`${where} was answered with more than ${limitBytes} bytes.`);
+        if (bytes > limitBytes)
+          throw new SheafError("corrupt", `${where} was answered with more than ${limitBytes} bytes; that is no coordinator's answer.`);
         text += decode(decoder, where, piece);
       }
       const length = response.headers.get("content-length");

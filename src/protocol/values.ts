@@ -5,8 +5,7 @@ import { z } from "zod";
 export const id: z.ZodType<string> = z.string().regex(/^[A-Za-z0-9][A-Za-z0-9_-]{0,63}$/, "must be 1 to 64 letters, digits, _ or -");
 /** SHA-256 as 64 lower-case hexadecimal digits; the name of an object. */
 export const sha256: z.ZodType<string> = z.string().regex(/^[0-9a-f]{64}$/, "must be 64 lower-case hexadecimal digits");
-// biome-ignore lint/suspicious/noControlCharactersInRegex: control characters are what is refused.
-const printable = /^[^\u0000-\u001f\u007f]*$/;
+const printable = /^\P{Cc}*$/u;
 /** A name or label for people: one line. */
 export const shortText: z.ZodType<string> = z.string().min(1).max(200).regex(printable, "must not have control characters");
 /** A reason or message. */
