@@ -2,6 +2,7 @@
 import { type Dataset, samplesByClass } from "../data/dataset.ts";
 import type { Network } from "../network/network.ts";
 import { type Plan, planFleet } from "../plan/plan.ts";
+import { planTowards } from "../plan/planTowards.ts";
 import { SheafError } from "../util/errors.ts";
 import type { RunConfig } from "./config.ts";
 import { fleetOf } from "./fleet.ts";
@@ -102,21 +103,4 @@ export function planOf(config: RunConfig, target: Network, train: Dataset, local
     });
   if (fleet.minimumRatio !== undefined || fleet.width !== undefined) return plan(fleet.minimumRatio);
   return planTowards(plan);
-}
-
-/** Ratios aimed at where none is configured: the promise, and what comes nearest to it where training is too short for it. */
-const ratioGoals = [11.8, 8, 4, 2];
-
-/** The plan of the highest goal that costs no device its place. */
-function planTowards(plan: (minimumRatio: number | undefined) => Plan): Plan {
-  const unbound = plan(undefined);
-  for (const goal of ratioGoals) {
-    try {
-      const aimed = plan(goal);
-      if (aimed.devices.length >= unbound.devices.length) return aimed;
-    } catch (error) {
-      if (!(error instanceof SheafError && error.code === "plan")) throw error;
-    }
-  }
-  return unbound;
 }
