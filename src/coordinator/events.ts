@@ -38,6 +38,8 @@ export interface FleetPolicy {
   readonly giveUpAfterSeconds: number;
   /** Leases of one task before it is given up. */
   readonly maximumAttempts: number;
+  /** Devices that come while others train get a part of their own: more overlap, and a model that depends on who came in time. */
+  readonly admitLate?: boolean | undefined;
   /** A substitute has at least this share of the planned samples of every class of the task. */
   readonly minimumSampleShare: number;
 }
@@ -49,6 +51,8 @@ export type PlanSettings = Omit<PlanRequest, "target" | "classCount" | "classCou
 export interface RunWork {
   readonly training: TrainingSettings;
   readonly background: Background;
+  /** Objects that every device needs, such as a public pool. */
+  readonly inputs?: readonly ObjectReference[] | undefined;
   readonly heldOutShare?: number | undefined;
   readonly heldOutFrom?: "training" | "sums" | undefined;
   readonly settle?:

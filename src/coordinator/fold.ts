@@ -186,7 +186,7 @@ const steps: { readonly [T in EventType]: Step<T> } = {
     }),
   "run.paused": (state, { runId, at }) => endLeases(changeRun(state, runId, { paused: true }), runId, "paused", at),
   "run.resumed": (state, { runId, at }) => {
-    const { reason: _, failedIn, refusedAt: __, ...run } = runIn(state, runId);
+    const { reason: _, failedIn, plannedFor: __, ...run } = runIn(state, runId);
     const phase = run.phase === "failed" ? (failedIn ?? "gathering") : run.phase;
     // Tasks did not wait while the run stood still, and where a run failed for want of results, those that were given up have another chance.
     const again = run.phase === "failed";
@@ -213,9 +213,10 @@ const steps: { readonly [T in EventType]: Step<T> } = {
     endLeases(changeRun(state, runId, { phase: "failed", failedIn: runIn(state, runId).phase, reason }), runId, "cancelled", at),
   "run.finished": (state, { runId, outputs, missingClasses }) => changeRun(state, runId, { phase: "finished", outputs, missingClasses }),
   "plan.made": (state, { runId, slots, missingClasses }) =>
-    withRun(state, { ...withSlots(runIn(state, runId), slots), plannedMissing: missingClasses }),
-  "plan.extended": (state, { runId, slots, tasks, at }) => withRun(state, addTasks(withSlots(runIn(state, runId), slots), tasks, at)),
-  "plan.refused": (state, { runId, reason }) => changeRun(state, runId, { refusedAt: state.fleetVersion, reason }),
+    withRun(state, { ...withSlots(runIn(state, runId), slots), plannedMissing: missingClasses, plannedFor: state.fleetVersion }),
+  "plan.extended": (state, { runId, slots, tasks, at }) =>
+    withRun(state, { ...addTasks(withSlots(runIn(state, runId), slots), tasks, at), plannedFor: state.fleetVersion }),
+  "plan.refused": (state, { runId, reason }) => changeRun(state, runId, { plannedFor: state.fleetVersion, reason }),
   "phase.started": (state, { runId, phase, pass, tasks, at }) => {
     const { reason: _, ...run } = runIn(state, runId);
     const turn = phase === "settle" ? (pass === run.pass ? run.turn + 1 : 1) : run.turn;

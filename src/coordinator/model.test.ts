@@ -94,9 +94,11 @@ class Fleet {
     const { c } = this;
     switch (action.type) {
       case "enrol":
-        return this.enrol(action.name);
+        this.enrol(action.name);
+        return;
       case "ask":
-        return void this.ask(action.name);
+        this.ask(action.name);
+        return;
       case "beat": {
         const lease = this.held.get(action.name)?.lease;
         if (lease)
@@ -109,7 +111,8 @@ class Fleet {
         return;
       }
       case "poison":
-        return this.complete(action.name, `poison by ${action.name} ${this.held.get(action.name)?.task.taskId}`, false);
+        this.complete(action.name, `poison by ${action.name} ${this.held.get(action.name)?.task.taskId}`, false);
+        return;
       // The same request once more, long after; and two devices that answer for one lease.
       case "repeat": {
         const held = this.held.get(action.name);
@@ -118,7 +121,8 @@ class Fleet {
       }
       case "twin":
         this.ask(action.name);
-        return void this.ask(action.name);
+        this.ask(action.name);
+        return;
       case "fail": {
         const lease = this.held.get(action.name)?.lease;
         if (lease)
@@ -126,18 +130,22 @@ class Fleet {
         return;
       }
       case "wait":
-        return c.wait(action.seconds);
+        c.wait(action.seconds);
+        return;
       case "restart":
         c.now = Math.max(0, c.now + 1000 * action.jumpSeconds);
-        return c.restart();
+        c.restart();
+        return;
       case "pause":
       case "resume":
       case "harvest": {
         const type = ({ pause: "pauseRun", resume: "resumeRun", harvest: "requestHarvest" } as const)[action.type];
-        return void c.try({ type, runId: this.runId });
+        c.try({ type, runId: this.runId });
+        return;
       }
       case "assemble":
-        return c.assemble();
+        c.assemble();
+        return;
     }
   }
 
@@ -185,7 +193,7 @@ function checkInvariants({ c, runId, poisoned }: Fleet): void {
   expect(new Set(completed).size).toBe(completed.length);
 }
 
-const runs = Number(process.env["SHEAF_MODEL_RUNS"] ?? 150);
+const runs = Number(process.env.SHEAF_MODEL_RUNS ?? 150);
 
 describe("any interleaving", () => {
   it("keeps the invariants, lives in the log alone, and lets the run come to its end", () => {

@@ -30,25 +30,33 @@ export type PlanOutcome =
   | { readonly type: "refused"; readonly reason: string };
 
 /**
- * Plans a run for devices, which come sorted; `missing` are classes that none of them holds. Must depend on its arguments alone.
+ * Plans a run for devices, which come sorted; `missing` are classes that none of them holds. With `existing`, the devices are newcomers to a plan
+ * with these places, and only their own are asked for. Must depend on its arguments alone.
  * `planning.ts` has the real one; tests and simulations of the coordinator alone bring simpler ones.
  */
-export type Planner = (definition: RunDefinition, devices: readonly Device[], missing: readonly number[]) => PlanOutcome;
+export type Planner = (
+  definition: RunDefinition,
+  devices: readonly Device[],
+  missing: readonly number[],
+  existing?: readonly Slot[],
+) => PlanOutcome;
 
 const byCodeUnits = (a: string, b: string): number => (a < b ? -1 : a > b ? 1 : 0);
 
-/** Devices that a run can be planned for, by name: keys and times of enrolment do not matter. */
+/** Devices that a run can be planned for, by name: neither chance nor the order of enrolment matters. */
 export function candidates(state: State, definition: RunDefinition): readonly Device[] {
   return [...state.devices.values()]
     .filter((device) => takesPart(definition, device))
-    .sort((a, b) => byCodeUnits(a.name, b.name) || byCodeUnits(a.deviceId, b.deviceId));
+    .sort(
+      (a, b) => byCodeUnits(a.name, b.name) || byCodeUnits(a.data.fingerprint, b.data.fingerprint) || byCodeUnits(a.publicKey, b.publicKey),
+    );
 }
 
 function plan(state: State, run: Run, now: number, planner: Planner): readonly Fact[] {
-  const { runId, definition, createdAt, refusedAt } = run;
+  const { runId, definition, createdAt, plannedFor } = run;
   const { minimumDevices, minimumOwners, startBySeconds } = definition.policy;
   const isLate = startBySeconds !== undefined && now - createdAt >= 1000 * startBySeconds;
-  if (refusedAt === state.fleetVersion || state.devices.size < (isLate ? 1 : minimumDevices)) return [];
+  if (plannedFor === state.fleetVersion || state.devices.size < (isLate ? 1 : minimumDevices)) return [];
   const devices = candidates(state, definition);
   if (devices.length < (isLate ? 1 : minimumDevices)) return [];
   const owners = definition.classNames.map(() => 0);
@@ -63,8 +71,23 @@ function plan(state: State, run: Run, now: number, planner: Planner): readonly F
   const { slots, excluded } = outcome;
   return [
     { type: "plan.made", runId, slots, missingClasses: missing, excluded },
-    { type: "phase.started", runId, phase: "train", tasks: slots.map(({ slot }) => ({ taskId: trainTaskId(slot), kind: "train", slot })) },
+    { type: "phase.started", runId, phase: "train", tasks: trainTasks(slots) },
   ];
+}
+
+const trainTasks = (slots: readonly Slot[]): readonly TaskSeed[] =>
+  slots.map(({ slot }) => ({ taskId: trainTaskId(slot), kind: "train", slot }));
+
+/** Places for devices that came after the plan, while there is still training to wait for. */
+function admitLate(state: State, run: Run, planner: Planner): readonly Fact[] {
+  const { runId, definition, plannedFor } = run;
+  if (!definition.policy.admitLate || plannedFor === state.fleetVersion) return [];
+  const newcomers = candidates(state, definition).filter(({ deviceId }) => !run.ownTasks.has(deviceId));
+  if (newcomers.length === 0) return [];
+  const existing = run.slotOrder.map((slot) => run.slots.get(slot) as Slot);
+  const outcome = planner(definition, newcomers, run.plannedMissing, existing);
+  if (outcome.type === "refused") return [{ type: "plan.refused", runId, reason: outcome.reason }];
+  return [{ type: "plan.extended", runId, slots: outcome.slots, tasks: trainTasks(outcome.slots) }];
 }
 
 /** Slots in the order of their turns in a pass; drawn from the seed, as a run on one machine does. */
@@ -106,7 +129,7 @@ export function nextFacts(state: State, run: Run, now: number, planner: Planner)
     case "gathering":
       return plan(state, run, now, planner);
     case "train":
-      if (run.remaining > 0) return [];
+      if (run.remaining > 0) return admitLate(state, run, planner);
       if (harvestedSlots(run).length === 0) return [{ type: "run.failed", runId: run.runId, reason: noResult(run) }];
       return nextSettle(run) ?? sumsOrAssembly(run);
     case "settle":

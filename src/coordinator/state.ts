@@ -100,8 +100,8 @@ export interface Run {
   /** Slots in the order of the plan. */
   readonly slotOrder: readonly string[];
   readonly plannedMissing: readonly number[];
-  /** Fleet version at which no plan existed. */
-  readonly refusedAt?: number;
+  /** Fleet version of the last try at a plan, good or not. */
+  readonly plannedFor?: number;
   readonly tasks: PersistentMap<string, Task>;
   /** Tasks that nobody is at work on. */
   readonly open: PersistentMap<string, true>;

@@ -1,0 +1,170 @@
+import { describe, expect, it } from "vitest";
+import { offerSchema } from "../protocol/messages.ts";
+import { placeLayers } from "../network/shapes.ts";
+import { classNames, definitionOf, sampleShape, settleWork, TestCoordinator } from "./model.fixture.ts";
+import type { Assignment } from "./decide.ts";
+import type { PlanSettings, RunDefinition } from "./events.ts";
+import { planRun, slotNames } from "./planning.ts";
+import { branchesOf, inputsOf, referencedObjects, taskSpec } from "./spec.ts";
+import type { Device } from "./state.ts";
+
+const deviceOf = (name: string, counts: readonly number[] | undefined, changes: Partial<Device> = {}): Device => ({
+  deviceId: `id-${name}`,
+  publicKey: name,
+  name,
+  profile: { macsPerSecond: 1e9, memoryBytes: 4e9, bandwidthBitsPerSecond: 1e8 },
+  data: { classNames, ...(counts ? { counts } : { present: [true, true, true, true] }), sampleShape, fingerprint: name },
+  software: "test",
+  enrolledAt: 0,
+  ...changes,
+});
+
+const planned = (devices: readonly Device[], planning: Partial<PlanSettings> = {}, missing: readonly number[] = []) => {
+  const definition: RunDefinition = { ...definitionOf(), planning: { ...definitionOf().planning, ...planning } };
+  const outcome = planRun(definition, devices, missing);
+  if (outcome.type === "refused") throw new Error(outcome.reason);
+  return outcome;
+};
+
+describe("the plan of a fleet", () => {
+  it("gives each device classes that it holds, and every class an owner", () => {
+    const devices = [deviceOf("a", [100, 90, 0, 0]), deviceOf("b", [0, 0, 80, 0]), deviceOf("c", [0, 5, 0, 70])];
+    const { slots } = planned(devices);
+    expect(slots.map(({ slot }) => slot)).toEqual(["a", "b", "c"]);
+    for (const [i, { taskSet, ownSamples }] of slots.entries()) {
+      const counts = devices[i]?.data.counts ?? [];
+      expect(taskSet.every((classId) => (counts[classId] ?? 0) > 0)).toBe(true);
+      expect(ownSamples).toBe(taskSet.reduce((sum, classId) => sum + (counts[classId] ?? 0), 0));
+    }
+    expect(new Set(slots.flatMap(({ taskSet }) => taskSet)).size).toBe(4);
+  });
+
+  it("leaves out classes that nobody holds", () => {
+    const { slots } = planned([deviceOf("a", [10, 10, 10, 0]), deviceOf("b", [10, 10, 10, 0])], {}, [3]);
+    expect(new Set(slots.flatMap(({ taskSet }) => taskSet))).toEqual(new Set([0, 1, 2]));
+  });
+
+  it("does with devices that keep their counts to themselves", () => {
+    const { slots } = planned([deviceOf("a", undefined), deviceOf("b", undefined)]);
+    expect(slots).toHaveLength(2);
+  });
+
+  it("counts the same samples on several devices once", () => {
+    const same = (name: string) =>
+      deviceOf(name, [100, 100, 100, 100], { data: { ...deviceOf(name, [100, 100, 100, 100]).data, fingerprint: "same" } });
+    const { slots } = planned([same("a"), same("b")], { disjoint: true, overlap: "share" });
+    expect(slots.reduce((sum, { ownSamples }) => sum + ownSamples, 0)).toBe(400);
+    expect(slots[0]?.backgroundSamples).toBe(Math.round(0.25 * (400 - (slots[0]?.ownSamples ?? 0))));
+  });
+
+  it("honours what a device asks for", () => {
+    const { slots } = planned([deviceOf("a", [9, 9, 9, 9], { preferredClasses: ["three", "no such"] }), deviceOf("b", [9, 9, 9, 9])], {
+      disjoint: true,
+    });
+    expect(slots[0]?.taskSet).toContain(3);
+  });
+
+  it("admits a newcomer with classes that have fewest owners, once, while others train and the run allows it", () => {
+    const c = new TestCoordinator(0, planRun);
+    const { runId } = c.do({ type: "createRun", definition: definitionOf({}, { minimumDevices: 2, admitLate: true }) });
+    const ann = c.enrol("ann", [50, 50, 0, 0]);
+    c.enrol("bob", [50, 50, 50, 50]);
+    const before = c.state.runs.get(runId)?.slotOrder;
+    const late = c.enrol("ann", [50, 50, 50, 50]);
+    expect(late).toBe(ann);
+    expect(c.state.runs.get(runId)?.slotOrder).toEqual(before);
+    const cid = c.enrol("cid", [0, 0, 50, 50]);
+    c.wait(1);
+    expect(c.state.runs.get(runId)?.slotOrder).toEqual(["ann", "bob", "cid"]);
+    expect(c.ask(cid)?.task.taskId).toBe("train-cid");
+    expect(
+      c.state.runs
+        .get(runId)
+        ?.slots.get("cid")
+        ?.taskSet.every((classId) => classId >= 2),
+    ).toBe(true);
+  });
+
+  it("is refused with the planner's sentence where it is not possible", () => {
+    const weak = deviceOf("a", [9, 9, 9, 9], { profile: { macsPerSecond: 1e9, memoryBytes: 1e3, bandwidthBitsPerSecond: 1e6 } });
+    expect(planRun(definitionOf(), [weak], [])).toMatchObject({ type: "refused", reason: expect.stringMatching(/"a"/) });
+  });
+
+  it("names branches after devices, each once, in letters for files", () => {
+    expect(slotNames(["pi 3", "pi/3", "pi-3", "..", "x".repeat(99)])).toEqual(["pi-3", "pi-3-2", "pi-3-3", "device", "x".repeat(40)]);
+  });
+});
+
+describe("specifications", () => {
+  /** A run with the real planner, to the given task; all offers on the way must be messages that the protocol takes. */
+  function runTo(definition: RunDefinition, isWanted: (assignment: Assignment) => boolean) {
+    const c = new TestCoordinator(1_000_000, planRun);
+    const { runId } = c.do({ type: "createRun", definition });
+    const devices = ["ann", "bob", "cid"].map((name) => c.enrol(name, [50, 50, 50, 50]));
+    for (let turn = 0; turn < 30; turn++) {
+      for (const deviceId of devices) {
+        const offer = c.ask(deviceId);
+        if (!offer) continue;
+        const { lease, run, task } = offer;
+        const spec = taskSpec(run, task);
+        const message = {
+          leaseId: lease.leaseId,
+          runId,
+          kind: task.kind,
+          spec,
+          inputs: inputsOf(run, task),
+          expiresAt: offer.expiresAt,
+          heartbeatMs: 15_000,
+        };
+        expect(offerSchema.parse(JSON.parse(JSON.stringify(message)))).toEqual(message);
+        if (isWanted(offer)) return { c, runId, offer, spec };
+        c.complete(deviceId, lease.leaseId, hashOf(task.taskId));
+      }
+    }
+    throw new Error("never came to it");
+  }
+  const hashes = new Map<string, string>();
+  const hashOf = (taskId: string): string => {
+    if (!hashes.has(taskId)) hashes.set(taskId, hashes.size.toString(16).padStart(64, "0"));
+    return hashes.get(taskId) as string;
+  };
+
+  it("of training have the narrow network with a logit for each own class and one for others", () => {
+    const { spec, offer } = runTo(definitionOf(), () => true);
+    if (spec.kind !== "train") throw new Error(spec.kind);
+    expect(placeLayers(spec.network).at(-1)?.output.channels).toBe(offer.slot.taskSet.length + 1);
+    expect(spec).toMatchObject({ taskId: "train-ann", device: "ann", seed: 7, classNames });
+  });
+
+  it("of sums name the branches as they are after all settle passes", () => {
+    const { spec, offer } = runTo(definitionOf(settleWork("sequential", 2)), ({ task }) => task.kind === "statistics");
+    if (spec.kind !== "statistics") throw new Error(spec.kind);
+    expect(spec.branches.map(({ device, parameters }) => [device, parameters])).toEqual(
+      ["ann", "bob", "cid"].map((name) => [name, hashOf(`settle2-${name}`)]),
+    );
+    expect(inputsOf(offer.run, offer.task).map(({ role }) => role)).toEqual(["branch-ann", "branch-bob", "branch-cid"]);
+  });
+
+  it.each(["together", "sequential"] as const)(
+    "of settling %s show the others as they are at that place, however late they are asked for",
+    (order) => {
+      const seen: string[] = [];
+      const { c, runId, offer, spec } = runTo(definitionOf(settleWork(order, 1)), ({ task, run }) => {
+        if (task.kind === "settle") seen.push(task.slot);
+        return (
+          task.kind === "settle" &&
+          [...run.tasks.values()].filter(({ kind, status }) => kind === "settle" && status === "done").length === 2
+        );
+      });
+      if (spec.kind !== "settle") throw new Error(spec.kind);
+      const before = order === "together" ? [] : seen.slice(0, -1);
+      for (const { device, parameters } of spec.branches) {
+        expect(parameters).toBe(hashOf(before.includes(device) ? `settle1-${device}` : `train-${device}`));
+      }
+      const run = c.state.runs.get(runId);
+      expect(run && taskSpec(run, offer.task)).toEqual(spec);
+      const named = referencedObjects(c.state);
+      expect(branchesOf(offer.run).every(({ branch }) => named.has(branch.parameters))).toBe(true);
+    },
+  );
+});
