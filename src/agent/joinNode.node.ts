@@ -1,0 +1,116 @@
+/** A Node process as a device of a fleet: state in a folder, training on the processor, limits by the clock and the mains. */
+import { hostname } from "node:os";
+import type { Dataset } from "../data/dataset.ts";
+import { openSamples } from "../data/samples.node.ts";
+import type { Fetch } from "../protocol/exchange.ts";
+import type { MeasuredProfile } from "../protocol/messages.ts";
+import { defaultTiming, type Timing } from "../protocol/retry.ts";
+import type { TaskKind } from "../protocol/tasks.ts";
+import { onnxruntimeVersion, sheafVersion } from "../run/machine.ts";
+import { openSession } from "../runtime/session.node.ts";
+import { type AgentEvent, runAgent } from "./agent.ts";
+import { openAgentState } from "./agentState.node.ts";
+import { patientBackoff } from "./backoff.ts";
+import { measureProfile } from "./benchmark.node.ts";
+import { type Limits, minuteOfDayAt } from "./limits.ts";
+import { join } from "./link.ts";
+import { summarizeData } from "./ownData.ts";
+import { isOnPower } from "./power.node.ts";
+import type { EnrolledWith } from "./state.ts";
+
+/** What a joining process tells beside what its agent does. */
+export type JoinEvent =
+  | AgentEvent
+  | { readonly type: "measured"; readonly profile: MeasuredProfile }
+  | { readonly type: "joined"; readonly enrolled: EnrolledWith; readonly isNew: boolean };
+
+export interface JoinNodeOptions {
+  readonly url: string;
+  /** Needed the first time. */
+  readonly joinToken?: string;
+  /** Folder of the device's state; one agent has it at a time. */
+  readonly stateFolder: string;
+  /** The device's own data; they stay here. */
+  readonly data: Dataset;
+  /** The machine's name by default. */
+  readonly name?: string;
+  readonly limits?: Limits;
+  /** Tells the coordinator which classes there are and not how many samples. */
+  readonly privateCounts?: boolean;
+  readonly preferredClasses?: readonly string[];
+  /** Longest time between two checkpoints; 30 by default. */
+  readonly checkpointSeconds?: number;
+  readonly kinds?: readonly TaskKind[];
+  /** For a coordinator whose certificate the system does not know. */
+  readonly fetch?: Fetch;
+  readonly timing?: Partial<Timing>;
+  /** Measures the machine; `measureProfile` by default. */
+  readonly measure?: typeof measureProfile;
+  readonly onEvent: (event: JoinEvent) => void;
+  /** Stops the device; what it was doing is kept. */
+  readonly signal: AbortSignal;
+}
+
+/** Bytes of an answer that anybody may ask for. */
+async function transferFrom(url: string, fetch: Fetch, signal: AbortSignal): Promise<number> {
+  const address = `${url.replace(/\/+$/, "")}/v1/openapi.json`;
+  const answer = await fetch(address, { method: "GET", headers: {}, signal, redirect: "error" });
+  return (await answer.arrayBuffer()).byteLength;
+}
+
+/**
+ * Joins a fleet and works for it until the signal is aborted. A restart with the same folder goes on where this one stopped.
+ * Throws `config` while another agent has the folder, and what `join` and `runAgent` throw.
+ */
+export async function joinFleet(options: JoinNodeOptions): Promise<void> {
+  const { url, joinToken, data, limits = {}, privateCounts = false, preferredClasses, onEvent, signal, kinds } = options;
+  const { measure = measureProfile, fetch = globalThis.fetch as Fetch, timing } = options;
+  const state = await openAgentState(options.stateFolder);
+  try {
+    const summary = await summarizeData(data, privateCounts);
+    const joined = await join({
+      url,
+      state,
+      name: options.name ?? hostname(),
+      summary,
+      software: `sheaf/${sheafVersion} node/${process.versions.node} onnxruntime/${onnxruntimeVersion} ${process.platform}-${process.arch}`,
+      fetch,
+      signal,
+      ...(joinToken === undefined ? {} : { joinToken }),
+      ...(preferredClasses ? { preferredClasses } : {}),
+      ...(timing ? { timing } : {}),
+      async profile() {
+        const { cpuShare, memoryBytes } = limits;
+        const profile = await measure({
+          ...(cpuShare === undefined ? {} : { cpuShare }),
+          ...(memoryBytes === undefined ? {} : { memoryBytes }),
+          transfer: () => transferFrom(url, fetch, signal),
+        });
+        onEvent({ type: "measured", profile });
+        return profile;
+      },
+    });
+    onEvent({ type: "joined", enrolled: joined.enrolled, isNew: joined.isNew });
+    await runAgent({
+      link: joined.link,
+      state,
+      data,
+      // Data may have changed since the device enrolled.
+      ...(joined.isNew ? {} : { summary }),
+      openSamples,
+      openSession,
+      limits,
+      conditions: async () => ({ minuteOfDay: minuteOfDayAt(new Date()), isOnPower: limits.onlyOnPower ? await isOnPower() : undefined }),
+      timing: { ...defaultTiming, ...patientBackoff, ...timing },
+      checkpointSeconds: options.checkpointSeconds ?? 30,
+      privateCounts,
+      ...(kinds ? { kinds } : {}),
+      onEvent,
+      signal,
+    });
+  } catch (error) {
+    if (!signal.aborted) throw error;
+  } finally {
+    await state[Symbol.asyncDispose]();
+  }
+}
