@@ -57,8 +57,8 @@ export async function syncFolder(path: string): Promise<void> {
   }
 }
 
-async function writeDurably(path: string, data: Uint8Array | string): Promise<void> {
-  const handle = await open(path, "wx");
+async function writeDurably(path: string, data: Uint8Array | string, mode: number): Promise<void> {
+  const handle = await open(path, "wx", mode);
   try {
     await handle.writeFile(data);
     await handle.sync();
@@ -69,14 +69,15 @@ async function writeDurably(path: string, data: Uint8Array | string): Promise<vo
 
 /**
  * Writes a file so that a reader, even after a crash, finds the old content or the new and nothing between. Missing folders are made.
- * When the promise resolves the content is on the disk. Throws `storage`, and leaves no temporary file behind.
+ * When the promise resolves the content is on the disk. `mode` is who may read it, less the umask; 0o600 for secrets.
+ * Throws `storage`, and leaves no temporary file behind.
  */
-export async function writeFileAtomic(path: string, data: Uint8Array | string): Promise<void> {
+export async function writeFileAtomic(path: string, data: Uint8Array | string, mode = 0o666): Promise<void> {
   const folder = dirname(path);
   const temporary = join(folder, `.${basename(path)}.${process.pid}.${randomBytes(4).toString("hex")}.tmp`);
   try {
     await mkdir(folder, { recursive: true });
-    await writeDurably(temporary, data);
+    await writeDurably(temporary, data, mode);
     await rename(temporary, path);
     await syncFolder(folder);
   } catch (error) {
