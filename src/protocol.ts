@@ -1,5 +1,11 @@
 /** The door `sheaf/protocol`: messages between devices and a coordinator, the table of routes, and the client. */
-export { ProtocolError, type ProtocolErrorCode, protocolErrors } from "./protocol/errors.ts";
+export { type CallInput, type CallOptions, type Client, type ClientOptions, type JsonRoute, openClient } from "./protocol/client.ts";
+export { ProtocolError, type ProtocolErrorCode, type ProtocolErrorOptions, protocolErrors } from "./protocol/errors.ts";
 export type * from "./protocol/messages.ts";
+export { openApiDocument } from "./protocol/openApi.ts";
+export { backoffMs, type Timing } from "./protocol/retry.ts";
 export { type ParameterOf, type QueryOf, type RequestOf, type ResponseOf, type Route, type RouteName, routes } from "./protocol/routes.ts";
+export { createKey, type DeviceKey, keyOf, openKey, signTokenRequest, verifyTokenRequest } from "./protocol/signing.ts";
 export type * from "./protocol/tasks.ts";
+export type { Credentials } from "./protocol/tokens.ts";
+export { memorySink, memorySource, type ObjectName, type Sink, type Source } from "./protocol/transfer.ts";
