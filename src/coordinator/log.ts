@@ -4,9 +4,7 @@ export type LogLevel = "debug" | "info" | "warn" | "error";
 
 export type LogFields = Readonly<Record<string, string | number | boolean | undefined>>;
 
-export interface Log {
-  (level: LogLevel, message: string, fields?: LogFields): void;
-}
+export type Log = (level: LogLevel, message: string, fields?: LogFields) => void;
 
 const levels: readonly LogLevel[] = ["debug", "info", "warn", "error"];
 

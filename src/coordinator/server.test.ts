@@ -341,7 +341,10 @@ describe("hostile requests", () => {
     "a body in content encoding %s is refused unread",
     async (encoding) => {
       let pulled = false;
-      const body = new ReadableStream({ pull: () => void (pulled = true) }, { highWaterMark: 0 });
+      const pull = (): void => {
+        pulled = true;
+      };
+      const body = new ReadableStream({ pull }, { highWaterMark: 0 });
       const response = await post(body, { "content-type": "application/json", "content-encoding": encoding });
       expect(response.status).toBe(415);
       expect(pulled).toBe(false);
