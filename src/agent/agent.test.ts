@@ -102,6 +102,45 @@ describe("an agent on a bad line", () => {
   });
 });
 
+describe("an agent whose objects", () => {
+  const refusing = (code: "notFound" | "forbidden" | "conflict", call: "download" | "upload"): FakeCoordinator => {
+    const coordinator = newCoordinator(call === "upload" ? [spec] : all.slice(1, 2));
+    coordinator.fault = (called, when, count) => {
+      if (called === call && when === "before" && count === 1) throw new ProtocolError(code, `${code}.`);
+    };
+    return coordinator;
+  };
+
+  it.each(["notFound", "forbidden"] as const)("are refused (%s) gives the lease back instead of thinking it lost", async (code) => {
+    const coordinator = refusing(code, "download");
+    const events = await life(coordinator);
+    expect(coordinator.failures).toEqual([expect.objectContaining({ code: "unavailable", retry: true })]);
+    expect(ofType(events, "dropped")).toEqual([]);
+    expect(coordinator.results).toEqual(reference.slice(1, 3));
+  });
+
+  it("are being uploaded by a copy of it tries again", async () => {
+    const coordinator = refusing("conflict", "upload");
+    const events = await life(coordinator);
+    expect(ofType(events, "retrying")).toEqual([expect.objectContaining({ what: "upload" })]);
+    expect(coordinator.results).toEqual(reference.slice(0, 1));
+  });
+});
+
+describe("two agents", () => {
+  it("with one identity and a lease between them hand in one result", async () => {
+    const coordinator = newCoordinator();
+    const both = [agentOptions(coordinator, data), agentOptions(coordinator, data)];
+    coordinator.onDone = () => {
+      for (const { stop } of both) stop();
+    };
+    await Promise.all(both.map(runAgent));
+    // Both had a part in it.
+    for (const { events } of both) expect(ofType(events, "working").length).toBeGreaterThan(0);
+    expect(coordinator.results).toEqual(reference);
+  });
+});
+
 describe("an agent whose lease", () => {
   it.each([2, 5, 9])("is lost at heartbeat %i takes the work up again under the next one", async (at) => {
     const coordinator = newCoordinator();

@@ -158,14 +158,18 @@ async function tidy(offer: Offer | undefined, { state, onEvent }: AgentOptions):
   }
 }
 
+/** A device whose every lease ends at once must not hammer the coordinator. */
+const rest = ({ timing, signal }: AgentOptions): Promise<void> =>
+  timing.sleep(timing.random() * Math.min(timing.capMs, 10 * timing.baseMs), signal);
+
 /** Works on one lease to its end. What may be needed again (a checkpoint, a result that was not handed in) is kept. */
 async function work(offer: Offer, records: Records, options: AgentOptions): Promise<void> {
   const { onEvent, timing, limits, signal } = options;
   const { taskId } = offer.spec;
   const lease = keepLease(offer, { ...options, mayWork: () => pauseReason(options) });
   const pace = async (busyMs: number): Promise<void> => {
-    const rest = restMs(limits.cpuShare ?? 1, busyMs);
-    if (rest > 0) await timing.sleep(rest, lease.signal);
+    const idleMs = restMs(limits.cpuShare ?? 1, busyMs);
+    if (idleMs > 0) await timing.sleep(idleMs, lease.signal);
   };
   const onProgress = (progress: Heartbeat): void => {
     lease.report(progress);
@@ -190,14 +194,13 @@ async function work(offer: Offer, records: Records, options: AgentOptions): Prom
         await records.change({ made: undefined });
         await tidy(undefined, options);
       }
-      return;
+      return await rest(options);
     }
     if (isFinal(error)) throw error;
     const failure = failureOf(error);
     await giveBack(offer, failure, options);
     if (!failure.retry) await tidy(undefined, options);
-    // A device whose every try fails at once must not hammer the coordinator.
-    await timing.sleep(timing.random() * Math.min(timing.capMs, 10 * timing.baseMs), signal);
+    await rest(options);
   } finally {
     await lease.release();
   }

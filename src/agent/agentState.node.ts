@@ -3,9 +3,9 @@ import { chmod, mkdir, open, readdir, readFile, rename, rm, stat, statfs } from 
 import { join } from "node:path";
 import { fileCheckpoints } from "../train/checkpoint.node.ts";
 import { SheafError } from "../util/errors.ts";
-import { readError, storageError, syncFolder, writeFileAtomic } from "../util/files.node.ts";
+import { readError, storageError, writeFileAtomic } from "../util/files.node.ts";
+import { lockFolder } from "../util/folderLock.node.ts";
 import { sha256Hex, sha256HexOfFile } from "../util/hash.node.ts";
-import { lockFolder } from "./lock.node.ts";
 import { type AgentRecord, type AgentState, agentRecordSchema, checkHash, type ObjectSink } from "./state.ts";
 import type { TaskCheckpoints } from "./tasks.ts";
 
@@ -33,23 +33,6 @@ async function writing<T>(path: string, write: () => Promise<T>): Promise<T> {
   } catch (error) {
     throw storageError(error, path);
   }
-}
-
-/** As `writeFileAtomic`, but the file is never readable by others, not for a moment. */
-async function writeSecret(folder: string, name: string, text: string): Promise<void> {
-  const [path, temporary] = [join(folder, name), join(folder, `${name}.new`)];
-  await writing(path, async () => {
-    await rm(temporary, { force: true });
-    const handle = await open(temporary, "wx", 0o600);
-    try {
-      await handle.writeFile(text);
-      await handle.sync();
-    } finally {
-      await handle.close();
-    }
-    await rename(temporary, path);
-    await syncFolder(folder);
-  });
 }
 
 async function readRecord(path: string): Promise<AgentRecord> {
@@ -120,7 +103,7 @@ async function sweepFolder(folder: string, isKept: (name: string) => boolean): P
 }
 
 /**
- * Opens a device's state folder, made when missing, for this process alone. Throws `config` while another agent has it, `storage` when it cannot be made.
+ * Opens a device's state folder, made when missing, for this process alone. Throws `unavailable` while another agent has it, `storage` when it cannot be made.
  * @example await using state = await openAgentState(join(homedir(), ".local/state/sheaf/agent"));
  */
 export async function openAgentState(folder: string): Promise<AgentState> {
@@ -129,7 +112,9 @@ export async function openAgentState(folder: string): Promise<AgentState> {
     await mkdir(folder, { recursive: true, mode: 0o700 });
     for (const name of [agentFiles.checkpoints, agentFiles.objects]) await mkdir(at(name), { recursive: true, mode: 0o700 });
   });
-  const lock = await lockFolder(folder);
+  const lock = await lockFolder(folder, "agent");
+  // A write that a kill cut short leaves its temporary file.
+  for (const name of await readdir(folder)) if (/^\..*\.tmp$/.test(name)) await rm(at(name), { force: true });
   // A folder that came out of a backup may have lost its rights.
   await chmod(at(agentFiles.identity), 0o600).catch(() => undefined);
   const objectAt = (sha256: string): string => at(agentFiles.objects, sha256);
@@ -139,7 +124,7 @@ export async function openAgentState(folder: string): Promise<AgentState> {
       const bytes = await readIfThere(at(agentFiles.identity), "the agent's identity");
       return bytes && new TextDecoder().decode(bytes).trim();
     },
-    writeIdentity: (text) => writeSecret(folder, agentFiles.identity, `${text}\n`),
+    writeIdentity: (text) => writeFileAtomic(at(agentFiles.identity), `${text}\n`, 0o600),
     readRecord: () => readRecord(at(agentFiles.record)),
     writeRecord: (record) => writeFileAtomic(at(agentFiles.record), `${JSON.stringify(record)}\n`),
     checkpoints: (task) => checkpointsAt(at(agentFiles.checkpoints, `${task}${checkpointEnding}`)),

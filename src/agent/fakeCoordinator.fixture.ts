@@ -160,8 +160,8 @@ export class FakeCoordinator {
           for (const { sha256, bytes } of completion.outputs) {
             if (this.objects.get(sha256)?.length !== bytes) throw new Error(`Object ${sha256} was not uploaded.`);
           }
-          if (task.completion && JSON.stringify(task.completion) !== JSON.stringify(completion))
-            throw new Error("Two results of one lease.");
+          const outputs = JSON.stringify(completion.outputs);
+          if (task.completion && JSON.stringify(task.completion.outputs) !== outputs) throw new Error("Two results of one lease.");
           task.completion = completion;
           return { accepted: true };
         }),

@@ -60,7 +60,7 @@ async function transferFrom(url: string, fetch: Fetch, signal: AbortSignal): Pro
 
 /**
  * Joins a fleet and works for it until the signal is aborted. A restart with the same folder goes on where this one stopped.
- * Throws `config` while another agent has the folder, and what `join` and `runAgent` throw.
+ * Throws `unavailable` while another agent has the folder, and what `join` and `runAgent` throw.
  */
 export async function joinFleet(options: JoinNodeOptions): Promise<void> {
   const { url, joinToken, data, limits = {}, privateCounts = false, preferredClasses, onEvent, signal, kinds } = options;

@@ -122,7 +122,11 @@ describe("a state folder", () => {
     const first = await openAgentState(path);
     const link = `${path}-link`;
     await symlink(path, link);
-    for (const name of [path, link]) await expect(openAgentState(name)).rejects.toMatchObject({ code: "config", message: /in use/ });
+    for (const name of [path, link])
+      await expect(openAgentState(name)).rejects.toMatchObject({
+        code: "unavailable",
+        message: expect.stringMatching(/Another agent is using/),
+      });
     await first[Symbol.asyncDispose]();
     await using second = await openAgentState(link);
     expect(await second.readRecord()).toEqual({});
@@ -139,7 +143,7 @@ describe("a state folder", () => {
     );
     const owner = spawn(process.execPath, [file], { stdio: ["ignore", "pipe", "inherit"] });
     await once(owner.stdout, "data");
-    await expect(openAgentState(path)).rejects.toMatchObject({ code: "config" });
+    await expect(openAgentState(path)).rejects.toMatchObject({ code: "unavailable" });
     owner.kill("SIGKILL");
     await once(owner, "exit");
     await using state = await openAgentState(path);

@@ -1,5 +1,7 @@
 /** One lease from its offer to its end: objects fetched, the task done or taken up where it was, outputs uploaded and handed in. */
+import { ProtocolError } from "../protocol/errors.ts";
 import type { Heartbeat, Offer } from "../protocol/messages.ts";
+import { ConnectionFailure } from "../protocol/retry.ts";
 import { memorySink } from "../protocol/transfer.ts";
 import { sha256 } from "../train/fingerprint.ts";
 import { SheafError } from "../util/errors.ts";
@@ -41,9 +43,29 @@ async function ifThereIsRoom(write: () => Promise<void>, { onEvent }: WorkTools)
   }
 }
 
+/**
+ * A transfer, repeated until it succeeds. Refusals of objects are no refusals of the lease: a missing object is a failure of the task, and an upload that is
+ * elsewhere than thought (another copy of this device may be at it) is tried again.
+ */
+async function transfer(what: "download" | "upload", run: () => Promise<void>, { timing, signal, onEvent }: WorkTools): Promise<void> {
+  const call = async (): Promise<void> => {
+    try {
+      await run();
+    } catch (error) {
+      if (!(error instanceof ProtocolError)) throw error;
+      const { protocolCode, message } = error;
+      if (protocolCode === "conflict") throw new ConnectionFailure(message, { cause: error });
+      if (protocolCode === "notFound" || protocolCode === "forbidden") throw new SheafError("unavailable", message, { cause: error });
+      throw error;
+    }
+  };
+  const onRetry = (error: unknown, delayMs: number): void => onEvent({ type: "retrying", what, reason: String(error), delayMs });
+  await persist(call, { timing, signal, onRetry });
+}
+
 /** Fetches an object that the offer lists, unless it is there; onto the disk where there is room, so that a restart goes on. */
 async function fetchObject(offer: Offer, name: string, tools: WorkTools): Promise<Uint8Array<ArrayBuffer>> {
-  const { state, link, signal, timing, onEvent } = tools;
+  const { state, link, signal, onEvent } = tools;
   const found = await state.readObject(name);
   if (found) return found;
   const listed = offer.inputs.find((input) => input.sha256 === name);
@@ -54,11 +76,9 @@ async function fetchObject(offer: Offer, name: string, tools: WorkTools): Promis
     );
   }
   const object = { sha256: name, bytes: listed.bytes };
-  const onRetry = (error: unknown, delayMs: number): void =>
-    onEvent({ type: "retrying", what: "download", reason: String(error), delayMs });
   try {
     const sink = await state.openSink(name);
-    await persist(() => link.download(object, sink, signal), { timing, signal, onRetry });
+    await transfer("download", () => link.download(object, sink, signal), tools);
     const bytes = await sink.bytes();
     await ifThereIsRoom(() => sink.keep(), tools);
     return bytes;
@@ -67,7 +87,7 @@ async function fetchObject(offer: Offer, name: string, tools: WorkTools): Promis
     onEvent({ type: "problem", message: error.message });
   }
   const sink = memorySink();
-  await persist(() => link.download(object, sink, signal), { timing, signal, onRetry });
+  await transfer("download", () => link.download(object, sink, signal), tools);
   return sink.bytes();
 }
 
@@ -137,11 +157,12 @@ async function make(offer: Offer, tools: WorkTools): Promise<Finished> {
 export async function doWork(offer: Offer, tools: WorkTools): Promise<{ readonly accepted: boolean; readonly reason?: string }> {
   const { link, signal, timing, onEvent, onProgress } = tools;
   const { made, outputs } = await make(offer, tools);
-  const onRetry = (error: unknown, delayMs: number): void => onEvent({ type: "retrying", what: "upload", reason: String(error), delayMs });
+  const onRetry = (error: unknown, delayMs: number): void =>
+    onEvent({ type: "retrying", what: "complete", reason: String(error), delayMs });
   let done = 0;
   for (const bytes of outputs.values()) {
     onProgress({ phase: "uploading", progress: done++ / outputs.size });
-    await persist(() => link.upload(bytes, signal), { timing, signal, onRetry });
+    await transfer("upload", () => link.upload(bytes, signal), tools);
   }
   return await persist(() => link.complete(offer.leaseId, made.completion, signal), { timing, signal, onRetry });
 }
