@@ -1,6 +1,8 @@
 /** A server over a fake coordinator: two devices, a lease of the first, a run that has begun. Time stands still unless a test moves it. */
-import type { DataSummary, DeviceSummary, MeasuredProfile, RunSummary, WatchEvent } from "../protocol/messages.ts";
+
 import { ProtocolError } from "../protocol/errors.ts";
+import type { DataSummary, MeasuredProfile } from "../protocol/messages.ts";
+import type { DeviceSummary, RunSummary, WatchEvent } from "../protocol/operatorMessages.ts";
 import type { RouteName } from "../protocol/routes.ts";
 import { createKey, type DeviceKey } from "../protocol/signing.ts";
 import { type AccessTokens, openAccessTokens } from "./accessTokens.ts";
@@ -33,6 +35,10 @@ export interface Fake {
   readonly clock: { nowMs: number };
   /** What `apply` throws instead of answering. */
   fault: Error | undefined;
+  /** The device that may upload. */
+  mayUpload: string;
+  /** SHA-256 of an object that every device may read. */
+  readable: string | undefined;
   /** SHA-256 of the object that lease-a names. */
   readonly input: string;
   bearer(subject: string, role: "device" | "viewer" | "admin", lifetimeMs?: number): Promise<string>;
@@ -145,7 +151,8 @@ async function* events(after: number, signal: AbortSignal): AsyncGenerator<Watch
   await new Promise<void>((resolve) => signal.addEventListener("abort", () => resolve()));
 }
 
-function fakeCoordinator(fake: () => Fake): Coordinator {
+/** A coordinator with devices and one run, which records what reaches it. */
+export function fakeCoordinator(fake: () => Fake): Coordinator {
   return {
     async apply(command) {
       const { fault, commands } = fake();
@@ -165,8 +172,8 @@ function fakeCoordinator(fake: () => Fake): Coordinator {
       const device = fake().devices.get(deviceId);
       return device && { publicKey: device.key.publicKey, revoked: device.revoked };
     },
-    mayRead: async (deviceId, name) => deviceId === "device-a" && name === fake().input,
-    mayUpload: async (deviceId) => deviceId === "device-a",
+    mayRead: async (deviceId, name) => (deviceId === "device-a" && name === fake().input) || name === fake().readable,
+    mayUpload: async (deviceId) => deviceId === fake().mayUpload,
     async watch(runId, after, signal) {
       if (runId !== "run-1") throw missing(`run ${runId}`);
       return after >= 100 ? undefined : events(after, signal);
@@ -224,6 +231,8 @@ export async function openFake(options: FakeOptions = {}): Promise<Fake> {
     lines,
     clock,
     fault: undefined,
+    mayUpload: "device-a",
+    readable: undefined,
     input,
     bearer: async (subject, role, lifetimeMs = 60_000) => (await tokens.issue(subject, role, lifetimeMs)).token,
     async call(method, path, { token, body, headers = {} } = {}) {
