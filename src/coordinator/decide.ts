@@ -63,7 +63,12 @@ interface CommandData {
   readonly cancelRun: { readonly runId: string };
   readonly archiveRun: { readonly runId: string };
   readonly requestHarvest: { readonly runId: string };
-  readonly harvestMade: { readonly runId: string; readonly harvestId: string; readonly outputs: readonly ObjectReference[] };
+  readonly harvestMade: {
+    readonly runId: string;
+    readonly harvestId: string;
+    readonly outputs: readonly ObjectReference[];
+    readonly head: string;
+  };
   readonly harvestFailed: { readonly runId: string; readonly harvestId: string; readonly reason: string };
   readonly runAssembled: { readonly runId: string; readonly outputs: readonly ObjectReference[] };
   readonly assemblyFailed: { readonly runId: string; readonly reason: string };
@@ -373,8 +378,8 @@ const rules: { readonly [T in CommandType]: Rule<T> } = {
       { harvestId },
     );
   },
-  harvestMade: (state, { runId, harvestId, outputs }) =>
-    onRun(state, runId, (run) => (isAsked(run, harvestId) ? [{ type: "harvest.made", runId, harvestId, outputs }] : []), {}),
+  harvestMade: (state, { runId, harvestId, outputs, head }) =>
+    onRun(state, runId, (run) => (isAsked(run, harvestId) ? [{ type: "harvest.made", runId, harvestId, outputs, head }] : []), {}),
   harvestFailed: (state, { runId, harvestId, reason }) =>
     onRun(state, runId, (run) => (isAsked(run, harvestId) ? [{ type: "harvest.failed", runId, harvestId, reason }] : []), {}),
   runAssembled: (state, { runId, outputs }) =>

@@ -208,7 +208,13 @@ interface EventData {
     readonly slots: readonly string[];
     readonly missingClasses: readonly number[];
   };
-  "harvest.made": { readonly runId: string; readonly harvestId: string; readonly outputs: readonly ObjectReference[] };
+  "harvest.made": {
+    readonly runId: string;
+    readonly harvestId: string;
+    readonly outputs: readonly ObjectReference[];
+    /** The head that the model answers with. */
+    readonly head: string;
+  };
   "harvest.failed": { readonly runId: string; readonly harvestId: string; readonly reason: string };
 }
 

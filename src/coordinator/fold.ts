@@ -249,7 +249,7 @@ const steps: { readonly [T in EventType]: Step<T> } = {
     closeTask(state, runId, taskId, { status: "givenUp", reason }, () => "givenUp", at),
   "harvest.requested": (state, { runId, harvestId, slots, missingClasses }) =>
     changeRun(state, runId, { harvests: [...runIn(state, runId).harvests, { harvestId, slots, missingClasses }] }),
-  "harvest.made": (state, { runId, harvestId, outputs }) => answerHarvest(state, runId, harvestId, { outputs }),
+  "harvest.made": (state, { runId, harvestId, outputs, head }) => answerHarvest(state, runId, harvestId, { outputs, head }),
   "harvest.failed": (state, { runId, harvestId, reason }) => answerHarvest(state, runId, harvestId, { reason }),
 };
 

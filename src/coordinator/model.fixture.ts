@@ -165,7 +165,7 @@ export class TestCoordinator {
       this.do(
         work.type === "assemble"
           ? { type: "runAssembled", runId: work.runId, outputs }
-          : { type: "harvestMade", runId: work.runId, harvestId: work.harvestId, outputs },
+          : { type: "harvestMade", runId: work.runId, harvestId: work.harvestId, outputs, head: "H0" },
       );
     }
   }

@@ -77,6 +77,7 @@ export interface Harvest {
   readonly slots: readonly string[];
   readonly missingClasses: readonly number[];
   readonly outputs?: readonly ObjectReference[];
+  readonly head?: string;
   readonly reason?: string;
 }
 

@@ -1,0 +1,318 @@
+/**
+ * The coordinator that the server asks: requests become commands, results pass the gate before they count, and what the state machine asks of the
+ * coordinator itself (models to assemble) is done one after another and taken up again after a restart.
+ */
+import type { HarvestAnswer, RunRequest, WatchEvent } from "../protocol/operatorMessages.ts";
+import type { ObjectReference, OfferAnswer, OfferRequest } from "../protocol/messages.ts";
+import { ProtocolError } from "../protocol/errors.ts";
+import { SheafError } from "../util/errors.ts";
+import type { LogEntry } from "./chain.ts";
+import { judgementOf, type Verdict } from "./decide.ts";
+import { type EventType, type RunDefinition, runOf } from "./events.ts";
+import { type Outstanding, outstanding } from "./execute.ts";
+import type { Live } from "./live.ts";
+import type { Caller, CommandOf, CommandRoute, Coordinator } from "./service.ts";
+import { inputsOf, taskSpec } from "./spec.ts";
+import { isOver, type Run, type Task } from "./state.ts";
+import type { EventLog } from "./store.ts";
+import { deviceSummary, modelRole, runDetail, runSummary, watchEvent } from "./views.ts";
+
+/** A model from what is there. */
+export interface Assembled {
+  /** The model has the role `model`. */
+  readonly outputs: readonly ObjectReference[];
+  readonly head: string;
+}
+
+export interface LiveServiceOptions {
+  readonly live: Live;
+  readonly log: EventLog<LogEntry>;
+  readonly now: () => number;
+  /** A run's definition from a request. Throws a `SheafError` with the reason where it makes none. */
+  readonly define: (request: RunRequest) => Promise<RunDefinition>;
+  /** Judges a result whose objects a device says it uploaded. Refuses, does not throw, where they are not there or not what they should be. */
+  readonly gate: (run: Run, task: Task, outputs: readonly ObjectReference[]) => Promise<Verdict>;
+  /** Makes a run's model, or with `slots` one of these branches. */
+  readonly assemble: (run: Run, slots?: readonly string[]) => Promise<Assembled>;
+}
+
+export interface LiveService extends Coordinator, AsyncDisposable {
+  /** Waits for the work in progress, then takes up none. Does not close `live`. */
+  close(): Promise<void>;
+}
+
+/** Events after which a device that waits for work should ask again. */
+const mayBringWork: ReadonlySet<EventType> = new Set<EventType>([
+  "phase.started",
+  "plan.extended",
+  "run.resumed",
+  "lease.expired",
+  "lease.failed",
+  "upload.quarantined",
+  "device.revoked",
+]);
+
+/** Room for what a device uploads beside what was planned. */
+const spareUploadBytes = 2 ** 24;
+const uploadFactor = 4;
+
+type Handlers = { readonly [N in CommandRoute]: (command: CommandOf<N>) => ReturnType<Coordinator["apply"]> };
+
+const deviceIdOf = ({ role, subject }: Caller): string => {
+  if (role !== "device") throw new ProtocolError("forbidden", "Only a device may do this.");
+  return subject;
+};
+
+/** Opens the service; work that was asked for before a restart begins at once. */
+export function openLiveService({ live, log, now, define, gate, assemble }: LiveServiceOptions): LiveService {
+  let closed = false;
+  let working: Promise<void> | undefined;
+  const listeners = new Set<() => void>();
+  const judging = new Map<string, Promise<Verdict>>();
+
+  const runIn = (runId: string): Run => {
+    const run = live.state.runs.get(runId);
+    if (!run) throw new ProtocolError("notFound", `There is no run "${runId}".`);
+    return run;
+  };
+
+  const carryOut = async (work: Outstanding): Promise<void> => {
+    const { runId } = work;
+    const run = runIn(runId);
+    try {
+      if (work.type === "assemble") await live.do({ type: "runAssembled", runId, outputs: (await assemble(run)).outputs });
+      else await live.do({ type: "harvestMade", runId, harvestId: work.harvestId, ...(await assemble(run, work.slots)) });
+    } catch (error) {
+      const reason = error instanceof SheafError ? error.message : `The model could not be made: ${String(error)}`;
+      await live.do(
+        work.type === "assemble"
+          ? { type: "assemblyFailed", runId, reason }
+          : { type: "harvestFailed", runId, harvestId: work.harvestId, reason },
+      );
+    }
+  };
+  const workOff = async (): Promise<void> => {
+    try {
+      for (let [next] = outstanding(live.state); next && !closed; [next] = outstanding(live.state)) await carryOut(next);
+    } catch {
+      // The log cannot be written now; the work stays outstanding, and the next entry that is written takes it up again.
+    } finally {
+      working = undefined;
+    }
+  };
+  const takeUp = (): void => {
+    if (!closed && outstanding(live.state).length > 0) working ??= workOff();
+  };
+  const stopListening = live.listen((entries) => {
+    takeUp();
+    if (entries.some(({ event }) => mayBringWork.has(event.type))) for (const wake of [...listeners]) wake();
+  });
+  takeUp();
+
+  /** Resolves when there may be work, after `ms`, or when nobody waits any more. */
+  const change = (ms: number, signal: AbortSignal): Promise<void> =>
+    new Promise((resolve) => {
+      const end = (): void => {
+        clearTimeout(timer);
+        listeners.delete(end);
+        signal.removeEventListener("abort", end);
+        resolve();
+      };
+      const timer = setTimeout(end, ms);
+      listeners.add(end);
+      signal.addEventListener("abort", end);
+      if (signal.aborted || closed) end();
+    });
+
+  const offer = async (deviceId: string, { waitMs, ...asking }: OfferRequest, signal: AbortSignal): Promise<OfferAnswer> => {
+    const until = now() + waitMs;
+    for (;;) {
+      const { assignment } = await live.do({ type: "requestOffer", deviceId, ...asking });
+      if (assignment) {
+        const { lease, run, task, expiresAt } = assignment;
+        const { leaseId, runId } = lease;
+        const heartbeatMs = 1000 * run.definition.policy.heartbeatSeconds;
+        const spec = taskSpec(run, task);
+        return {
+          offer: { leaseId, runId, kind: task.kind, spec, inputs: inputsOf(run, task), expiresAt, heartbeatMs },
+          retryAfterMs: 0,
+          now: now(),
+        };
+      }
+      const left = until - now();
+      if (left <= 0 || signal.aborted || closed) return { offer: null, retryAfterMs: waitMs > 0 ? 0 : 1000, now: now() };
+      await change(left, signal);
+    }
+  };
+
+  const harvest = async (runId: string, signal: AbortSignal): Promise<HarvestAnswer> => {
+    const { harvestId } = await live.do({ type: "requestHarvest", runId });
+    for (;;) {
+      const found = runIn(runId).harvests.find((h) => h.harvestId === harvestId);
+      if (found?.reason !== undefined) throw new ProtocolError("unacceptable", found.reason);
+      const model = found?.outputs?.find(({ role }) => role === modelRole);
+      if (found && model) {
+        const { classNames } = runIn(runId).definition;
+        const missing = found.missingClasses.map((classId) => classNames[classId] ?? "");
+        return { model, head: found.head ?? "", devices: found.slots, missingClasses: missing };
+      }
+      if (signal.aborted || closed) throw new ProtocolError("unavailable", "The harvest goes on; ask for it again in a moment.");
+      await change(200, signal);
+    }
+  };
+
+  const complete = async (command: CommandOf<"complete">) => {
+    const { caller, parameter: leaseId, body } = command;
+    const submission = { deviceId: deviceIdOf(caller), leaseId, outputs: body.outputs };
+    const judgement = judgementOf(live.state, submission);
+    if ("ok" in judgement) throw new ProtocolError(judgement.code, judgement.message);
+    if (judgement.type === "answered")
+      return judgement.answer.reason === undefined
+        ? { accepted: judgement.answer.accepted }
+        : { accepted: judgement.answer.accepted, reason: judgement.answer.reason };
+    const { run, task } = judgement;
+    // The same request again, while the first is being judged, waits for the same verdict.
+    const key = `${run.runId} ${task.taskId} ${body.outputs.map(({ role, sha256 }) => `${role}=${sha256}`).join(" ")}`;
+    const verdict = judging.get(key) ?? gate(run, task, body.outputs).finally(() => judging.delete(key));
+    judging.set(key, verdict);
+    const { measured, use } = body;
+    const answer = await live.do({ type: "complete", ...submission, measured, use, verdict: await verdict });
+    return answer.reason === undefined ? { accepted: answer.accepted } : { accepted: answer.accepted, reason: answer.reason };
+  };
+
+  const onRun =
+    (type: "pauseRun" | "resumeRun" | "cancelRun" | "archiveRun") =>
+    async ({ parameter: runId }: { readonly parameter: string }) => {
+      await live.do({ type, runId });
+      return runSummary(runIn(runId));
+    };
+
+  const handlers: Handlers = {
+    offer: async ({ caller, body, signal }) => offer(deviceIdOf(caller), body, signal),
+    heartbeat: async ({ caller, parameter: leaseId, body }) => ({
+      ...(await live.do({ type: "heartbeat", deviceId: deviceIdOf(caller), leaseId, report: body })),
+      now: now(),
+    }),
+    complete,
+    fail: async ({ caller, parameter: leaseId, body }) => {
+      await live.do({ type: "fail", deviceId: deviceIdOf(caller), leaseId, ...body });
+      return {};
+    },
+    listRuns: async ({ query }) => ({
+      runs: [...live.state.runs.values()]
+        .filter(({ archived }) => query?.archived === "true" || !archived)
+        .sort((a, b) => a.createdAt - b.createdAt)
+        .map(runSummary),
+    }),
+    createRun: async ({ body }) => {
+      const definition = await define(body).catch((error: unknown) => {
+        throw error instanceof SheafError && !(error instanceof ProtocolError)
+          ? new ProtocolError("unacceptable", error.message, { cause: error })
+          : error;
+      });
+      return runSummary(runIn((await live.do({ type: "createRun", definition })).runId));
+    },
+    getRun: async ({ parameter }) => runDetail(live.state, live.liveness, runIn(parameter)),
+    pauseRun: onRun("pauseRun"),
+    resumeRun: onRun("resumeRun"),
+    cancelRun: onRun("cancelRun"),
+    archiveRun: onRun("archiveRun"),
+    harvestRun: ({ parameter, signal }) => harvest(parameter, signal),
+    listDevices: async ({ query }) => {
+      const limit = Math.min(1000, Math.max(1, Number(query?.limit) || 100));
+      const ids = [...live.state.devices.keys()].filter((id) => id > (query?.after ?? "")).sort();
+      const page = ids.slice(0, limit);
+      const devices = page
+        .flatMap((id) => live.state.devices.get(id) ?? [])
+        .map((device) => deviceSummary(live.state, live.liveness, device, now()));
+      const next = page.at(-1);
+      return { devices, ...(ids.length > limit && next !== undefined ? { next } : {}) };
+    },
+    revokeDevice: async ({ parameter: deviceId, caller }) => {
+      await live.do({ type: "revokeDevice", deviceId, reason: `by ${caller.subject}` });
+      const device = live.state.devices.get(deviceId);
+      if (!device) throw new ProtocolError("notFound", `There is no device "${deviceId}".`);
+      return deviceSummary(live.state, live.liveness, device, now());
+    },
+  };
+
+  async function* eventsOf(runId: string, after: number, signal: AbortSignal): AsyncGenerator<WatchEvent> {
+    const fresh: LogEntry[] = [];
+    let wake: () => void = () => undefined;
+    const stop = live.listen((entries) => {
+      fresh.push(...entries);
+      wake();
+    });
+    const onAbort = (): void => wake();
+    signal.addEventListener("abort", onAbort);
+    let last = after;
+    try {
+      for await (const entry of log.read({ after })) {
+        if (signal.aborted) return;
+        if (runOf(entry.event) === runId) yield watchEvent(entry);
+        last = entry.sequence;
+      }
+      while (!signal.aborted && !closed) {
+        for (const entry of fresh.splice(0)) {
+          if (entry.sequence <= last) continue;
+          last = entry.sequence;
+          if (runOf(entry.event) === runId) yield watchEvent(entry);
+        }
+        if (fresh.length > 0) continue;
+        if (isOver(runIn(runId))) return;
+        await new Promise<void>((resolve) => {
+          wake = resolve;
+          if (signal.aborted || fresh.length > 0) resolve();
+        });
+      }
+    } finally {
+      stop();
+      signal.removeEventListener("abort", onAbort);
+    }
+  }
+
+  const close = async (): Promise<void> => {
+    closed = true;
+    stopListening();
+    for (const wake of [...listeners]) wake();
+    await working;
+  };
+  return {
+    // The table gives each route its own types, which do not survive the index.
+    apply: (command) => (handlers[command.route] as unknown as (command: unknown) => Promise<never>)(command),
+    enrol: (enrolment) => live.do({ type: "enrol", ...enrolment }),
+    async device(deviceId) {
+      const device = live.state.devices.get(deviceId);
+      return device && { publicKey: device.publicKey, revoked: device.revokedAt !== undefined };
+    },
+    async mayRead(deviceId, sha256) {
+      const lease = live.state.leases.get(live.state.leaseOfDevice.get(deviceId) ?? "");
+      const run = lease && live.state.runs.get(lease.runId);
+      const task = lease && run?.tasks.get(lease.taskId);
+      return run !== undefined && task !== undefined && inputsOf(run, task).some((input) => input.sha256 === sha256);
+    },
+    async mayUpload(deviceId, { bytes }) {
+      const lease = live.state.leases.get(live.state.leaseOfDevice.get(deviceId) ?? "");
+      const run = lease && live.state.runs.get(lease.runId);
+      const slot = lease && run?.slots.get(run.tasks.get(lease.taskId)?.slot ?? "");
+      return slot !== undefined && bytes <= uploadFactor * slot.bytesUp + spareUploadBytes;
+    },
+    async watch(runId, after, signal) {
+      if (isOver(runIn(runId))) {
+        let isNew = false;
+        for await (const entry of log.read({ after })) if (runOf(entry.event) === runId) isNew = true;
+        if (!isNew) return undefined;
+      }
+      return eventsOf(runId, after, signal);
+    },
+    async model(runId) {
+      return runIn(runId).outputs?.find(({ role }) => role === modelRole);
+    },
+    audit: (after) => log.read({ after }),
+    async note({ type: _, ...note }) {
+      await live.do({ type: "noteJoinToken", ...note });
+    },
+    close,
+    [Symbol.asyncDispose]: close,
+  };
+}

@@ -1,0 +1,108 @@
+/** The state as people see it: summaries of runs, tasks and devices. Pure. */
+import type { DeviceSummary, RunDetail, RunStatus, RunSummary, TaskSummary, WatchEvent } from "../protocol/operatorMessages.ts";
+import type { LogEntry } from "./chain.ts";
+import type { Slot } from "./events.ts";
+import type { Liveness } from "./liveness.ts";
+import { expectedSeconds } from "./schedule.ts";
+import { type Device, missingClasses, type Run, type RunPhase, type State, type Task } from "./state.ts";
+
+const statuses: { readonly [P in RunPhase]: RunStatus } = {
+  gathering: "waiting",
+  train: "training",
+  settle: "settling",
+  statistics: "summing",
+  assemble: "assembling",
+  finished: "finished",
+  failed: "failed",
+  cancelled: "cancelled",
+};
+
+/** Role of the model among a run's outputs. */
+export const modelRole = "model";
+
+/** A run in a line. */
+export function runSummary(run: Run): RunSummary {
+  const tasks = [...run.tasks.values()];
+  const { classNames, otherClass } = run.definition;
+  const total = classNames.length - (otherClass === undefined ? 0 : 1);
+  const model = run.outputs?.find(({ role }) => role === modelRole);
+  return {
+    runId: run.runId,
+    name: run.definition.name,
+    status: run.paused ? "paused" : statuses[run.phase],
+    archived: run.archived,
+    createdAt: run.createdAt,
+    tasks: {
+      total: tasks.length,
+      leased: tasks.filter(({ leases }) => leases.length > 0).length,
+      done: tasks.filter(({ status }) => status === "done").length,
+      failed: tasks.filter(({ status }) => status === "givenUp").length,
+    },
+    classes: { total, covered: total - missingClasses(run, run.slotOrder).length },
+    devices: run.slotOrder.length,
+    ...(model ? { model } : {}),
+    ...(run.reason === undefined ? {} : { reason: run.reason }),
+  };
+}
+
+function taskSummary(state: State, liveness: Liveness, run: Run, task: Task): TaskSummary {
+  const { taskId, kind, slot, status, leases, result } = task;
+  const planned = run.slots.get(slot);
+  const profile = state.devices.get(planned?.deviceId ?? "")?.profile;
+  return {
+    taskId,
+    kind,
+    device: slot,
+    status: status === "done" ? "done" : status === "givenUp" ? "failed" : leases.length > 0 ? "leased" : "pending",
+    workers: result ? [result.deviceId] : leases.flatMap((leaseId) => state.leases.get(leaseId)?.deviceId ?? []),
+    progress: status === "done" ? 1 : Math.max(0, ...leases.map((leaseId) => liveness.reports.get(leaseId)?.progress ?? 0)),
+    ...(planned && profile ? { expectedSeconds: expectedSeconds(run, planned, kind, profile) } : {}),
+  };
+}
+
+/** Everything about a run. */
+export function runDetail(state: State, liveness: Liveness, run: Run): RunDetail {
+  const slots = run.slotOrder.map((name) => run.slots.get(name) as Slot);
+  return {
+    ...runSummary(run),
+    classNames: run.definition.classNames,
+    owners: run.definition.classNames.map((_, classId) => slots.filter(({ taskSet }) => taskSet.includes(classId)).map(({ slot }) => slot)),
+    taskList: [...run.tasks.values()].sort((a, b) => (a.taskId < b.taskId ? -1 : 1)).map((task) => taskSummary(state, liveness, run, task)),
+    quarantined: run.quarantined.map(({ deviceId, taskId, outputs, reason }) => ({
+      device: deviceId,
+      taskId,
+      sha256: outputs[0]?.sha256 ?? "",
+      reason,
+    })),
+    config: run.definition.config,
+  };
+}
+
+/** A device that was not heard of for so long is away. */
+const awayMs = 120_000;
+
+/** A device in a line. */
+export function deviceSummary(state: State, liveness: Liveness, device: Device, now: number): DeviceSummary {
+  const { deviceId, name, enrolledAt, software, profile, data, revokedAt } = device;
+  const leaseId = state.leaseOfDevice.get(deviceId);
+  const seenAt = liveness.seenAt.get(deviceId) ?? enrolledAt;
+  const quiet = now - seenAt > awayMs;
+  return {
+    deviceId,
+    name,
+    status: revokedAt !== undefined ? "revoked" : quiet ? "away" : leaseId === undefined ? "idle" : "working",
+    enrolledAt,
+    seenAt,
+    software,
+    profile,
+    classes: data.classNames.filter((_, i) => (data.counts ? (data.counts[i] ?? 0) > 0 : data.present?.[i])),
+    leases: leaseId === undefined ? [] : [leaseId],
+  };
+}
+
+/** An entry of the log for watchers; a run's definition is left out, since it is long and can be asked for. */
+export function watchEvent({ sequence, event }: LogEntry): WatchEvent {
+  const { type, at, ...rest } = event;
+  const { definition: _, ...data } = rest as Readonly<Record<string, unknown>>;
+  return { sequence, at, type, data };
+}
