@@ -3,6 +3,7 @@ export { type CallInput, type CallOptions, type Client, type ClientOptions, type
 export { ProtocolError, type ProtocolErrorCode, type ProtocolErrorOptions, protocolErrors } from "./protocol/errors.ts";
 export type * from "./protocol/messages.ts";
 export { openApiDocument } from "./protocol/openApi.ts";
+export type * from "./protocol/operatorMessages.ts";
 export { backoffMs, type Timing } from "./protocol/retry.ts";
 export { type ParameterOf, type QueryOf, type RequestOf, type ResponseOf, type Route, type RouteName, routes } from "./protocol/routes.ts";
 export { createKey, type DeviceKey, keyOf, openKey, signTokenRequest, verifyTokenRequest } from "./protocol/signing.ts";

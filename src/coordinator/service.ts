@@ -2,7 +2,8 @@
  * What the HTTP server asks of the coordinator behind it. The server speaks HTTP, knows who calls and keeps bytes; everything else, such as
  * whose lease is whose, is decided behind this interface, so that a test can put a fake there.
  */
-import type { Enrolment, ObjectReference, WatchEvent } from "../protocol/messages.ts";
+import type { Enrolment, ObjectReference } from "../protocol/messages.ts";
+import type { WatchEvent } from "../protocol/operatorMessages.ts";
 import type { QueryOf, RequestOf, ResponseOf } from "../protocol/routes.ts";
 
 /** Who calls, proven by a token. */

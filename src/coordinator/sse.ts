@@ -1,5 +1,5 @@
 /** Server-sent events (HTML standard, section 9.2): a run's events as a stream that ends when its reader leaves, its token expires or the server closes. */
-import type { WatchEvent } from "../protocol/messages.ts";
+import type { WatchEvent } from "../protocol/operatorMessages.ts";
 
 /** How often a line is sent when nothing happens, so that proxies keep the connection and dead ones are noticed. */
 const keepAliveMs = 15_000;

@@ -4,7 +4,7 @@ import { SheafError } from "../util/errors.ts";
 import { invalidRequest, ProtocolError } from "./errors.ts";
 import { readEvents, readLines } from "./eventStream.ts";
 import { type Answer, exchange, type Fetch, parseJson } from "./exchange.ts";
-import { type WatchEvent, watchEventSchema } from "./messages.ts";
+import { type WatchEvent, watchEventSchema } from "./operatorMessages.ts";
 import { ConnectionFailure, defaultTiming, isPassing, openPatience, type Timing } from "./retry.ts";
 import {
   type ParameterOf,

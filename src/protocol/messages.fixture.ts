@@ -2,8 +2,9 @@
 import fc, { type Arbitrary } from "fast-check";
 import type { LayerAttributes, LayerType, Network } from "../network/network.ts";
 import type { TrainingSettings } from "../train/job.ts";
-import type { AccessGrant, DataSummary, MeasuredProfile, ObjectReference, RunSummary } from "./messages.ts";
-import { phases, runStatuses, taskStatuses } from "./messages.ts";
+import type { AccessGrant, DataSummary, MeasuredProfile, ObjectReference } from "./messages.ts";
+import { phases } from "./messages.ts";
+import { type RunSummary, runStatuses, taskStatuses } from "./operatorMessages.ts";
 import type { RouteShapes } from "./routes.ts";
 import { type Branch, type TaskSpec, taskKinds } from "./tasks.ts";
 import { base64Of } from "./values.ts";

@@ -5,7 +5,8 @@ import { z } from "zod";
 import { canonicalJson } from "../util/json.ts";
 import { errorBody, errorBodySchema, invalidRequest, ProtocolError, protocolErrorCodes } from "./errors.ts";
 import { freeKeys, made } from "./messages.fixture.ts";
-import { enrolmentSchema, offerAnswerSchema, runRequestSchema } from "./messages.ts";
+import { enrolmentSchema, offerAnswerSchema } from "./messages.ts";
+import { runRequestSchema } from "./operatorMessages.ts";
 import { type RouteName, routeNames, routes } from "./routes.ts";
 import { isShallow } from "./values.ts";
 

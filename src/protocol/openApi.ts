@@ -1,7 +1,7 @@
 /** The OpenAPI 3.1 description of the protocol, made from the table of routes. */
 import { z } from "zod";
 import { errorBodySchema, protocolErrorCodes, protocolErrors } from "./errors.ts";
-import { watchEventSchema } from "./messages.ts";
+import { watchEventSchema } from "./operatorMessages.ts";
 import { type PlainBody, pathParameterSchemas, type Route, routeNames, routes } from "./routes.ts";
 import { protocolHeader, protocolVersion, uploadOffsetHeader } from "./version.ts";
 

@@ -3,7 +3,7 @@ import fc from "fast-check";
 import { describe, expect, it } from "vitest";
 import { openClient } from "./client.ts";
 import { readEvents, readLines, writeEvent } from "./eventStream.ts";
-import type { WatchEvent } from "./messages.ts";
+import type { WatchEvent } from "./operatorMessages.ts";
 import { backoffMs, defaultTiming, sleep } from "./retry.ts";
 
 const encoder = new TextEncoder();

@@ -1,0 +1,200 @@
+/** What people's tools and the coordinator say to each other: runs, devices, tokens. The type of each message, and the schema that checks it. */
+import { z } from "zod";
+import { type MeasuredProfile, type ObjectReference, objectReferenceSchema, optional, profileSchema, taskKind } from "./messages.ts";
+import type { TaskKind } from "./tasks.ts";
+import { atLeastZero, count, id, instant, jsonObject, longText, maximumClasses, secret, sha256, share, shortText } from "./values.ts";
+
+export interface RunRequest {
+  readonly name: string;
+  /** As in a configuration file; checked by the coordinator, which answers `unacceptable` with the reason. */
+  readonly config: Readonly<Record<string, unknown>>;
+}
+
+export const runStatuses = [
+  "waiting",
+  "training",
+  "summing",
+  "settling",
+  "assembling",
+  "paused",
+  "finished",
+  "failed",
+  "cancelled",
+] as const;
+export type RunStatus = (typeof runStatuses)[number];
+
+export interface RunSummary {
+  readonly runId: string;
+  readonly name: string;
+  readonly status: RunStatus;
+  readonly archived: boolean;
+  readonly createdAt: number;
+  readonly tasks: { readonly total: number; readonly leased: number; readonly done: number; readonly failed: number };
+  readonly classes: { readonly total: number; readonly covered: number };
+  readonly devices: number;
+  /** Present once there is a model. */
+  readonly model?: ObjectReference;
+  /** Why it failed or was cancelled. */
+  readonly reason?: string;
+}
+
+export const taskStatuses = ["pending", "leased", "done", "failed"] as const;
+
+export interface TaskSummary {
+  readonly taskId: string;
+  readonly kind: TaskKind;
+  /** Device of the plan whose part it is. */
+  readonly device: string;
+  readonly status: (typeof taskStatuses)[number];
+  /** Devices that hold a lease now, or the one whose result was accepted. */
+  readonly workers: readonly string[];
+  readonly progress: number;
+  readonly expectedSeconds?: number;
+}
+
+export interface RunDetail extends RunSummary {
+  readonly classNames: readonly string[];
+  /** Devices of the plan that own each class. */
+  readonly owners: readonly (readonly string[])[];
+  readonly taskList: readonly TaskSummary[];
+  /** Uploads that the gate refused. */
+  readonly quarantined: readonly { readonly device: string; readonly taskId: string; readonly sha256: string; readonly reason: string }[];
+  readonly config: Readonly<Record<string, unknown>>;
+}
+
+export interface RunList {
+  readonly runs: readonly RunSummary[];
+}
+
+export interface HarvestAnswer {
+  readonly model: ObjectReference;
+  readonly head: string;
+  /** Devices of the plan whose branches are in it. */
+  readonly devices: readonly string[];
+  readonly missingClasses: readonly string[];
+}
+
+/** One event for watchers, the `data` of a server-sent event; its `id` is `sequence`. */
+export interface WatchEvent {
+  readonly sequence: number;
+  readonly at: number;
+  readonly type: string;
+  readonly data: Readonly<Record<string, unknown>>;
+}
+
+export interface DeviceSummary {
+  readonly deviceId: string;
+  readonly name: string;
+  readonly status: "idle" | "working" | "away" | "revoked";
+  readonly enrolledAt: number;
+  readonly seenAt: number;
+  readonly software: string;
+  readonly profile: MeasuredProfile;
+  /** Classes that it has samples of. */
+  readonly classes: readonly string[];
+  readonly leases: readonly string[];
+}
+
+export interface DeviceList {
+  readonly devices: readonly DeviceSummary[];
+  /** Pass as `after` for the rest; absent at the end. */
+  readonly next?: string;
+}
+
+export interface JoinTokenRequest {
+  readonly uses: number;
+  readonly expiresInSeconds: number;
+  /** What its bearer becomes: a device by enrolling; a viewer or admin by using the token as it is. */
+  readonly role: "device" | "viewer" | "admin";
+}
+
+export interface JoinTokenAnswer {
+  readonly token: string;
+  /** The command to type on the other computer. */
+  readonly line: string;
+  readonly expiresAt: number;
+}
+
+export interface Health {
+  readonly status: "ok";
+  readonly protocol: number;
+  readonly serverId: string;
+  readonly now: number;
+}
+
+export const runRequestSchema: z.ZodType<RunRequest> = z.strictObject({ name: shortText, config: jsonObject });
+
+const runSummary = {
+  runId: id,
+  name: shortText,
+  status: z.enum(runStatuses),
+  archived: z.boolean(),
+  createdAt: instant,
+  tasks: z.strictObject({ total: count, leased: count, done: count, failed: count }),
+  classes: z.strictObject({ total: count, covered: count }),
+  devices: count,
+  model: optional(objectReferenceSchema),
+  reason: optional(longText),
+};
+export const runSummarySchema: z.ZodType<RunSummary> = z.strictObject(runSummary);
+export const runListSchema: z.ZodType<RunList> = z.strictObject({ runs: z.array(runSummarySchema).max(10_000) });
+
+const taskSummary: z.ZodType<TaskSummary> = z.strictObject({
+  taskId: id,
+  kind: taskKind,
+  device: id,
+  status: z.enum(taskStatuses),
+  workers: z.array(id).max(1000),
+  progress: share,
+  expectedSeconds: optional(atLeastZero),
+});
+export const runDetailSchema: z.ZodType<RunDetail> = z.strictObject({
+  ...runSummary,
+  classNames: z.array(shortText).max(maximumClasses),
+  owners: z.array(z.array(id).max(1_000_000)).max(maximumClasses),
+  taskList: z.array(taskSummary).max(1_000_000),
+  quarantined: z.array(z.strictObject({ device: id, taskId: id, sha256, reason: longText })).max(1_000_000),
+  config: jsonObject,
+});
+
+export const harvestAnswerSchema: z.ZodType<HarvestAnswer> = z.strictObject({
+  model: objectReferenceSchema,
+  head: shortText,
+  devices: z.array(id).max(1_000_000),
+  missingClasses: z.array(shortText).max(maximumClasses),
+});
+
+export const watchEventSchema: z.ZodType<WatchEvent> = z.strictObject({ sequence: count, at: instant, type: shortText, data: jsonObject });
+
+export const deviceSummarySchema: z.ZodType<DeviceSummary> = z.strictObject({
+  deviceId: id,
+  name: shortText,
+  status: z.enum(["idle", "working", "away", "revoked"]),
+  enrolledAt: instant,
+  seenAt: instant,
+  software: shortText,
+  profile: profileSchema,
+  classes: z.array(shortText).max(maximumClasses),
+  leases: z.array(id).max(1000),
+});
+export const deviceListSchema: z.ZodType<DeviceList> = z.strictObject({
+  devices: z.array(deviceSummarySchema).max(1000),
+  next: optional(id),
+});
+
+export const joinTokenRequestSchema: z.ZodType<JoinTokenRequest> = z.strictObject({
+  uses: z.int().min(1).max(1_000_000),
+  expiresInSeconds: z
+    .int()
+    .min(1)
+    .max(366 * 86_400),
+  role: z.enum(["device", "viewer", "admin"]),
+});
+export const joinTokenAnswerSchema: z.ZodType<JoinTokenAnswer> = z.strictObject({ token: secret, line: longText, expiresAt: instant });
+
+export const healthSchema: z.ZodType<Health> = z.strictObject({
+  status: z.literal("ok"),
+  protocol: z.int().min(1),
+  serverId: id,
+  now: instant,
+});
