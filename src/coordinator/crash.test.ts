@@ -1,6 +1,6 @@
 /** The power goes out between any two file operations of the object store: what was visible stays, what was not whole is not there. */
 import { createHash } from "node:crypto";
-import { mkdtempSync, readdirSync, readFileSync, rmSync } from "node:fs";
+import { mkdtempSync, readdirSync, readFileSync, rmSync, truncateSync } from "node:fs";
 import { tmpdir } from "node:os";
 import { join } from "node:path";
 import { afterAll, describe, expect, it } from "vitest";
@@ -11,32 +11,59 @@ import type { ObjectStore } from "./store.ts";
 const folder = mkdtempSync(join(tmpdir(), "sheaf-crash-"));
 afterAll(() => rmSync(folder, { recursive: true, force: true }));
 
-/** Operations of a machine that dies after `budget` of them: the one that is under way is done in part, and none comes after. */
+/**
+ * Operations of a machine that dies after `budget` of them: the one that is under way is done in part, none comes after, and what was written and
+ * not synced is lost.
+ */
 function dying(budget: number): { readonly operations: FileOperations; readonly died: () => boolean } {
   let left = budget;
   let dead = false;
+  /** Bytes that reached the disk, of files that have others. */
+  const unsynced = new Map<string, number>();
+  const die = (): void => {
+    dead = true;
+    for (const [path, bytes] of unsynced) truncateSync(path, bytes);
+  };
   const step = async <T>(whole: () => Promise<T>, part: () => Promise<unknown> = async () => undefined): Promise<T> => {
     if (!dead && left-- > 0) return whole();
     if (!dead) await part();
-    dead = true;
+    if (!dead) die();
     throw new Error("power cut");
   };
   const real = nodeFileOperations;
   const operations: FileOperations = {
     makeFolder: (path) => step(() => real.makeFolder(path)),
-    rename: (from, to) => step(() => real.rename(from, to)),
-    remove: (path) => step(() => real.remove(path)),
+    rename: (from, to) =>
+      step(async () => {
+        await real.rename(from, to);
+        const synced = unsynced.get(from);
+        unsynced.delete(from);
+        if (synced !== undefined) unsynced.set(to, synced);
+      }),
+    remove: (path) =>
+      step(async () => {
+        await real.remove(path);
+        unsynced.delete(path);
+      }),
     syncFolder: (path) => step(() => real.syncFolder(path)),
     async openWrite(path) {
       const handle = await step(() => real.openWrite(path));
+      const write = async (bytes: Uint8Array, at: number): Promise<void> => {
+        if (!unsynced.has(path)) unsynced.set(path, at);
+        await handle.write(bytes, at);
+      };
       return {
         write: (bytes, at) =>
           step(
-            () => handle.write(bytes, at),
-            () => handle.write(bytes.subarray(0, bytes.length >> 1), at),
+            () => write(bytes, at),
+            () => write(bytes.subarray(0, bytes.length >> 1), at),
           ),
         truncate: (bytes) => step(() => handle.truncate(bytes)),
-        sync: () => step(() => handle.sync()),
+        sync: () =>
+          step(async () => {
+            await handle.sync();
+            unsynced.delete(path);
+          }),
         close: () => handle.close(),
       };
     },
