@@ -110,7 +110,8 @@ export async function listen(server: Server, { host, port, tls, closeMs = 5000, 
     closed ??= (async () => {
       const ended = new Promise<void>((resolve) => net.close(() => resolve()));
       const late = setTimeout(() => net.closeAllConnections(), closeMs);
-      await server.close();
+      // A request that does not end is left behind with its connection.
+      await Promise.race([server.close(), ended]);
       // Connections on which no request ever came do not count as idle for Node, so it is asked about answers, not connections.
       const sent = setInterval(() => answering === 0 && net.closeAllConnections(), 20);
       await ended;

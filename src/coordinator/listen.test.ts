@@ -199,6 +199,16 @@ describe("sockets", () => {
     );
   });
 
+  it("closing does not wait for ever for a request that does not end", async () => {
+    const fake = await openFake();
+    const stuck = { ...fake.server, fetch: () => new Promise<Response>(() => undefined), close: () => new Promise<void>(() => undefined) };
+    const listening = await listen(stuck, { host, port: 0, closeMs: 50 });
+    const answer = fetch(`http://${host}:${listening.port}/healthz`).catch(() => "cut");
+    await new Promise((resolve) => setTimeout(resolve, 30));
+    await listening.close();
+    expect(await answer).toBe("cut");
+  });
+
   it("a port that is taken is told", async () => {
     const { server: app } = await openFake();
     await withListening(

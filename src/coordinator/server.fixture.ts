@@ -107,7 +107,7 @@ function answerOf({ route, caller, parameter, signal }: CommandOf<CommandRoute>,
     case "offer":
       return new Promise((resolve) => {
         const answer = { offer: null, retryAfterMs: 0, now: fake.clock.nowMs };
-        if (caller.subject !== "device-waiting") resolve(answer);
+        if (caller.subject !== "device-waiting" || signal.aborted) resolve(answer);
         signal.addEventListener("abort", () => resolve(answer));
       });
     case "heartbeat":

@@ -260,7 +260,7 @@ describe("events", () => {
   it("end when the server closes, as do long polls", async () => {
     const reader = (await watch()).body!.getReader();
     const poll = fake.call("POST", "/v1/offers", { token: await fake.bearer("device-waiting", "device"), body: bodies.offer });
-    await new Promise((resolve) => setTimeout(resolve, 5));
+    while (fake.commands.length === 0) await new Promise((resolve) => setTimeout(resolve, 5));
     await fake.server.close();
     expect((await poll).status).toBe(200);
     for (let done = false; !done; ) done = (await reader.read()).done;
