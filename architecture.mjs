@@ -16,11 +16,12 @@ export const layers = [
   ["run"],
   ["protocol"],
   ["coordinator", "agent"],
+  ["fleet"],
   ["paper"],
   ["cli"],
 ];
 
 /** Core files see neither Node nor the DOM; files named `*.node.ts` and these folders may use Node. */
-export const nodeFolders = ["run", "paper", "cli"];
+export const nodeFolders = ["run", "fleet", "paper", "cli"];
 /** A file with one of these endings may use that platform. */
 export const platformSuffixes = { node: ".node.ts", web: ".web.ts" };

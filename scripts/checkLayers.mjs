@@ -15,6 +15,7 @@ const packagePlatforms = {
   commander: "node",
   libsql: "node",
   "@hono/node-server": "node",
+  undici: "node",
   "onnxruntime-web": "web",
 };
 const platformNames = { node: "Node", web: "the browser" };

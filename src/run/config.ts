@@ -9,6 +9,7 @@ import { type HeadType, headTypes } from "../harvest/heads.ts";
 import type { ShapeChoice } from "../plan/shape.ts";
 import { SheafError } from "../util/errors.ts";
 import { type BaselineConfig, baselineSchema } from "./baselineConfig.ts";
+import { type ServeConfig, serveSchema } from "./serveConfig.ts";
 
 /** A device as configured: a profile of the catalog, values of its own, or both. */
 export interface DeviceConfig {
@@ -152,6 +153,8 @@ export interface RunConfig {
   readonly controls: { readonly central: boolean; readonly slim: boolean };
   /** What `sheaf baseline` does beside what all else says. */
   readonly baseline: BaselineConfig;
+  /** What `sheaf serve` does beside what all else says. */
+  readonly serve: ServeConfig;
   /** Jobs trained side by side, each on one thread; as many as there are cores when left out. */
   readonly workers?: number | undefined;
   /** Longest time between two checkpoints of a job. */
@@ -359,6 +362,7 @@ const configSchema = z.strictObject({
     .prefault({}),
   controls: z.strictObject({ central: z.boolean().default(true), slim: z.boolean().default(true) }).prefault({}),
   baseline: baselineSchema,
+  serve: serveSchema,
   /** Jobs trained side by side, each on one thread; as many as there are cores when left out. */
   workers: count.optional(),
   checkpointSeconds: positive.default(30),

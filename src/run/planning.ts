@@ -3,6 +3,7 @@ import { type Dataset, samplesByClass } from "../data/dataset.ts";
 import type { Network } from "../network/network.ts";
 import { type Plan, planFleet } from "../plan/plan.ts";
 import { planTowards } from "../plan/planTowards.ts";
+import type { PlanRequest } from "../plan/request.ts";
 import { SheafError } from "../util/errors.ts";
 import type { RunConfig } from "./config.ts";
 import { fleetOf } from "./fleet.ts";
@@ -50,9 +51,44 @@ function checkProgressiveData({ training, fleet }: RunConfig, { name, audio }: D
   throw new SheafError("config", `${key} makes images smaller, but the samples of ${name} are clips; leave it out.`);
 }
 
+/** What the planner is told beside the target, the classes, their samples and the devices. */
+export type PlanSettings = Omit<PlanRequest, "target" | "classCount" | "classCounts" | "devices" | "seed">;
+
+/** What a configuration tells the planner; of the data set, that of it which is known without its samples. */
+export function planSettings(config: RunConfig, otherClass: number | undefined): PlanSettings {
+  const { fleet, training, partition } = config;
+  const given = Object.fromEntries(
+    Object.entries({
+      settle: settleWorkOf(config),
+      sums: sumsWorkOf(config),
+      progressive: progressiveOf(config, "narrow"),
+      wholeTarget: training.progressive ? undefined : true,
+      trainedShare: headPlan(config).trainedShare,
+      classesPerDevice: fleet.classesPerDevice,
+      deadlineSeconds: fleet.deadlineSeconds,
+      width: fleet.width,
+      unownedClasses: otherClass === undefined ? undefined : [otherClass],
+    }).filter(([, value]) => value !== undefined),
+  );
+  return {
+    redundancy: fleet.redundancy,
+    disjoint: fleet.disjoint,
+    maxWidth: fleet.maxWidth,
+    shape: fleet.shape,
+    hardShare: fleet.hardShare,
+    rho: backgroundShare(config),
+    epochs: fleet.epochs ?? training.epochs,
+    targetEpochs: training.epochs,
+    batchSize: training.batchSize,
+    statisticsPass: true,
+    overlap: partition.type === "byClass" ? partition.overlap : "split",
+    ...given,
+  };
+}
+
 /** The plan of a configuration for a target and its training data. Throws `plan` when there is none. */
 export function planOf(config: RunConfig, target: Network, train: Dataset, locals?: readonly Uint32Array[]): Plan {
-  const { fleet, training, seed, partition } = config;
+  const { fleet, seed } = config;
   checkProgressiveData(config, train);
   const devices = fleetOf(config, train.classNames).map(({ id, profile }, i) => {
     const local = locals?.[i];
@@ -64,41 +100,19 @@ export function planOf(config: RunConfig, target: Network, train: Dataset, local
   );
   const allCounts = samplesByClass(train.labels, train.classNames.length).map((group) => group.length);
   const backgroundCounts = config.negatives === "pool" ? poolCounts(config, allCounts) : undefined;
-  const given = Object.fromEntries(
-    Object.entries({
-      backgroundCounts,
-      backgroundSampleBytes: backgroundCounts && sampleBytes(train),
-      settle: settleWorkOf(config),
-      sums: sumsWorkOf(config),
-      progressive: progressiveOf(config, "narrow"),
-      wholeTarget: training.progressive ? undefined : true,
-      trainedShare: headPlan(config).trainedShare,
-      classesPerDevice: fleet.classesPerDevice,
-      deadlineSeconds: fleet.deadlineSeconds,
-      width: fleet.width,
-      classGroups: fleet.groupBy === "coarse" ? coarseGroups(config, train) : undefined,
-      unownedClasses: train.otherClass === undefined ? undefined : [train.otherClass],
-    }).filter(([, value]) => value !== undefined),
-  );
+  const settings: PlanSettings = {
+    ...planSettings(config, train.otherClass),
+    ...(backgroundCounts ? { backgroundCounts, backgroundSampleBytes: sampleBytes(train) } : {}),
+    ...(fleet.groupBy === "coarse" ? { classGroups: coarseGroups(config, train) } : {}),
+  };
   const plan = (minimumRatio: number | undefined): Plan =>
     planFleet({
+      ...settings,
       target,
       classCount: train.classNames.length,
       classCounts: backgroundCounts ? allCounts.map((count, classId) => count - (backgroundCounts[classId] ?? 0)) : allCounts,
       devices,
-      redundancy: fleet.redundancy,
-      disjoint: fleet.disjoint,
-      maxWidth: fleet.maxWidth,
-      shape: fleet.shape,
-      hardShare: fleet.hardShare,
-      rho: backgroundShare(config),
-      epochs: fleet.epochs ?? training.epochs,
-      targetEpochs: training.epochs,
-      batchSize: training.batchSize,
-      statisticsPass: true,
-      overlap: partition.type === "byClass" ? partition.overlap : "split",
       seed,
-      ...given,
       ...(minimumRatio === undefined ? {} : { minimumRatio }),
     });
   if (fleet.minimumRatio !== undefined || fleet.width !== undefined) return plan(fleet.minimumRatio);

@@ -119,8 +119,8 @@ export async function run(options: RunOptions): Promise<RunResult> {
   const prepared = await warmStart(prepareRun(config, target.network, data.train, trained), target, config, trainSamples, signal);
   onEvent?.({ type: "planned", prepared, classNames: data.train.classNames });
 
-  // Neither changes a result, so a run may be resumed with other values.
-  const { workers: _workers, checkpointSeconds: _checkpointSeconds, ...identity } = config;
+  // None changes a result, so a run may be resumed with other values.
+  const { workers: _workers, checkpointSeconds: _checkpointSeconds, serve: _serve, ...identity } = config;
   await using directory = await openRunDirectory(
     options.out,
     { ...identity, dataSha256: data.train.provenance.sha256 },

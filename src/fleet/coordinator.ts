@@ -1,0 +1,201 @@
+/** A whole coordinator in one process: its data folder, the state machine on its log, the HTTP server, and time that passes. */
+import { randomUUID } from "node:crypto";
+import { join } from "node:path";
+import { sha256 } from "../coordinator/bytes.ts";
+import { randomText } from "../coordinator/bytes.ts";
+import type { LogEntry } from "../coordinator/chain.ts";
+import { type DataFolder, openDataFolder } from "../coordinator/dataFolder.node.ts";
+import { addressOfNode, listen, type TlsOptions } from "../coordinator/listen.node.ts";
+import { type Live, openLive, steadyClock } from "../coordinator/live.ts";
+import { type LiveService, openLiveService } from "../coordinator/liveService.ts";
+import type { Log } from "../coordinator/log.ts";
+import { type Metrics, openMetrics } from "../coordinator/metrics.ts";
+import { planRun } from "../coordinator/planning.ts";
+import { openServer } from "../coordinator/server.ts";
+import { referencedObjects } from "../coordinator/spec.ts";
+import type { Run } from "../coordinator/state.ts";
+import type { ObjectReference } from "../protocol/messages.ts";
+import { SheafError } from "../util/errors.ts";
+import { writeFileAtomic } from "../util/files.node.ts";
+import { canonicalJson } from "../util/json.ts";
+import { assembleRun } from "./assemble.ts";
+import { readObject } from "./branches.ts";
+import { defineRun } from "./define.ts";
+import { judge } from "./gate.ts";
+import { openSamplesOf } from "./samples.ts";
+
+export interface CoordinatorOptions {
+  /** The coordinator's own folder. */
+  readonly store: string;
+  readonly host: string;
+  /** 0 for any free one. */
+  readonly port: number;
+  readonly tls?: TlsOptions;
+  /** Address that devices use, where it is not that of `host` and the port. */
+  readonly url?: string;
+  /** Behind the address in the line to join: the fingerprint of an authority that devices do not know. */
+  readonly pin?: string;
+  /** Where data sets lie. */
+  readonly dataFolder?: string;
+  readonly log: Log;
+}
+
+/** A coordinator at work. */
+export interface RunningCoordinator extends AsyncDisposable {
+  readonly url: string;
+  readonly live: Live;
+  /** Creates a run, or finds the one of this name and configuration that is there. Throws what a wrong configuration throws. */
+  ensureRun(name: string, config: Readonly<Record<string, unknown>>): Promise<{ readonly runId: string; readonly isNew: boolean }>;
+  /** A line to type on another computer; good for `uses` devices and so many hours. */
+  joinLine(uses: number, hours: number): Promise<string>;
+  /** Resolves with the run once it is over, or with what it is when the signal is aborted. */
+  untilOver(runId: string, signal: AbortSignal): Promise<Run>;
+  readObject(object: ObjectReference): Promise<Uint8Array<ArrayBuffer>>;
+  close(): Promise<void>;
+}
+
+const tickMs = 1000;
+const tidyMs = 3_600_000;
+/** Name of the file that tells other commands where the coordinator is. */
+export const addressFile = "address.json";
+
+/** An entry as it was written; its hash is checked by `sheaf audit verify`, its place by the state machine. */
+export function parseEntry(value: unknown): LogEntry {
+  const entry = value as Partial<LogEntry> | null;
+  if (typeof entry === "object" && entry !== null && Number.isInteger(entry.sequence) && typeof entry.event?.type === "string")
+    return entry as LogEntry;
+  throw new SheafError("corrupt", "An entry of the log is none; restore the data directory from a backup.");
+}
+
+function addGauges(metrics: Metrics, live: Live): void {
+  metrics.gauge("sheaf_devices", "Devices enrolled and not revoked.", () =>
+    live.state.devices.count(({ revokedAt }) => revokedAt === undefined),
+  );
+  metrics.gauge("sheaf_leases", "Leases that are held.", () => live.state.leases.size);
+  metrics.gauge("sheaf_log_entries", "Entries of the log.", () => live.head.sequence);
+  metrics.gauge("sheaf_resident_bytes", "Memory of the process.", () => process.memoryUsage.rss());
+  const phases = ["gathering", "train", "settle", "statistics", "assemble", "finished", "failed", "cancelled"] as const;
+  metrics.gauge("sheaf_runs", "Runs by phase.", () =>
+    phases.map((phase) => [{ phase }, live.state.runs.count((run) => run.phase === phase && !run.archived)] as const),
+  );
+}
+
+/** Removes what nothing refers to and forgets what has expired. */
+async function tidy(folder: DataFolder<LogEntry>, live: Live, log: Log): Promise<void> {
+  const names = referencedObjects(live.state);
+  const removed = await folder.objects.collect({ keep: (name) => names.has(name), nowMs: Date.now(), graceMs: tidyMs });
+  await folder.secrets.forget(Date.now());
+  if (removed.bytes > 0) log("info", "Removed objects that nothing refers to.", { objects: removed.objects.length, bytes: removed.bytes });
+}
+
+/**
+ * Starts a coordinator. Throws `unavailable` when the folder or the port is taken, `config` for an address that others reach without TLS, and what opening
+ * the folder throws.
+ */
+export async function startCoordinator(options: CoordinatorOptions): Promise<RunningCoordinator> {
+  const { store, host, port, tls, log } = options;
+  const folder = await openDataFolder<LogEntry>(store, parseEntry);
+  const cleanUp: (() => unknown)[] = [() => folder.close()];
+  const close = async (): Promise<void> => {
+    for (let last = cleanUp.pop(); last; last = cleanUp.pop()) await last();
+  };
+  try {
+    const { objects } = folder;
+    const now = steadyClock(Date.now, () => performance.now());
+    const live = await openLive({ log: folder.log, sha256, planner: planRun, newId: randomUUID, now });
+    cleanUp.push(() => live.close());
+    const samplesOf = openSamplesOf(options.dataFolder);
+    const put = (bytes: Uint8Array): Promise<ObjectReference & { readonly sha256: string }> => objects.put(bytes) as never;
+    const service: LiveService = openLiveService({
+      live,
+      log: folder.log,
+      now,
+      define: (request) => defineRun(request, samplesOf, put),
+      gate: (run, task, outputs) => judge(run, task, outputs, objects, samplesOf),
+      assemble: (run, slots) => assembleRun(run, objects, samplesOf, slots),
+    });
+    cleanUp.push(() => service.close());
+    const metrics = openMetrics();
+    addGauges(metrics, live);
+    const place = { url: options.url ?? "" };
+    const lineOf = (token: string): string => `sheaf join ${place.url}#${token}${options.pin === undefined ? "" : `:${options.pin}`}`;
+    const server = openServer({
+      coordinator: service,
+      objects,
+      secrets: folder.secrets,
+      tokens: folder.tokens,
+      serverId: folder.serverId,
+      get publicUrl() {
+        return place.url;
+      },
+      joinLine: (token, role) => (role === "device" ? lineOf(token) : `sheaf status ${place.url} --token ${token}`),
+      log,
+      addressOf: addressOfNode,
+      metrics,
+    });
+    const listening = await listen(server, { host, port, ...(tls ? { tls } : {}) });
+    cleanUp.push(() => listening.close());
+    place.url ||= `${tls ? "https" : "http"}://${host.includes(":") ? `[${host}]` : host}:${listening.port}`;
+    await writeFileAtomic(join(store, addressFile), `${canonicalJson({ url: place.url })}\n`);
+    const ticking = setInterval(() => {
+      live.do({ type: "tick" }).catch((error: unknown) => log("error", `Time could not be noted: ${String(error)}`));
+    }, tickMs);
+    const tidying = setInterval(() => void tidy(folder, live, log).catch((error: unknown) => log("error", String(error))), tidyMs);
+    cleanUp.push(() => clearInterval(ticking));
+    cleanUp.push(() => clearInterval(tidying));
+    await tidy(folder, live, log);
+    return {
+      url: place.url,
+      live,
+      async ensureRun(name, config) {
+        const definition = await defineRun({ name, config }, samplesOf, put);
+        const wanted = canonicalJson(definition);
+        for (const run of live.state.runs.values()) {
+          if (!run.archived && run.phase !== "cancelled" && canonicalJson(run.definition) === wanted)
+            return { runId: run.runId, isNew: false };
+        }
+        return { runId: (await live.do({ type: "createRun", definition })).runId, isNew: true };
+      },
+      async joinLine(uses, hours) {
+        const token = `sheafjoin-${randomText(32)}`;
+        const expiresAt = Date.now() + Math.round(hours * 3_600_000);
+        await folder.secrets.addJoinToken({
+          tokenHash: await sha256(token),
+          role: "device",
+          uses,
+          createdAtMs: Date.now(),
+          expiresAtMs: expiresAt,
+        });
+        await service.note({ type: "joinToken.created", by: "local", role: "device", uses, expiresAt });
+        return lineOf(token);
+      },
+      untilOver: (runId, signal) => untilOver(live, runId, signal),
+      readObject: (object) => readObject(objects, object),
+      close,
+      [Symbol.asyncDispose]: close,
+    };
+  } catch (error) {
+    await close();
+    throw error;
+  }
+}
+
+function untilOver(live: Live, runId: string, signal: AbortSignal): Promise<Run> {
+  const runNow = (): Run => {
+    const run = live.state.runs.get(runId);
+    if (!run) throw new SheafError("internal", `There is no run "${runId}".`);
+    return run;
+  };
+  return new Promise((resolve) => {
+    const look = (): void => {
+      const run = runNow();
+      if (!signal.aborted && run.phase !== "finished" && run.phase !== "failed" && run.phase !== "cancelled") return;
+      stop();
+      signal.removeEventListener("abort", look);
+      resolve(run);
+    };
+    const stop = live.listen(look);
+    signal.addEventListener("abort", look);
+    look();
+  });
+}

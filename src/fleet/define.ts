@@ -1,0 +1,111 @@
+/** From a configuration to a run of the coordinator: what is planned with, what devices do, and for how long they are waited for. */
+import type { RunDefinition, RunWork } from "../coordinator/events.ts";
+import { encodePool } from "../data/pool.ts";
+import { openSamples } from "../data/samples.node.ts";
+import type { ObjectReference } from "../protocol/messages.ts";
+import type { RunRequest } from "../protocol/operatorMessages.ts";
+import { parseConfig, type RunConfig } from "../run/config.ts";
+import { headPlan } from "../run/headPlan.ts";
+import { sampleSources } from "../run/negatives.ts";
+import { planSettings } from "../run/planning.ts";
+import { settleShare } from "../run/settlePlan.ts";
+import { loadTarget, withRates } from "../run/target.ts";
+import { subModelSettings, trainingSettings } from "../run/trainingSettings.ts";
+import { SheafError } from "../util/errors.ts";
+import type { KnownSamples, SamplesOf } from "./samples.ts";
+
+/** Role of a public pool among a run's inputs. */
+export const poolRole = "pool";
+
+/** Puts bytes into the coordinator's store. */
+export type PutObject = (bytes: Uint8Array) => Promise<{ readonly sha256: string; readonly bytes: number }>;
+
+/** Throws `config` for what a live fleet cannot do yet. */
+function checkLive(config: RunConfig): void {
+  const refuse = (sentence: string): never => {
+    throw new SheafError("config", sentence);
+  };
+  if (config.fleet.groupBy === "coarse") refuse('fleet.groupBy "coarse" is for `sheaf run`; devices of a live fleet own what they hold.');
+  if (config.fleet.progressive && config.training.progressive)
+    refuse("training.progressive and fleet.progressive are both given; leave one of them out.");
+  if (config.settle.passes > 0 && Object.keys(config.settle.skip).length > 0)
+    refuse("settle.skip is for `sheaf run`; a device of a live fleet that is not there skips by itself.");
+  if (config.serve.leaseSeconds < 2 * config.serve.heartbeatSeconds) {
+    const { leaseSeconds, heartbeatSeconds } = config.serve;
+    refuse(`serve.leaseSeconds must be at least twice serve.heartbeatSeconds (${heartbeatSeconds}), got ${leaseSeconds}.`);
+  }
+}
+
+async function poolOf(config: RunConfig, { train }: KnownSamples, put: PutObject): Promise<ObjectReference | undefined> {
+  if (config.negatives !== "pool") return undefined;
+  if (!train)
+    throw new SheafError("config", 'negatives "pool" needs samples that the coordinator can publish; give `data` and no `serve.samples`.');
+  using samples = openSamples(train);
+  return { role: poolRole, ...(await put(encodePool(samples, sampleSources(config, train).pool))) };
+}
+
+function workOf(config: RunConfig, pool: ObjectReference | undefined): RunWork {
+  const { heads, head, negatives, rho, settle } = config;
+  const { scores, expanded } = headPlan(config);
+  // A settle pass is short, and the frozen scores are those of whole images.
+  const { progressive: _, ...narrow } = trainingSettings(config, "narrow");
+  const learningRate = settle.learningRate ?? narrow.schedule.learningRate / 10;
+  return {
+    training: subModelSettings(config),
+    background: { source: negatives, rho: negatives === "none" ? 0 : rho, ...(pool ? { pool: pool.sha256 } : {}) },
+    ...(pool ? { inputs: [pool] } : {}),
+    ...(heads.heldOutShare > 0 ? { heldOutShare: heads.heldOutShare, heldOutFrom: heads.heldOutFrom } : {}),
+    ...(settle.passes > 0
+      ? {
+          settle: {
+            passes: settle.passes,
+            order: settle.order,
+            settings: { ...narrow, epochs: settle.epochs, schedule: { ...narrow.schedule, learningRate } },
+            backgroundShare: settleShare(config),
+          },
+        }
+      : {}),
+    ...(head === "H0" ? {} : { statistics: { scores, expansion: expanded } }),
+  };
+}
+
+/**
+ * The definition of a run. Throws `config`, `data`, `network` with the reason where the request makes none.
+ * @example openLiveService({ ..., define: (request) => defineRun(request, samplesOf, put) })
+ */
+export async function defineRun({ name, config: given }: RunRequest, samplesOf: SamplesOf, put: PutObject): Promise<RunDefinition> {
+  const asked = parseConfig(given, `run "${name}"`);
+  checkLive(asked);
+  const samples = await samplesOf(asked);
+  const { classNames, otherClass, input } = samples;
+  const target = await loadTarget(asked, { input, classes: classNames.length });
+  if (target.parameters && asked.fleet.warmStart !== "none")
+    throw new SheafError("config", "Devices of a live fleet train from scratch; set fleet.warmStart to none for a target with weights.");
+  const config = withRates(asked, target);
+  const { minimumOwnAccuracy: _, samples: __, ...policy } = config.serve;
+  const { minimumRatio } = config.fleet;
+  const pool = await poolOf(config, samples, put);
+  const definition: RunDefinition = {
+    name,
+    seed: config.seed,
+    classNames,
+    ...(otherClass === undefined ? {} : { otherClass }),
+    sampleShape: { channels: input.channels, height: input.height, width: input.width },
+    target: target.network,
+    planning: {
+      ...planSettings(config, otherClass),
+      // Each device has its samples, and all of them.
+      overlap: "share",
+      statisticsPass: config.head !== "H0",
+      ...(minimumRatio === undefined ? {} : { minimumRatio }),
+      ...(pool && samples.train ? { backgroundSampleBytes: Math.ceil(pool.bytes / Math.max(1, poolSize(config, samples))) } : {}),
+    },
+    work: workOf(config, pool),
+    policy,
+    config: config as unknown as Readonly<Record<string, unknown>>,
+  };
+  // As it will be read from the log: without keys that hold nothing.
+  return JSON.parse(JSON.stringify(definition)) as RunDefinition;
+}
+
+const poolSize = (config: RunConfig, { train }: KnownSamples): number => (train ? sampleSources(config, train).pool.length : 0);

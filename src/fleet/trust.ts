@@ -1,0 +1,80 @@
+/** How a device trusts a coordinator that no public authority vouches for: by the fingerprint in the line that it was given, checked once and kept. */
+import { connect, type DetailedPeerCertificate } from "node:tls";
+import { Agent, fetch as undiciFetch } from "undici";
+import type { Fetch } from "../protocol/exchange.ts";
+import { SheafError } from "../util/errors.ts";
+
+/** The parts of what stands behind `sheaf join`. */
+export interface JoinAddress {
+  readonly url: string;
+  readonly token?: string;
+  /** SHA-256 of the authority's certificate, 64 hexadecimal digits. */
+  readonly pin?: string;
+}
+
+/**
+ * Reads `URL`, `URL#TOKEN` or `URL#TOKEN:PIN`. Throws `usage` for what is none.
+ * @example parseJoinAddress("https://192.168.1.7:8470#sheafjoin-x:ab12...")
+ */
+export function parseJoinAddress(text: string): JoinAddress {
+  const [url = "", fragment = ""] = text.split("#");
+  if (!/^https?:\/\//.test(url))
+    throw new SheafError("usage", `"${url}" is no address of a coordinator; copy the whole line that \`sheaf serve\` printed.`);
+  const [token = "", pin] = fragment.split(":");
+  if (pin !== undefined && !/^[0-9a-f]{64}$/.test(pin))
+    throw new SheafError(
+      "usage",
+      "What stands behind the token is no fingerprint of 64 digits; copy the whole line that `sheaf serve` printed.",
+    );
+  return { url, ...(token === "" ? {} : { token }), ...(pin === undefined ? {} : { pin }) };
+}
+
+/** A fingerprint as OpenSSL prints it, or as it stands in a line to join, in 64 lower-case digits. */
+export const plainFingerprint = (text: string): string => text.replaceAll(":", "").toLowerCase();
+
+const pemOf = (raw: Buffer): string =>
+  `-----BEGIN CERTIFICATE-----\n${(raw.toString("base64").match(/.{1,64}/g) ?? []).join("\n")}\n-----END CERTIFICATE-----\n`;
+
+/** Asks a server for its authority's certificate and checks it against the fingerprint. Nothing is sent. Throws `config` where it is another, `unavailable` where nobody answers. */
+export function authorityOf(url: string, pin: string): Promise<string> {
+  const { hostname, port } = new URL(url);
+  return new Promise((resolve, reject) => {
+    const socket = connect({
+      host: hostname.replace(/^\[|\]$/g, ""),
+      port: Number(port || 443),
+      rejectUnauthorized: false,
+      timeout: 15_000,
+    });
+    const fail = (reason: string): void => {
+      socket.destroy();
+      reject(new SheafError("unavailable", `${url} does not answer: ${reason}; look whether \`sheaf serve\` runs there.`));
+    };
+    socket.on("timeout", () => fail("no answer in 15 s"));
+    socket.on("error", (error) => fail(error.message));
+    socket.on("secureConnect", () => {
+      const seen = new Set<string>();
+      let certificate: DetailedPeerCertificate | undefined = socket.getPeerCertificate(true);
+      while (certificate?.raw && !seen.has(certificate.fingerprint256)) {
+        seen.add(certificate.fingerprint256);
+        if (plainFingerprint(certificate.fingerprint256) === pin) {
+          socket.destroy();
+          return resolve(pemOf(certificate.raw));
+        }
+        certificate = certificate.issuerCertificate;
+      }
+      socket.destroy();
+      reject(
+        new SheafError(
+          "config",
+          `${url} does not show the certificate that the line to join names: somebody may stand between; get the line anew from whoever runs the coordinator.`,
+        ),
+      );
+    });
+  });
+}
+
+/** A `fetch` that trusts one authority and no other, and shows a device's certificate where there is one. */
+export function fetchTrusting(authority: string): Fetch {
+  const dispatcher = new Agent({ connect: { ca: authority }, headersTimeout: 0, bodyTimeout: 0 });
+  return (url, init) => undiciFetch(url, { ...init, dispatcher }) as unknown as Promise<Response>;
+}
