@@ -11,11 +11,13 @@ import { doctor } from "./doctor.ts";
 import { evaluate } from "./eval.ts";
 import { exportModel } from "./export.ts";
 import { importModel } from "./import.ts";
+import { join } from "./join.ts";
 import { paper } from "./paper.ts";
 import { plan } from "./plan.ts";
 import { predict } from "./predict.ts";
 import { report } from "./report.ts";
 import { quickstart, run } from "./run.ts";
+import { serve } from "./serve.ts";
 import { shape } from "./shape.ts";
 import { train } from "./train.ts";
 
@@ -39,5 +41,7 @@ export const commands: readonly CommandSpec[] = [
   dataInspect,
   dataAdd,
   dataRemove,
+  serve,
+  join,
   doctor,
 ];
