@@ -1,7 +1,9 @@
 /** All commands, in the order of the help. */
 import type { CommandSpec } from "../command.ts";
+import { auditVerify } from "./audit.ts";
 import { baseline } from "./baseline.ts";
 import { benchStepCommand } from "./benchStep.ts";
+import { certDevice, certRevoke, certServer } from "./cert.ts";
 import { compile } from "./compile.ts";
 import { cost } from "./cost.ts";
 import { dataList } from "./data.ts";
@@ -10,6 +12,7 @@ import { dataInspect } from "./dataInspect.ts";
 import { doctor } from "./doctor.ts";
 import { evaluate } from "./eval.ts";
 import { exportModel } from "./export.ts";
+import { harvest } from "./harvest.ts";
 import { importModel } from "./import.ts";
 import { join } from "./join.ts";
 import { paper } from "./paper.ts";
@@ -19,6 +22,7 @@ import { report } from "./report.ts";
 import { quickstart, run } from "./run.ts";
 import { serve } from "./serve.ts";
 import { shape } from "./shape.ts";
+import { status } from "./status.ts";
 import { train } from "./train.ts";
 
 export const commands: readonly CommandSpec[] = [
@@ -43,5 +47,11 @@ export const commands: readonly CommandSpec[] = [
   dataRemove,
   serve,
   join,
+  status,
+  harvest,
+  certServer,
+  certDevice,
+  certRevoke,
+  auditVerify,
   doctor,
 ];

@@ -1,0 +1,85 @@
+/** `sheaf status`: what a live fleet is doing. */
+import { setTimeout as wait } from "node:timers/promises";
+import { Option } from "commander";
+import { createLogUpdate } from "log-update";
+import type { DeviceSummary, RunDetail } from "../../protocol/operatorMessages.ts";
+import { formatCount, formatPercent, table } from "../../util/format.ts";
+import type { CommandSpec } from "../command.ts";
+import { connect, coordinatorOptions } from "../coordinator.ts";
+import type { Terminal } from "../terminal.ts";
+
+interface Picture {
+  readonly url: string;
+  readonly runs: readonly RunDetail[];
+  readonly devices: readonly DeviceSummary[];
+}
+
+function draw({ url, runs, devices }: Picture, { colors }: Terminal): string {
+  const { bold, dim } = colors;
+  const names = new Map(devices.map(({ deviceId, name }) => [deviceId, name]));
+  const parts = [`${bold("Coordinator")}  ${url}`];
+  for (const run of runs) {
+    const { done, total, failed } = run.tasks;
+    const state = `${run.status}, ${done} of ${total} tasks done${failed > 0 ? `, ${failed} given up` : ""}, ${run.classes.covered} of ${run.classes.total} classes`;
+    parts.push(`\n${bold(run.name)}  ${run.runId}\n${state}${run.reason === undefined ? "" : `\n${run.reason}`}`);
+    const rows = run.taskList.map(({ taskId, status, progress, workers }) => [
+      `  ${taskId}`,
+      status,
+      formatPercent(progress),
+      workers.map((id) => names.get(id) ?? id).join(", "),
+    ]);
+    if (rows.length > 0) parts.push(table([["  task", "status", "progress", "by"], ...rows], { align: ["left", "left", "right", "left"] }));
+    for (const { taskId, reason } of run.quarantined) parts.push(`  refused: ${taskId}: ${reason}`);
+  }
+  if (runs.length === 0) parts.push("\nNo run.");
+  const rows = devices.map(({ name, status, classes, profile, seenAt }) => [
+    `  ${name}`,
+    status,
+    String(classes.length),
+    `${formatCount(profile.macsPerSecond)}MAC/s`,
+    new Date(seenAt).toISOString().slice(0, 19).replace("T", " "),
+  ]);
+  const head = ["  device", "status", "classes", "speed", "last seen (UTC)"];
+  parts.push(
+    "",
+    rows.length > 0 ? table([head, ...rows], { align: ["left", "left", "right", "right", "left"] }) : dim("No device has joined."),
+  );
+  return parts.join("\n");
+}
+
+const ended: ReadonlySet<string> = new Set(["finished", "failed", "cancelled"]);
+const watchMs = 2000;
+
+export const status: CommandSpec = {
+  name: "status",
+  summary: "runs, tasks and devices of a live fleet",
+  arguments: "[url]",
+  options: [...coordinatorOptions, new Option("--watch", "show it anew every two seconds until every run is over")],
+  examples: [
+    ["status", "of the coordinator on this machine, in sheaf-fleet"],
+    ["status https://192.168.1.7:8470 --token TOKEN --watch", "of one elsewhere, as it goes on"],
+  ],
+  async run(invocation) {
+    const { options, terminal, signal } = invocation;
+    const { client, url } = await connect(invocation, invocation.arguments[0]);
+    const look = async (): Promise<Picture> => {
+      const { runs } = await client.call("listRuns", {}, { signal });
+      const details = await Promise.all(runs.map(({ runId }) => client.call("getRun", { runId }, { signal })));
+      const { devices } = await client.call("listDevices", { query: { limit: "1000" } }, { signal });
+      return { url, runs: details, devices };
+    };
+    let picture = await look();
+    if (options.watch === true) {
+      const redraw = terminal.live ? createLogUpdate(process.stderr) : undefined;
+      while (!picture.runs.every((run) => ended.has(run.status)) && !signal.aborted) {
+        if (redraw) redraw(draw(picture, terminal));
+        else terminal.note(draw(picture, terminal));
+        await wait(watchMs, undefined, { signal }).catch(() => undefined);
+        if (!signal.aborted) picture = await look();
+      }
+      redraw?.clear();
+    }
+    terminal.printJson(picture);
+    terminal.print(draw(picture, terminal));
+  },
+};
