@@ -6,8 +6,8 @@ import { inspectHarvest } from "../harvest/gate.ts";
 import type { Harvested } from "../harvest/harvested.ts";
 import type { ObjectReference } from "../protocol/messages.ts";
 import type { Branch } from "../protocol/tasks.ts";
-import { sha256Hex } from "../util/hash.node.ts";
 import { SheafError } from "../util/errors.ts";
+import { sha256Hex } from "../util/hash.node.ts";
 import { decodeSafetensors } from "../util/safetensors.ts";
 
 /** An object's bytes. Throws `corrupt` when it is not there, has another length than announced or is not what its name says. */

@@ -1,8 +1,7 @@
 /** A whole coordinator in one process: its data folder, the state machine on its log, the HTTP server, and time that passes. */
 import { randomUUID } from "node:crypto";
 import { join } from "node:path";
-import { sha256 } from "../coordinator/bytes.ts";
-import { randomText } from "../coordinator/bytes.ts";
+import { randomText, sha256 } from "../coordinator/bytes.ts";
 import type { LogEntry } from "../coordinator/chain.ts";
 import { type DataFolder, openDataFolder } from "../coordinator/dataFolder.node.ts";
 import { addressOfNode, listen, type TlsOptions } from "../coordinator/listen.node.ts";
@@ -31,8 +30,10 @@ export interface CoordinatorOptions {
   /** 0 for any free one. */
   readonly port: number;
   readonly tls?: TlsOptions;
-  /** Address that devices use, where it is not that of `host` and the port. */
+  /** Address that devices use, where it is not that of `publicHost` and the port. */
   readonly url?: string;
+  /** Name or address of this machine in the line to join; `host` by default. */
+  readonly publicHost?: string;
   /** Behind the address in the line to join: the fingerprint of an authority that devices do not know. */
   readonly pin?: string;
   /** Where data sets lie. */
@@ -58,6 +59,9 @@ const tickMs = 1000;
 const tidyMs = 3_600_000;
 /** Name of the file that tells other commands where the coordinator is. */
 export const addressFile = "address.json";
+
+/** Whether an address to listen on stands for all of a machine's. */
+export const isWildcard = (host: string): boolean => host === "0.0.0.0" || host === "::";
 
 /** An entry as it was written; its hash is checked by `sheaf audit verify`, its place by the state machine. */
 export function parseEntry(value: unknown): LogEntry {
@@ -135,8 +139,10 @@ export async function startCoordinator(options: CoordinatorOptions): Promise<Run
     });
     const listening = await listen(server, { host, port, ...(tls ? { tls } : {}) });
     cleanUp.push(() => listening.close());
-    place.url ||= `${tls ? "https" : "http"}://${host.includes(":") ? `[${host}]` : host}:${listening.port}`;
-    await writeFileAtomic(join(store, addressFile), `${canonicalJson({ url: place.url })}\n`);
+    const urlAt = (name: string): string => `${tls ? "https" : "http"}://${name.includes(":") ? `[${name}]` : name}:${listening.port}`;
+    place.url ||= urlAt(options.publicHost ?? host);
+    // For commands on this machine.
+    await writeFileAtomic(join(store, addressFile), `${canonicalJson({ url: urlAt(isWildcard(host) ? "127.0.0.1" : host) })}\n`);
     const ticking = setInterval(() => {
       live.do({ type: "tick" }).catch((error: unknown) => log("error", `Time could not be noted: ${String(error)}`));
     }, tickMs);

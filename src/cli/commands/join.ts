@@ -100,7 +100,10 @@ function serviceArguments({ options }: Invocation, url: string, state: string): 
     "join",
     url,
     ...given("--state", resolve(state)),
-    ...given("--data-set", options.dataSet),
+    // A path is taken from here; a unit starts elsewhere.
+    ...given("--data-set", options.dataSet !== undefined && existsSync(options.dataSet) ? resolve(options.dataSet) : options.dataSet),
+    ...given("--train-count", options.trainCount),
+    ...given("--test-count", options.testCount),
     ...given("--data", options.data && resolve(options.data)),
     ...given("--config", options.config && resolve(options.config)),
     ...(options.set ?? []).flatMap((assignment) => ["--set", assignment]),

@@ -1,6 +1,6 @@
 /** `sheaf serve`: the coordinator of a live fleet. */
 import { existsSync } from "node:fs";
-import { hostname } from "node:os";
+import { hostname, networkInterfaces } from "node:os";
 import { join } from "node:path";
 import { Option } from "commander";
 import { createAuthority, type Issued, openAuthority } from "../../coordinator/certificates.node.ts";
@@ -10,7 +10,7 @@ import { openLog } from "../../coordinator/log.ts";
 import type { Run } from "../../coordinator/state.ts";
 import { modelRole } from "../../coordinator/views.ts";
 import { evaluationRole } from "../../fleet/assemble.ts";
-import { type RunningCoordinator, startCoordinator } from "../../fleet/coordinator.ts";
+import { isWildcard, type RunningCoordinator, startCoordinator } from "../../fleet/coordinator.ts";
 import { plainFingerprint } from "../../fleet/trust.ts";
 import { SheafError } from "../../util/errors.ts";
 import { readFileChecked, writeFileAtomic } from "../../util/files.node.ts";
@@ -28,6 +28,12 @@ interface Tls {
   readonly pin?: string;
 }
 
+/** Addresses by which others may reach this machine. */
+const outerAddresses = (): readonly string[] =>
+  Object.values(networkInterfaces()).flatMap((entries) =>
+    (entries ?? []).flatMap(({ internal, family, address }) => (internal || family !== "IPv4" ? [] : [address])),
+  );
+
 const textOf = async (path: string, what: string): Promise<string> => new TextDecoder().decode(await readFileChecked(path, what));
 
 /** Certificates as given, or by an authority of the coordinator's own. */
@@ -42,7 +48,7 @@ async function tlsOf({ options, terminal }: Invocation, store: string, host: str
   const isThere = existsSync(join(folder, "ca.pem"));
   const opened = isThere ? await openAuthority(folder) : await createAuthority(folder);
   const hosts = (options.hostName as readonly string[] | undefined) ?? [];
-  const named = host === "0.0.0.0" || host === "::" ? [] : [host];
+  const named = isWildcard(host) ? outerAddresses() : [host];
   const issued: Issued = await opened.issueServer([...new Set([...hosts, ...named, hostname(), "localhost", "127.0.0.1"])]);
   if (!isThere) terminal.note(`Made a certificate authority in ${folder}; whoever has its key can pose as this coordinator.`);
   return {
@@ -141,10 +147,7 @@ export const serve: CommandSpec = {
     new Option("--until-finished", "stop when the run is over, instead of on Ctrl-C"),
   ],
   examples: [
-    [
-      "serve examples/fleet.yaml --host 0.0.0.0 --url https://192.168.1.7:8470 --host-name 192.168.1.7",
-      "others on the network join by the printed line",
-    ],
+    ["serve examples/fleet.yaml --host 0.0.0.0", "others on the network join by the printed line"],
     ["serve --data-set glyphs --network tiny --epochs 2 --set serve.minimumDevices=2", "on this machine alone, to try it"],
     ["serve examples/fleet.yaml --until-finished --out models/night", "stop when the model is there"],
   ],
@@ -163,6 +166,7 @@ export const serve: CommandSpec = {
       port: options.port as number,
       ...(secured ? { tls: secured.tls } : {}),
       ...(secured?.pin === undefined ? {} : { pin: secured.pin }),
+      ...(isWildcard(host) ? { publicHost: outerAddresses()[0] ?? hostname() } : {}),
       ...(options.url === undefined ? {} : { url: String(options.url) }),
       ...(options.data === undefined ? {} : { dataFolder: options.data }),
       log: openLog((line) => process.stderr.write(`${line}\n`), Date.now, options.verbose ? "debug" : "warn"),
