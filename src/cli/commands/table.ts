@@ -20,6 +20,7 @@ import { plan } from "./plan.ts";
 import { predict } from "./predict.ts";
 import { report } from "./report.ts";
 import { quickstart, run } from "./run.ts";
+import { administration } from "./runs.ts";
 import { serve } from "./serve.ts";
 import { shape } from "./shape.ts";
 import { status } from "./status.ts";
@@ -49,6 +50,7 @@ export const commands: readonly CommandSpec[] = [
   join,
   status,
   harvest,
+  ...administration,
   certServer,
   certDevice,
   certRevoke,

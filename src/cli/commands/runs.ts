@@ -1,0 +1,137 @@
+/** `sheaf runs ...` and `sheaf devices revoke`: what an administrator does with a coordinator's runs and devices. */
+import { Option } from "commander";
+import { SheafError } from "../../util/errors.ts";
+import { table } from "../../util/format.ts";
+import type { CommandSpec } from "../command.ts";
+import { chooseRun, connect, coordinatorOptions } from "../coordinator.ts";
+import { hoursOf, wholeOf } from "../numbers.ts";
+
+const urlOption = new Option("--url <url>", "address of the coordinator; the one on this machine by default");
+const options = [...coordinatorOptions, urlOption] as const;
+const routeOf = { pause: "pauseRun", resume: "resumeRun", cancel: "cancelRun", archive: "archiveRun" } as const;
+
+const action = (name: keyof typeof routeOf, summary: string): CommandSpec => ({
+  name: ["runs", name],
+  summary,
+  arguments: "<run>",
+  options,
+  examples: [[`runs ${name} fleet`, "by the run's name or id"]],
+  async run(invocation) {
+    const { terminal, signal } = invocation;
+    const { client } = await connect(invocation, invocation.options.url as string | undefined);
+    const { runId } = await chooseRun(client, invocation.arguments[0], signal);
+    const run = await client.call(routeOf[name], { runId }, { signal });
+    terminal.printJson(run);
+    terminal.print(`${run.name}  ${run.runId}  ${run.status}${run.archived ? ", archived" : ""}`);
+  },
+});
+
+const list: CommandSpec = {
+  name: ["runs", "list"],
+  isDefault: true,
+  summary: "a coordinator's runs",
+  options: [...options, new Option("--archived", "archived ones too")],
+  examples: [["runs list --archived", "all that there were"]],
+  async run(invocation) {
+    const { terminal, signal } = invocation;
+    const { client } = await connect(invocation, invocation.options.url as string | undefined);
+    const { runs } = await client.call("listRuns", invocation.options.archived === true ? { query: { archived: "true" } } : {}, { signal });
+    terminal.printJson({ runs });
+    const rows = runs.map((run) => [
+      run.name,
+      run.runId,
+      run.archived ? "archived" : run.status,
+      `${run.tasks.done}/${run.tasks.total} tasks`,
+      `${run.classes.covered}/${run.classes.total} classes`,
+    ]);
+    terminal.print(rows.length === 0 ? "No run." : table(rows, { align: ["left", "left", "left", "right", "right"] }));
+  },
+};
+
+const create: CommandSpec = {
+  name: ["runs", "create"],
+  summary: "another run for a coordinator that is at work",
+  arguments: "<name>",
+  flags: [
+    "trainCount",
+    "testCount",
+    "network",
+    "width",
+    "epochs",
+    "batch",
+    "learningRate",
+    "subWidth",
+    "redundancy",
+    "classesPerDevice",
+    "rho",
+    "head",
+  ],
+  options,
+  examples: [["runs create second --config examples/fleet.yaml --set seed=1", "devices take part in it as they are free"]],
+  async run(invocation) {
+    const { terminal, signal } = invocation;
+    const config = (await invocation.config()) as unknown as Readonly<Record<string, unknown>>;
+    const { client } = await connect(invocation, invocation.options.url as string | undefined);
+    // As JSON has it: without keys that hold nothing.
+    const plain = JSON.parse(JSON.stringify(config)) as Readonly<Record<string, unknown>>;
+    const run = await client.call("createRun", { body: { name: invocation.arguments[0] ?? "", config: plain } }, { signal });
+    terminal.printJson(run);
+    terminal.print(`${run.name}  ${run.runId}  ${run.status}`);
+  },
+};
+
+const token: CommandSpec = {
+  name: ["devices", "invite"],
+  summary: "a new line to join, or a token to look on or to administrate",
+  options: [
+    ...options,
+    new Option("--role <role>", "what its bearer may be").choices(["device", "viewer", "admin"]).default("device"),
+    new Option("--uses <n>", "devices that it is good for").argParser(wholeOf).default(1),
+    new Option("--hours <n>", "hours that it is good for").argParser(hoursOf).default(24),
+  ],
+  examples: [["devices invite --uses 5", "a line for five devices"]],
+  async run(invocation) {
+    const { terminal, signal } = invocation;
+    const { role, uses, hours } = invocation.options as unknown as { role: "device" | "viewer" | "admin"; uses: number; hours: number };
+    const { client } = await connect(invocation, invocation.options.url as string | undefined);
+    const answer = await client.call("createJoinToken", { body: { role, uses, expiresInSeconds: Math.round(hours * 3600) } }, { signal });
+    terminal.printJson(answer);
+    terminal.print(`${answer.line}\ngood until ${new Date(answer.expiresAt).toISOString().slice(0, 16).replace("T", " ")} UTC`);
+  },
+};
+
+const revoke: CommandSpec = {
+  name: ["devices", "revoke"],
+  summary: "turn a device away for good; what it has handed in stays",
+  arguments: "<device>",
+  options,
+  examples: [["devices revoke kitchen-pi", "by its name or id"]],
+  async run(invocation) {
+    const { terminal, signal } = invocation;
+    const wanted = invocation.arguments[0] ?? "";
+    const { client } = await connect(invocation, invocation.options.url as string | undefined);
+    const { devices } = await client.call("listDevices", { query: { limit: "1000" } }, { signal });
+    const found = devices.filter(({ deviceId, name }) => deviceId === wanted || name === wanted);
+    const [device] = found;
+    if (!device || found.length > 1)
+      throw new SheafError(
+        "usage",
+        `${found.length} devices are called "${wanted}"; name one by its id, as sheaf status --json lists them.`,
+      );
+    const revoked = await client.call("revokeDevice", { deviceId: device.deviceId }, { signal });
+    terminal.printJson(revoked);
+    terminal.print(`${revoked.name}  ${revoked.deviceId}  ${revoked.status}`);
+  },
+};
+
+/** Commands for administrators. */
+export const administration: readonly CommandSpec[] = [
+  list,
+  create,
+  action("pause", "offer no more work of a run; what is under way is kept"),
+  action("resume", "go on with a paused or failed run"),
+  action("cancel", "end a run; its devices stop at their next sign of life"),
+  action("archive", "take an ended run off the list and let go of all but its models"),
+  token,
+  revoke,
+];
