@@ -23,6 +23,7 @@ const pages = [
   "docs/data.md",
   "docs/engine.md",
   "docs/extending.md",
+  "docs/fleet.md",
   "docs/import.md",
   "docs/library.md",
   "docs/method.md",

@@ -104,12 +104,22 @@ describe.skipIf(!built)("a fleet of processes", () => {
   /** A run from the first line to the model. */
   async function fleet(
     name: string,
-    disturb: (all: Map<string, Running>, again: (device: string) => void) => Promise<void>,
+    disturb: (all: Map<string, Running>, again: (device: string) => void, killCoordinator: () => Promise<void>) => Promise<void>,
   ): Promise<string> {
-    const coordinator = serve(name, "0");
+    let coordinator = serve(name, "0");
     const [, address = ""] = await coordinator.until(/^To join +sheaf join (\S+)$/m);
     const all = new Map(devices.map((device) => [device as string, join(name, device, address)]));
-    await disturb(all, (device) => all.set(device, join(name, device, address.split("#")[0] as string)));
+    const url = address.split("#")[0] as string;
+    await disturb(
+      all,
+      (device) => all.set(device, join(name, device, url)),
+      async () => {
+        coordinator.child.kill("SIGKILL");
+        await coordinator.ended;
+        coordinator = serve(name, new URL(url).port);
+        await coordinator.until(/going on where it was/);
+      },
+    );
     expect(await coordinator.ended, coordinator.said()).toBe(0);
     const verified = (await json(["audit", "verify", "--store", folder.at(name, "store")])) as { readonly ok: boolean };
     expect(verified.ok).toBe(true);
@@ -140,6 +150,17 @@ describe.skipIf(!built)("a fleet of processes", () => {
       await resumed?.until(/goes on with train-bob/);
     });
     expect(resumed?.said()).toMatch(/joined again/);
+    expect(again).toBe(expected);
+  });
+
+  it("makes the very same model where the coordinator was killed twice and started again", async () => {
+    const again = await fleet("headless", async (all, _, killCoordinator) => {
+      const cat = all.get("cat") as Running;
+      await cat.until(/training: epoch/);
+      await killCoordinator();
+      await cat.until(/handed in train-cat/);
+      await killCoordinator();
+    });
     expect(again).toBe(expected);
   });
 });
