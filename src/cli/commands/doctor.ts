@@ -3,8 +3,10 @@ import { access, constants, mkdir, statfs } from "node:fs/promises";
 import { join } from "node:path";
 import { datasetNames } from "../../data/catalog.ts";
 import { cacheFolder, findDataset } from "../../data/find.node.ts";
+import { authorityOf, fetchTrusting, parseJoinAddress } from "../../fleet/trust.ts";
 import { GraphBuilder } from "../../onnx/builder.ts";
 import { writeOnnx } from "../../onnx/write.ts";
+import { openClient } from "../../protocol/client.ts";
 import { commitOf, machineFacts, sheafVersion } from "../../run/machine.ts";
 import { openSession } from "../../runtime/session.node.ts";
 import { SheafError } from "../../util/errors.ts";
@@ -48,14 +50,29 @@ async function runtimeWorks(): Promise<string> {
   }
 }
 
+/** Whether a coordinator answers, speaks this protocol, and what its clock says. */
+async function coordinatorAnswers(text: string): Promise<string> {
+  const { url, pin } = parseJoinAddress(text);
+  const fetch = pin === undefined ? {} : { fetch: fetchTrusting(await authorityOf(url, pin)) };
+  const client = openClient({ url, credentials: { type: "none" }, timing: { attempts: 1 }, ...fetch });
+  const sent = Date.now();
+  const { now, protocol, serverId } = await client.call("health", {});
+  const tookMs = Date.now() - sent;
+  const aheadSeconds = Math.round((now - sent - tookMs / 2) / 1000);
+  const clock = aheadSeconds === 0 ? "clocks agree" : `its clock is ${Math.abs(aheadSeconds)} s ${aheadSeconds > 0 ? "ahead" : "behind"}`;
+  return `${serverId} answers in ${tookMs} ms, protocol ${protocol}, ${clock}`;
+}
+
 export const doctor: CommandSpec = {
   name: "doctor",
   summary: "check this machine, and say what to do where something is missing",
+  arguments: "[url]",
   examples: [
     ["doctor", "a line for each check"],
+    ["doctor https://192.168.1.7:8470", "and whether this coordinator is reached"],
     ["doctor --json", "for a bug report"],
   ],
-  async run({ options, terminal }) {
+  async run({ arguments: [url], options, terminal }) {
     const machine = machineFacts();
     const commit = await commitOf();
     const [major = 0, minor = 0] = machine.node.slice(1).split(".").map(Number);
@@ -81,6 +98,7 @@ export const doctor: CommandSpec = {
           throw new SheafError("storage", `only ${formatBytes(bavail * bsize)} free in ${folder}; a run wants 500 MB`);
         return `${formatBytes(bavail * bsize)} free in ${folder}`;
       }),
+      ...(url === undefined ? [] : [await check("coordinator", true, () => coordinatorAnswers(url))]),
       ...(await Promise.all(
         datasetNames.map((name) =>
           check(`data ${name}`, false, async () => {
