@@ -2,6 +2,7 @@
 import { type ChildProcess, spawn } from "node:child_process";
 import { existsSync } from "node:fs";
 import { readdir, readFile } from "node:fs/promises";
+import { join as joinPath } from "node:path";
 import { afterAll, afterEach, beforeAll, describe, expect, it } from "vitest";
 import { built, command, json, type Scratch, scratch, sha256 } from "./sheaf.ts";
 
@@ -151,6 +152,58 @@ describe.skipIf(!built)("a fleet of processes", () => {
     });
     expect(resumed?.said()).toMatch(/joined again/);
     expect(again).toBe(expected);
+  });
+
+  it("is shown, harvested, checked and administrated while it goes on", async () => {
+    const store = folder.at("shown");
+    const coordinator = start(
+      [
+        "serve",
+        "--network",
+        "tiny",
+        "--epochs",
+        "1",
+        "--sub-width",
+        "0.5",
+        ...data,
+        "--set",
+        "serve.minimumDevices=1",
+        "--store",
+        store,
+        "--port",
+        "0",
+      ],
+      folder.path,
+    );
+    const [, address = ""] = await coordinator.until(/^To join +sheaf join (\S+)$/m);
+    const device = join("shown-devices", "ann", address);
+    await coordinator.until(/^SHA-256 /m);
+    const asked = (...args: string[]): Promise<unknown> => json([...args, "--store", store]);
+    expect(await asked("status")).toMatchObject({
+      runs: [{ status: "finished", tasks: { done: 2, total: 2 } }],
+      devices: [{ name: "ann", status: "idle" }],
+    });
+    const file = folder.at("shown.onnx");
+    const harvested = (await asked("harvest", "--file", file)) as { readonly modelSha256: string };
+    expect(harvested).toMatchObject({ head: "H2", devices: ["ann"], missingClasses: [] });
+    expect(await sha256(file)).toBe(harvested.modelSha256);
+    expect(
+      await asked("runs", "create", "second", ...data, "--network", "tiny", "--epochs", "500", "--set", "serve.minimumDevices=1"),
+    ).toMatchObject({ name: "second" });
+    await device.until(/(?:begins train-ann[\s\S]*){2}/);
+    expect(await asked("runs", "pause", "second")).toMatchObject({ status: "paused" });
+    expect(await asked("runs", "resume", "second")).toMatchObject({ status: "training" });
+    expect(await asked("runs", "cancel", "second")).toMatchObject({ status: "cancelled" });
+    expect(await asked("runs", "archive", "second")).toMatchObject({ archived: true });
+    expect(await asked("runs", "list")).toMatchObject({ runs: [{ name: "fleet" }] });
+    expect(await asked("devices", "invite")).toMatchObject({ line: expect.stringContaining("sheaf join http://127.0.0.1:") });
+    expect(await asked("devices", "revoke", "ann")).toMatchObject({ status: "revoked" });
+    expect(await device.ended).not.toBe(0);
+    expect(await json(["doctor", address.split("#")[0] as string])).toMatchObject({ ok: true });
+    const { head } = (await asked("audit", "verify")) as { readonly head: string };
+    expect(await asked("audit", "verify", "--noted", head)).toMatchObject({ ok: true });
+    expect((await readFile(joinPath(store, "log.sqlite"))).includes(address.split("#")[1] as string)).toBe(false);
+    expect(coordinator.said().split("To join")[1]?.split("\n").slice(1).join("\n")).not.toContain("sheafjoin-");
   });
 
   it("makes the very same model where the coordinator was killed twice and started again", async () => {
