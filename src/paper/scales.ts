@@ -68,7 +68,7 @@ export const scales: Readonly<Record<ScaleName, Scale>> = {
     summary: "the six cells on a part of the images and all clips at hand, VGG on images at half width, three seeds",
     cells: tableCells,
     seeds: 3,
-    config: { training: { epochs: 15 } },
+    config: { training: { epochs: 15, provider: "auto" } },
     methods: ["core"],
     curves: { owners: [1, 2, 4, 10], epochs: [8, 30], ratio: [4, 24], rho: [0, 1], settle: [2] },
     byCell: {
@@ -84,7 +84,7 @@ export const scales: Readonly<Record<ScaleName, Scale>> = {
     summary: "the six cells, full width, all data at hand, three seeds",
     cells: tableCells,
     seeds: 3,
-    config: {},
+    config: { training: { provider: "auto" } },
     methods: methodGroups,
     curves: {
       owners: [1, 2, 4, 6, 8, 10],
