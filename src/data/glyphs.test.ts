@@ -87,4 +87,4 @@ test("a linear model on the pixels stays under 35 %", () => {
   // It does learn what it can (chance is 10 %), or the bound would prove nothing.
   expect(train).toBeGreaterThan(0.15);
   expect(held).toBeLessThan(0.35);
-}, 30_000);
+});

@@ -71,7 +71,7 @@ describe("a warm start on glyphs", () => {
       parameters = value.parameters;
       break;
     }
-  }, 60_000);
+  });
 
   /** Mean share of right answers over the labels of all devices, "other" among them: 1/5 by chance. */
   async function accuracy(startOf: (subModel: SubModel) => ReadonlyMap<string, Tensor>, subModels: readonly SubModel[]): Promise<number> {
@@ -108,5 +108,5 @@ describe("a warm start on glyphs", () => {
     expect(byActivation).toBeGreaterThan(0.4);
     expect(byActivation).toBeGreaterThan(byPosition + 0.05);
     expect(byPosition).toBeGreaterThan(drawnAnew + 0.03);
-  }, 60_000);
+  });
 });

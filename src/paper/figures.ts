@@ -24,7 +24,7 @@ export interface FigureData {
   /** Rows of this cell. */
   readonly summary: readonly SummaryRow[];
   /** The recipe's values of the keys that curves are over. */
-  readonly recipe: { readonly rho: number; readonly settle: number; readonly owners: number };
+  readonly recipe: { readonly rho: number; readonly settle: number; readonly owners: number; readonly epochs: number };
   /** Command, data, seeds, commit and machine. */
   readonly provenance: string;
 }
@@ -39,7 +39,7 @@ export function nameOf({ method, head }: Pick<SummaryRow, "method" | "head">, me
   return head === undefined ? title : `${title}, ${head}`;
 }
 
-/** Rows that belong in a cell's main table and overview: no points of the curves of owners, rho and ratio, and none of the ablation. */
+/** Rows that belong in a cell's main table and overview: no points of the curves of owners, epochs, rho and ratio, and none of the ablation. */
 export function mainRows(methods: readonly Method[], summary: readonly SummaryRow[], head: string): readonly SummaryRow[] {
   const recipeHeads = new Set(summary.filter(({ method }) => method === recipeId).map((row) => row.head));
   return summary.filter((row) => {
@@ -118,33 +118,38 @@ function frontier(data: FigureData): string {
   });
 }
 
-/** From disjoint-like task sets to devices that have every class, as an ensemble has. */
-function ownersChart(data: FigureData): string {
-  const { cell, recipe, provenance } = data;
-  return xyChart({
-    id: `owners-${cell.id}`,
-    title: `${cell.title}: accuracy against owners`,
-    xTitle: "devices that own a class, of those in the fleet, at the same minimum ratio",
-    yTitle: yTitleOf(data),
-    xScale: "linear",
-    wholeX: true,
-    printX: String,
-    series: curveSeries(data, ({ curve }) => (curve?.name === "owners" ? curve.x : undefined), recipe.owners),
-    across: centralLine(data),
-    provenance,
-  });
-}
-
-function rhoChart(data: FigureData): string {
-  const { cell, recipe, provenance } = data;
-  return xyChart({
-    id: `rho-${cell.id}`,
-    title: `${cell.title}: accuracy against rho`,
+/** Curves over one key at the same minimum ratio: what their figures say. */
+const plainCurves = {
+  owners: {
+    title: "owners",
+    xTitle: "devices that own a class, of those in the fleet",
+    caption: "the number of devices that own a class; with all of them every device has every class and no background",
+  },
+  epochs: {
+    title: "epochs of sub-models",
+    xTitle: "epochs of sub-models; the ratio goes on counting the target's",
+    caption: "the epochs of sub-models, which more of them make narrower",
+  },
+  rho: {
+    title: "rho",
     xTitle: "rho: background samples as a share of the other classes' samples",
+    caption: "rho, the share of the other classes' samples that a device has as background",
+  },
+} as const;
+type PlainCurve = keyof typeof plainCurves;
+
+function plainChart(data: FigureData, name: PlainCurve): string {
+  const { cell, recipe, provenance } = data;
+  const { title, xTitle } = plainCurves[name];
+  return xyChart({
+    id: `${name}-${cell.id}`,
+    title: `${cell.title}: accuracy against ${title}`,
+    xTitle,
     yTitle: yTitleOf(data),
     xScale: "linear",
+    ...(name === "rho" ? {} : { wholeX: true }),
     printX: String,
-    series: curveSeries(data, ({ curve }) => (curve?.name === "rho" ? curve.x : undefined), recipe.rho),
+    series: curveSeries(data, ({ curve }) => (curve?.name === name ? curve.x : undefined), recipe[name]),
     across: centralLine(data),
     provenance,
   });
@@ -269,16 +274,11 @@ export function figuresOf(data: FigureData): readonly PaperFigure[] {
       svg: frontier(data),
       caption: `${capital} against the computation of a device. The upright line marks the promised ratio, ${promisedRatio}; right of it a device computes less.`,
     },
-    {
-      name: "owners",
-      svg: ownersChart(data),
-      caption: `${capital} against the number of devices that own a class, at the same minimum ratio: with all of them every device has every class and no background.`,
-    },
-    {
-      name: "rho",
-      svg: rhoChart(data),
-      caption: `${capital} against rho, the share of the other classes' samples that a device has as background, at the same minimum ratio.`,
-    },
+    ...(Object.keys(plainCurves) as PlainCurve[]).map((name) => ({
+      name,
+      svg: plainChart(data, name),
+      caption: `${capital} against ${plainCurves[name].caption}, at the same minimum ratio.`,
+    })),
     {
       name: "settle",
       svg: settleChart(data),

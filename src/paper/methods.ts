@@ -54,6 +54,7 @@ const controls: readonly Method[] = [
 /** The key that is changed along each curve, and what the axis of its figure says. */
 export const curves: Readonly<Record<CurveName, { readonly key: string; readonly title: string }>> = {
   owners: { key: "fleet.redundancy", title: "owners of a class" },
+  epochs: { key: "fleet.epochs", title: "epochs of sub-models" },
   ratio: { key: "fleet.minimumRatio", title: "minimum ratio" },
   rho: { key: "rho", title: "rho" },
   settle: { key: "settle.passes", title: "settle passes" },
@@ -90,7 +91,6 @@ const ablations: readonly Method[] = [
   changed("ema", "average of the weights, decay 0.99", { "training.emaDecay": 0.99 }),
   changed("no-adjustment", "no logit adjustment", { "training.logitAdjustment": 0 }),
   changed("adjustment", "logit adjustment, tau 1", { "training.logitAdjustment": 1 }),
-  changed("target-epochs", "sub-models trained for the target's epochs, and wider", { "fleet.epochs": undefined }),
   changed("small-images", "sub-models' first half of the epochs on images of half the size", {
     "fleet.progressive": { scale: 0.5, epochs: 0.5 },
   }),
@@ -105,7 +105,7 @@ const ablations: readonly Method[] = [
 
 /** All methods with these points on their curves, the recipe and its controls first. */
 export function methodsOf(points: Scale["curves"]): readonly Method[] {
-  const onCurves = (["settle", "owners", "ratio", "rho"] as const).flatMap((name) => points[name].map((x) => point(name, x)));
+  const onCurves = (["settle", "owners", "epochs", "ratio", "rho"] as const).flatMap((name) => points[name].map((x) => point(name, x)));
   return [...controls, ...onCurves, ...ablations];
 }
 

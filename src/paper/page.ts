@@ -178,10 +178,12 @@ function diagnosis({ methods, summary }: PageData, cell: PageCell, heading: stri
   ];
 }
 
+const curveGroups: ReadonlySet<string> = new Set(["owners", "epochs", "ratio", "rho"]);
+
 /** The points of the curves in numbers, under the head that answers. */
 function curveTable({ methods, summary }: PageData, cell: PageCell, heading: string): readonly string[] {
   const rows = methods.flatMap((method) => {
-    if (method.group !== "owners" && method.group !== "ratio" && method.group !== "rho") return [];
+    if (!curveGroups.has(method.group)) return [];
     return ofCell(summary, cell.id).filter((row) => row.method === method.id && row.head === cell.head);
   });
   if (rows.length === 0) return [];

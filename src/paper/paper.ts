@@ -191,7 +191,12 @@ export async function writePaper(
       cell,
       methods: plan.methods,
       summary: result.summary.filter((row) => row.cell === cell.id),
-      recipe: { rho: base?.rho ?? 0, settle: base?.settle.passes ?? 0, owners: base?.fleet.redundancy ?? 1 },
+      recipe: {
+        rho: base?.rho ?? 0,
+        settle: base?.settle.passes ?? 0,
+        owners: base?.fleet.redundancy ?? 1,
+        epochs: base?.fleet.epochs ?? base?.training.epochs ?? 0,
+      },
       provenance: provenanceOf(cell, commandLine),
     });
   });

@@ -2,10 +2,10 @@
 import { type ConfigValues, promisedRatio, tableCells } from "./cells.ts";
 
 /** Curves that methods are points of; the recipe itself is a point of each. */
-export type CurveName = "owners" | "ratio" | "rho" | "settle";
+export type CurveName = "owners" | "epochs" | "ratio" | "rho" | "settle";
 
 /** Groups of methods, which a cell runs or leaves out as a whole; `methods.ts` says what belongs to each. */
-export const methodGroups = ["core", "diagnosis", "baselines", "settle", "owners", "ratio", "rho", "ablation"] as const;
+export const methodGroups = ["core", "diagnosis", "baselines", "settle", "owners", "epochs", "ratio", "rho", "ablation"] as const;
 export type MethodGroup = (typeof methodGroups)[number];
 
 export type ScaleName = "smoke" | "small" | "full";
@@ -39,7 +39,7 @@ const table: readonly MethodGroup[] = ["core", "diagnosis", "baselines", "settle
 /** Images at the small scale: enough for a central control of the same size to be worth comparing with, few enough for one machine. */
 const images = (trainCount: number, testCount: number): ConfigValues => ({ data: { trainCount, testCount } });
 
-const clips: ConfigValues = { training: { epochs: 20 }, fleet: { epochs: 20 } };
+const clips: ConfigValues = { training: { epochs: 20 } };
 
 /** The scales, smallest first. */
 export const scales: Readonly<Record<ScaleName, Scale>> = {
@@ -61,16 +61,16 @@ export const scales: Readonly<Record<ScaleName, Scale>> = {
       },
     },
     methods: table,
-    curves: { owners: [1], ratio: [1.5], rho: [0, 1], settle: [2] },
+    curves: { owners: [1], epochs: [3], ratio: [1.5], rho: [0, 1], settle: [2] },
     byCell: { "vgg-glyphs": { methods: methodGroups } },
   },
   small: {
     summary: "the six cells on a part of the images and all clips at hand, VGG on images at half width, three seeds",
     cells: tableCells,
     seeds: 3,
-    config: { training: { epochs: 15 }, fleet: { epochs: 30 } },
+    config: { training: { epochs: 15, provider: "auto" } },
     methods: ["core"],
-    curves: { owners: [1, 2, 4, 10], ratio: [4, 24], rho: [0, 1], settle: [2] },
+    curves: { owners: [1, 2, 4, 10], epochs: [8, 30], ratio: [4, 24], rho: [0, 1], settle: [2] },
     byCell: {
       "alexnet-cifar10": { config: images(6_000, 5_000), methods: methodGroups },
       "alexnet-cifar100": { config: images(6_000, 3_500) },
@@ -84,9 +84,15 @@ export const scales: Readonly<Record<ScaleName, Scale>> = {
     summary: "the six cells, full width, all data at hand, three seeds",
     cells: tableCells,
     seeds: 3,
-    config: {},
+    config: { training: { provider: "auto" } },
     methods: methodGroups,
-    curves: { owners: [1, 2, 4, 6, 8, 10], ratio: [4, 8, promisedRatio, 16, 24], rho: [0, 0.1, 0.25, 0.5, 1], settle: [0, 1, 2, 4] },
+    curves: {
+      owners: [1, 2, 4, 6, 8, 10],
+      epochs: [15, 30, 60],
+      ratio: [4, 8, promisedRatio, 16, 24],
+      rho: [0, 0.1, 0.25, 0.5, 1],
+      settle: [0, 1, 2, 4],
+    },
     byCell: {},
   },
 };

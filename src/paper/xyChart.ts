@@ -75,10 +75,11 @@ function limits(values: readonly number[], log: boolean): readonly [number, numb
   return [low >= 0 ? Math.max(0, low - air) : low - air, high + air];
 }
 
-/** 1, 2 and 5 of every decade within the domain. */
+/** 1, 2 and 5 of each decade; on a short axis, where that leaves fewer than three, round numbers in even steps. */
 function logTicks([from = 1, to = 10]: readonly number[]): readonly number[] {
-  const decades = Array.from({ length: 20 }, (_, i) => 10 ** (i - 6));
-  return decades.flatMap((decade) => [decade, 2 * decade, 5 * decade]).filter((tick) => tick >= from && tick <= to);
+  const decades = Array.from({ length: 1 + Math.ceil(Math.log10(to / from)) }, (_, i) => 10 ** (Math.floor(Math.log10(from)) + i));
+  const usual = decades.flatMap((decade) => [decade, 2 * decade, 5 * decade]).filter((tick) => tick >= from && tick <= to);
+  return usual.length >= 3 ? usual : scaleLinear().domain([from, to]).ticks(4);
 }
 
 /** An `svg` element; the empty string when there are no points. */

@@ -24,7 +24,7 @@ import { audioInputOf, type LoadedData, loadData } from "./loadData.ts";
 import { commitOf, sheafVersion } from "./machine.ts";
 import type { RunEvent, RunOptions } from "./options.ts";
 import { type PreparedRun, prepareRun } from "./prepare.ts";
-import { fitOf, loadTarget } from "./target.ts";
+import { fitOf, loadTarget, withProvider } from "./target.ts";
 import { trainingSettings } from "./trainingSettings.ts";
 import { type FinishedJob, throwIfInterrupted, trainJobs } from "./trainJobs.ts";
 import { writeManifest } from "./writeReports.ts";
@@ -150,7 +150,7 @@ export async function runBaseline(options: BaselineRunOptions): Promise<Baseline
   await checkRunFolder(out, options.resume ?? false);
   const data = await loadData(options.config, options.dataDir === undefined ? {} : { data: options.dataDir }, options.dataProgress, signal);
   const { train, test } = data;
-  const config: RunConfig = { ...options.config, data: { ...options.config.data, name: data.configName } };
+  const config = await withProvider({ ...options.config, data: { ...options.config.data, name: data.configName } });
   onEvent?.({
     type: "data",
     name: train.name,

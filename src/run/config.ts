@@ -74,6 +74,8 @@ export interface RunConfig {
     readonly emaDecay: number;
     /** Tau of logit adjustment by the labels' shares; 0 for none. */
     readonly logitAdjustment: number;
+    /** What trains: the processor (also when left out), a GPU by WebGPU, or a GPU where there is one that is faster. */
+    readonly provider?: "cpu" | "webgpu" | "auto" | undefined;
     readonly augmentation: Augmentation;
     /** Smaller images in the first epochs, of sub-models and controls; whole ones throughout when left out. */
     readonly progressive?: Progressive | undefined;
@@ -211,6 +213,7 @@ const trainingSchema = z.strictObject({
   labelSmoothing: z.number().min(0).max(0.99).default(0),
   emaDecay: z.number().min(0).max(0.99999).default(0),
   logitAdjustment: z.number().min(0).max(10).default(0),
+  provider: z.enum(["cpu", "webgpu", "auto"]).optional(),
   progressive: progressiveSchema.optional(),
   augmentation: z
     .strictObject({

@@ -24,7 +24,7 @@ import { type PreparedRun, prepareRun } from "./prepare.ts";
 import { type RunOutcome, type RunResult, summarize } from "./result.ts";
 import { settle } from "./settle.ts";
 import { gatherStatistics } from "./sums.ts";
-import { fitOf, loadTarget, withRates } from "./target.ts";
+import { fitOf, loadTarget, withProvider, withRates } from "./target.ts";
 import { type FinishedJob, throwIfInterrupted, trainJobs } from "./trainJobs.ts";
 import { warmStart } from "./warmStart.ts";
 import { writeReports } from "./writeReports.ts";
@@ -112,7 +112,7 @@ export async function run(options: RunOptions): Promise<RunResult> {
     note: data.note,
   });
   const target = await loadTarget(named, fitOf(data.train));
-  const config = withRates(named, target);
+  const config = await withProvider(withRates(named, target));
   using trainSamples = openSamples(data.train);
   using test = openSamples(data.test);
   const trained = target.parameters !== undefined;

@@ -14,7 +14,7 @@ import { audioInputOf, type LoadedData, loadData } from "./loadData.ts";
 import { commitOf, sheafVersion } from "./machine.ts";
 import type { RunOptions } from "./options.ts";
 import { controlJob } from "./prepare.ts";
-import { fitOf, loadTarget, withRates } from "./target.ts";
+import { fitOf, loadTarget, withProvider, withRates } from "./target.ts";
 import { subModelSettings } from "./trainingSettings.ts";
 import { type FinishedJob, throwIfInterrupted, trainJobs } from "./trainJobs.ts";
 import { writeManifest } from "./writeReports.ts";
@@ -109,7 +109,7 @@ export async function searchShapes(options: ShapeSearchOptions): Promise<ShapeSe
     note: data.note,
   });
   const loaded = await loadTarget(named, fitOf(train));
-  const config = withRates(named, loaded);
+  const config = await withProvider(withRates(named, loaded));
   const target = loaded.network;
   const candidates = shapeCandidates(target, shapesOf(config, options.candidates, target), ratio);
   const { workers: _, checkpointSeconds: __, ...same } = config;

@@ -17,7 +17,7 @@ import { commitOf, sheafVersion } from "./machine.ts";
 import type { RunOptions } from "./options.ts";
 import { controlJob } from "./prepare.ts";
 import { reportBasis } from "./reportOf.ts";
-import { fitOf, loadTarget, withRates } from "./target.ts";
+import { fitOf, loadTarget, withProvider, withRates } from "./target.ts";
 import { trainingSettings } from "./trainingSettings.ts";
 import { type FinishedJob, throwIfInterrupted, trainJobs } from "./trainJobs.ts";
 import { writeManifest, writeReportFiles } from "./writeReports.ts";
@@ -63,7 +63,7 @@ export async function trainOne(options: RunOptions): Promise<TrainResult> {
   });
   const loaded = await loadTarget(named, fitOf(train));
   const { network, parameters: initial } = loaded;
-  const config = withRates(named, loaded);
+  const config = await withProvider(withRates(named, loaded));
   const { seed, data: dataConfig, target } = config;
   const identity = {
     kind: "train",

@@ -38,6 +38,8 @@ export function trainingSettings(config: RunConfig, kind: WidthKind): TrainingSe
     augmentation,
     ...(logitAdjustment > 0 ? { logitAdjustment } : {}),
     ...(progressive ? { progressive } : {}),
+    // The processor is what training takes by itself.
+    ...(config.training.provider === "webgpu" ? { provider: "webgpu" as const } : {}),
   };
 }
 

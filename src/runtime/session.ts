@@ -27,7 +27,7 @@ export interface SessionOptions {
   readonly name?: string;
 }
 
-/** `cpu` is native code in Node; `wasm` and `webgpu` run in browsers, and `wasm` in Node too. */
+/** `cpu` is native code in Node; `webgpu` runs there and in browsers; `wasm` in browsers, and in Node by the browsers' door. */
 export type Provider = "cpu" | "wasm" | "webgpu";
 
 /** Loads a serialized ONNX model. Throws `corrupt` when the runtime cannot load it, `unavailable` for a provider this platform lacks. */

@@ -6,6 +6,7 @@ import { type Augmentation, checkAugmentation } from "../data/augment.ts";
 import type { Dataset } from "../data/dataset.ts";
 import type { Network } from "../network/network.ts";
 import { placeLayers } from "../network/shapes.ts";
+import type { Provider } from "../runtime/session.ts";
 import { SheafError } from "../util/errors.ts";
 import type { Tensor } from "../util/tensor.ts";
 
@@ -27,6 +28,8 @@ export interface TrainingSettings {
    * for all, without that forward pass. Not with `frozen`.
    */
   readonly hardShare?: number;
+  /** What computes; the platform's default when left out. */
+  readonly provider?: Provider;
   /** Smaller images in the first epochs; whole ones throughout by default. Not for audio and not with `frozen`. */
   readonly progressive?: Progressive;
 }

@@ -110,7 +110,11 @@ async function openStage(
   const joint = job.frozen && { jointLoss: { taskSet: job.frozen.taskSet, classCount: job.frozen.classCount } };
   const adjustment = adjustmentOf(job);
   const program = compileTraining(network, { batchSize, optimizer, labelSmoothing, emaDecay, ...adjustment, ...joint });
-  const session = await openSession(writeOnnx(program.graph), { name: `the training step of ${job.id}` });
+  const { provider } = job.settings;
+  const session = await openSession(writeOnnx(program.graph), {
+    name: `the training step of ${job.id}`,
+    ...(provider ? { provider } : {}),
+  });
   try {
     const stepper = openStepper(program, session, state ?? startingState(job, program));
     const logits = program.outputs.find((port) => port.role === "logits")?.shape[0] ?? 0;

@@ -85,8 +85,9 @@ function printPlan(terminal: Terminal, { jobs }: PaperPlan, estimates: readonly 
   );
 }
 
-/** The command that gives the same numbers, whether it was interrupted or not and wherever they were put. */
-const wholeCommand = (line: string): string => line.replaceAll(/ --(?:resume|json|write|into(?: |=)\S+)(?= |$)/g, "");
+/** The command that gives the same numbers, whether it was interrupted or not, wherever data lie and results were put. */
+const wholeCommand = (line: string): string =>
+  line.replaceAll(/ --(?:resume|json|write|(?:into|data)(?: |=)(?:"[^"]*"|'[^']*'|\S+))(?= |$)/g, "");
 
 function printResult(terminal: Terminal, { cells, summary }: PaperResult, out: string): void {
   const rows = cells.flatMap(({ id, title, head }) =>
