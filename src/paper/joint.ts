@@ -9,12 +9,12 @@ import type { Network } from "../network/network.ts";
 import { networkCost } from "../network/shapes.ts";
 import { writeOnnx } from "../onnx/write.ts";
 import { trainingMacs } from "../plan/cost.ts";
-import { checkRunFolder, openRunDirectory, runFiles } from "../run/directory.ts";
-import { audioInputOf, loadData } from "../run/loadData.ts";
+import { openRunDirectory, runFiles } from "../run/directory.ts";
+import { audioInputOf } from "../run/loadData.ts";
 import { sheafVersion } from "../run/machine.ts";
+import { openRun } from "../run/openRun.ts";
 import type { RunOptions } from "../run/options.ts";
 import { controlJob, type PreparedRun, prepareRun } from "../run/prepare.ts";
-import { fitOf, loadTarget } from "../run/target.ts";
 import { type FinishedJob, throwIfInterrupted, trainJobs } from "../run/trainJobs.ts";
 import { openSession } from "../runtime/session.node.ts";
 import { evaluateModel } from "../train/evaluate.ts";
@@ -47,20 +47,8 @@ export function joinedOf({ devices }: PreparedRun, { classNames }: Pick<Dataset,
 export async function trainJoint(options: RunOptions): Promise<JointResult> {
   const started = performance.now();
   const { signal, onEvent } = options;
-  await checkRunFolder(options.out, options.resume ?? false);
-  const data = await loadData(options.config, options.dataDir === undefined ? {} : { data: options.dataDir }, options.dataProgress, signal);
+  const { data, target, config } = await openRun(options);
   const { train, test } = data;
-  const config = { ...options.config, data: { ...options.config.data, name: data.configName } };
-  onEvent?.({
-    type: "data",
-    name: train.name,
-    train: train.labels.length,
-    test: test.labels.length,
-    evaluatedOn: data.evaluatedOn,
-    source: train.provenance.source,
-    note: data.note,
-  });
-  const target = await loadTarget(config, fitOf(train));
   const prepared = prepareRun(config, target.network, train);
   const network = joinedOf(prepared, train);
   const { workers: _, checkpointSeconds: __, ...same } = config;

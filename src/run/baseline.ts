@@ -19,12 +19,12 @@ import { SheafError } from "../util/errors.ts";
 import { sha256Hex } from "../util/hash.node.ts";
 import { accountsOf, type BaselinePoint, type BaselineResult } from "./baselineResult.ts";
 import type { RunConfig } from "./config.ts";
-import { checkRunFolder, openRunDirectory, type RunDirectory, runFiles } from "./directory.ts";
-import { audioInputOf, type LoadedData, loadData } from "./loadData.ts";
+import { openRunDirectory, type RunDirectory, runFiles } from "./directory.ts";
+import { audioInputOf, type LoadedData } from "./loadData.ts";
 import { commitOf, sheafVersion } from "./machine.ts";
+import { openRun } from "./openRun.ts";
 import type { RunEvent, RunOptions } from "./options.ts";
 import { type PreparedRun, prepareRun } from "./prepare.ts";
-import { fitOf, loadTarget, withProvider } from "./target.ts";
 import { trainingSettings } from "./trainingSettings.ts";
 import { type FinishedJob, throwIfInterrupted, trainJobs } from "./trainJobs.ts";
 import { writeManifest } from "./writeReports.ts";
@@ -147,20 +147,8 @@ export async function runBaseline(options: BaselineRunOptions): Promise<Baseline
   if (options.config.training.progressive ?? options.config.fleet.progressive) {
     throw new SheafError("config", "Baselines train on whole images in every round; leave training.progressive and fleet.progressive out.");
   }
-  await checkRunFolder(out, options.resume ?? false);
-  const data = await loadData(options.config, options.dataDir === undefined ? {} : { data: options.dataDir }, options.dataProgress, signal);
+  const { data, target: loaded, config } = await openRun(options);
   const { train, test } = data;
-  const config = await withProvider({ ...options.config, data: { ...options.config.data, name: data.configName } });
-  onEvent?.({
-    type: "data",
-    name: train.name,
-    train: train.labels.length,
-    test: test.labels.length,
-    evaluatedOn: data.evaluatedOn,
-    source: train.provenance.source,
-    note: data.note,
-  });
-  const loaded = await loadTarget(config, fitOf(train));
   if (loaded.parameters) {
     throw new SheafError(
       "config",

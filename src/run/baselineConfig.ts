@@ -1,30 +1,13 @@
 /** The part of a configuration that `sheaf baseline` reads beside what `sheaf run` does. */
 import { z } from "zod";
+import type { BaselineOptions } from "../baselines/federation.ts";
 
-/** Settings of the baselines; a method reads those that it knows. */
-export interface BaselineConfig {
-  /** Rounds; as many as make `training.epochs` local epochs when left out. */
+/** Settings of the baselines, the number of rounds not settled yet, and of what is done with them. */
+export interface BaselineConfig extends Omit<BaselineOptions, "rounds"> {
+  /** As many as make `training.epochs` local epochs when left out. */
   readonly rounds?: number | undefined;
-  /** Passes over its samples that a client makes in a round. */
-  readonly localEpochs: number;
-  /** Share of the clients that take part in a round. */
-  readonly participation: number;
   /** What a client trains on: all that the device holds, background with its true classes, or the samples of its own classes only. */
   readonly samples: "held" | "own";
-  /** One width for every client's network, instead of the method's own choice. */
-  readonly width?: number | undefined;
-  /** FedProx: weight of the proximal term. */
-  readonly mu: number;
-  /** Average of slim nets: how many. */
-  readonly members?: number | undefined;
-  /** Split-Mix: width of a base network. */
-  readonly baseWidth?: number | undefined;
-  /** FjORD: widths drawn in a local epoch. */
-  readonly segments: number;
-  /** Whether a client's head leaves out classes that it has no sample of. */
-  readonly maskAbsentClasses?: boolean | undefined;
-  /** Whether running statistics of batch norm are measured anew on the final weights. */
-  readonly calibrate: boolean;
   /** Rounds from one evaluation to the next; 0 for the last alone. */
   readonly evaluateEvery: number;
 }

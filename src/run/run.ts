@@ -12,19 +12,19 @@ import { openSession } from "../runtime/session.node.ts";
 import { sha256Hex } from "../util/hash.node.ts";
 import { branchAccuracies } from "./branches.ts";
 import type { RunConfig } from "./config.ts";
-import { checkRunFolder, openRunDirectory, type RunDirectory, runFiles } from "./directory.ts";
+import { openRunDirectory, type RunDirectory, runFiles } from "./directory.ts";
 import { controlIds } from "./fleet.ts";
 import { type GateOutcome, passGate } from "./harvest.ts";
 import { evaluate, evaluateHeads } from "./heads.ts";
-import { audioInputOf, dataMetadata, type LoadedData, loadData } from "./loadData.ts";
+import { audioInputOf, dataMetadata, type LoadedData } from "./loadData.ts";
 import { makeLostHeads } from "./lostDevices.ts";
 import { sheafVersion } from "./machine.ts";
+import { openRun } from "./openRun.ts";
 import type { RunOptions } from "./options.ts";
 import { type PreparedRun, prepareRun } from "./prepare.ts";
 import { type RunOutcome, type RunResult, summarize } from "./result.ts";
 import { settle } from "./settle.ts";
 import { gatherStatistics } from "./sums.ts";
-import { fitOf, loadTarget, withProvider, withRates } from "./target.ts";
 import { type FinishedJob, throwIfInterrupted, trainJobs } from "./trainJobs.ts";
 import { warmStart } from "./warmStart.ts";
 import { writeReports } from "./writeReports.ts";
@@ -99,20 +99,7 @@ async function evaluateControl(
 export async function run(options: RunOptions): Promise<RunResult> {
   const started = performance.now();
   const { onEvent, signal } = options;
-  await checkRunFolder(options.out, options.resume ?? false);
-  const data = await loadData(options.config, options.dataDir === undefined ? {} : { data: options.dataDir }, options.dataProgress, signal);
-  const named: RunConfig = { ...options.config, data: { ...options.config.data, name: data.configName } };
-  onEvent?.({
-    type: "data",
-    name: data.train.name,
-    train: data.train.labels.length,
-    test: data.test.labels.length,
-    evaluatedOn: data.evaluatedOn,
-    source: data.train.provenance.source,
-    note: data.note,
-  });
-  const target = await loadTarget(named, fitOf(data.train));
-  const config = await withProvider(withRates(named, target));
+  const { data, target, config } = await openRun(options);
   using trainSamples = openSamples(data.train);
   using test = openSamples(data.test);
   const trained = target.parameters !== undefined;

@@ -9,12 +9,12 @@ import { openSession } from "../runtime/session.node.ts";
 import { evaluateModel, type Scores } from "../train/evaluate.ts";
 import type { TrainingJob } from "../train/job.ts";
 import type { RunConfig } from "./config.ts";
-import { checkRunFolder, openRunDirectory, runFiles } from "./directory.ts";
-import { audioInputOf, type LoadedData, loadData } from "./loadData.ts";
+import { openRunDirectory, runFiles } from "./directory.ts";
+import { audioInputOf, type LoadedData } from "./loadData.ts";
 import { commitOf, sheafVersion } from "./machine.ts";
+import { openRun } from "./openRun.ts";
 import type { RunOptions } from "./options.ts";
 import { controlJob } from "./prepare.ts";
-import { fitOf, loadTarget, withProvider, withRates } from "./target.ts";
 import { subModelSettings } from "./trainingSettings.ts";
 import { type FinishedJob, throwIfInterrupted, trainJobs } from "./trainJobs.ts";
 import { writeManifest } from "./writeReports.ts";
@@ -94,22 +94,9 @@ const better = (a: TriedShape, b: TriedShape): TriedShape =>
 export async function searchShapes(options: ShapeSearchOptions): Promise<ShapeSearchResult> {
   const started = performance.now();
   const { onEvent, signal, out, ratio } = options;
-  await checkRunFolder(out, options.resume ?? false);
   const given: RunConfig = { ...options.config, data: { ...options.config.data, evaluateOn: "validation" } };
-  const data = await loadData(given, options.dataDir === undefined ? {} : { data: options.dataDir }, options.dataProgress, signal);
+  const { data, target: loaded, config } = await openRun({ ...options, config: given });
   const { train, test: validation } = data;
-  const named: RunConfig = { ...given, data: { ...given.data, name: data.configName } };
-  onEvent?.({
-    type: "data",
-    name: train.name,
-    train: train.labels.length,
-    test: validation.labels.length,
-    evaluatedOn: data.evaluatedOn,
-    source: train.provenance.source,
-    note: data.note,
-  });
-  const loaded = await loadTarget(named, fitOf(train));
-  const config = await withProvider(withRates(named, loaded));
   const target = loaded.network;
   const candidates = shapeCandidates(target, shapesOf(config, options.candidates, target), ratio);
   const { workers: _, checkpointSeconds: __, ...same } = config;

@@ -8,7 +8,6 @@ import { buildModel, models } from "../models/table.ts";
 import { narrow } from "../network/narrow.ts";
 import type { FeatureShape, Network, NetworkInput } from "../network/network.ts";
 import { outputShape, placeLayers } from "../network/shapes.ts";
-import { hasWebGpu, isWebGpuFaster } from "../runtime/session.node.ts";
 import { SheafError } from "../util/errors.ts";
 import { readFileChecked } from "../util/files.node.ts";
 import { decodeSafetensors } from "../util/safetensors.ts";
@@ -196,20 +195,6 @@ export function withRates(config: RunConfig, { learningRate }: Target): RunConfi
     training: { ...config.training, schedule: { ...schedule, learningRate: learningRate.wide } },
     fleet: { ...config.fleet, learningRate: config.fleet.learningRate ?? learningRate.narrow },
   };
-}
-
-/** The configuration with "auto" settled: a GPU where there is one that is faster, and nothing said otherwise. Throws `unavailable` where WebGPU is asked for and missing. */
-export async function withProvider(config: RunConfig): Promise<RunConfig> {
-  const { provider, ...training } = config.training;
-  if (provider === undefined || provider === "cpu") return config;
-  const found = provider === "auto" ? await isWebGpuFaster() : await hasWebGpu();
-  if (provider === "webgpu" && !found) {
-    throw new SheafError(
-      "unavailable",
-      'training.provider is "webgpu", but this machine has no GPU that WebGPU can use (on Linux it needs a Vulkan driver); leave it out to train on the processor.',
-    );
-  }
-  return { ...config, training: found ? { ...training, provider: "webgpu" } : training };
 }
 
 /** Whether a rate is for the target itself or for its narrow sub-models and the slim control. */

@@ -10,14 +10,13 @@ import { openSession } from "../runtime/session.node.ts";
 import { evaluateModel } from "../train/evaluate.ts";
 import { sha256Hex } from "../util/hash.node.ts";
 import { encodeSafetensors } from "../util/safetensors.ts";
-import type { RunConfig } from "./config.ts";
-import { checkRunFolder, openRunDirectory, runFiles } from "./directory.ts";
-import { audioInputOf, dataMetadata, loadData } from "./loadData.ts";
+import { openRunDirectory, runFiles } from "./directory.ts";
+import { audioInputOf, dataMetadata } from "./loadData.ts";
 import { commitOf, sheafVersion } from "./machine.ts";
+import { openRun } from "./openRun.ts";
 import type { RunOptions } from "./options.ts";
 import { controlJob } from "./prepare.ts";
 import { reportBasis } from "./reportOf.ts";
-import { fitOf, loadTarget, withProvider, withRates } from "./target.ts";
 import { trainingSettings } from "./trainingSettings.ts";
 import { type FinishedJob, throwIfInterrupted, trainJobs } from "./trainJobs.ts";
 import { writeManifest, writeReportFiles } from "./writeReports.ts";
@@ -48,22 +47,9 @@ export interface TrainResult {
 export async function trainOne(options: RunOptions): Promise<TrainResult> {
   const started = performance.now();
   const { onEvent, signal } = options;
-  await checkRunFolder(options.out, options.resume ?? false);
-  const data = await loadData(options.config, options.dataDir === undefined ? {} : { data: options.dataDir }, options.dataProgress, signal);
-  const { train, test, note } = data;
-  const named: RunConfig = { ...options.config, data: { ...options.config.data, name: data.configName } };
-  onEvent?.({
-    type: "data",
-    name: train.name,
-    train: train.labels.length,
-    test: test.labels.length,
-    evaluatedOn: data.evaluatedOn,
-    source: train.provenance.source,
-    note,
-  });
-  const loaded = await loadTarget(named, fitOf(train));
+  const { data, target: loaded, config } = await openRun(options);
+  const { train, test } = data;
   const { network, parameters: initial } = loaded;
-  const config = await withProvider(withRates(named, loaded));
   const { seed, data: dataConfig, target } = config;
   const identity = {
     kind: "train",

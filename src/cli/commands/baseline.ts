@@ -1,14 +1,15 @@
 /** `sheaf baseline`: a published method on the same fleet, samples and profiles as `sheaf run`. */
 import { InvalidArgumentError, Option } from "commander";
 import { type BaselineName, baselineNames, baselines } from "../../baselines/table.ts";
-import { runBaseline } from "../../run/baseline.ts";
+import { type BaselineEvent, runBaseline } from "../../run/baseline.ts";
 import type { BaselineResult } from "../../run/baselineResult.ts";
+import type { RunOptions } from "../../run/options.ts";
 import { SheafError } from "../../util/errors.ts";
 import { formatBytes, formatCount, formatDuration, formatPercent, formatRatio, table } from "../../util/format.ts";
 import type { CommandSpec } from "../command.ts";
-import { openProgress } from "../progress.ts";
+import type { ProgressDisplay } from "../progress.ts";
+import { folderName, runInFolder } from "../runFolder.ts";
 import type { Terminal } from "../terminal.ts";
-import { defaultFolder } from "./run.ts";
 
 function methodOf(name: string | undefined): BaselineName {
   const found = baselineNames.find((known) => known.toLowerCase() === name?.toLowerCase());
@@ -47,6 +48,17 @@ function printResult(terminal: Terminal, result: BaselineResult): void {
   terminal.print(`\nModel   ${result.model.file} (${formatBytes(bytes.model)})\nTook    ${formatDuration(result.seconds * 1e3)}`);
 }
 
+/** A line for a round that has ended. */
+function describeRound({ round, rounds, accuracy, loss, virtualSeconds }: Extract<BaselineEvent, { type: "round" }>): string {
+  const parts = [
+    round > rounds ? "running statistics measured" : `round ${round}/${rounds}`,
+    ...(loss === undefined ? [] : [`loss ${loss.toFixed(3)}`]),
+    ...(accuracy === undefined ? [] : [`accuracy ${formatPercent(accuracy)}`]),
+    `${formatDuration(virtualSeconds * 1e3)} on the fleet`,
+  ];
+  return parts.join("  ");
+}
+
 const rounds = new Option("--rounds <n>", "rounds of local training and averaging (as many as make the configured epochs)").argParser(
   (text) => {
     const value = Number(text);
@@ -81,41 +93,18 @@ export const baseline: CommandSpec = {
     ["baseline averageOfSlim --config fleet.yaml --set baseline.members=3", "a control: three slim nets that see all data"],
     ["baseline heteroFl --out runs/heterofl --resume", "go on after an interruption"],
   ],
-  async run({ arguments: [name], options, terminal, signal, commandLine, config: read }) {
-    const method = methodOf(name);
-    const given = await read();
+  async run(invocation) {
+    const { options, terminal } = invocation;
+    const method = methodOf(invocation.arguments[0]);
+    const given = await invocation.config();
     const config = options.rounds === undefined ? given : { ...given, baseline: { ...given.baseline, rounds: options.rounds as number } };
-    const display = openProgress(terminal);
     terminal.note(`${baselines[method].title}: ${baselines[method].paper}`);
-    try {
-      const result = await runBaseline({
+    const work = (common: RunOptions, display: ProgressDisplay): Promise<BaselineResult> =>
+      runBaseline({
+        ...common,
         method,
-        config,
-        out:
-          options.out ??
-          defaultFolder(`${method}-${config.target.network.replace(/[^A-Za-z0-9]+/g, "-")}-seed${config.seed}`, options.resume === true),
-        resume: options.resume === true,
-        ...(options.data === undefined ? {} : { dataDir: options.data }),
-        signal,
-        commandLine,
-        onEvent: (event) => {
-          if (event.type !== "round") return display.show(event);
-          const { round, accuracy, loss } = event;
-          const parts = [
-            round > event.rounds ? "running statistics measured" : `round ${round}/${event.rounds}`,
-            ...(loss === undefined ? [] : [`loss ${loss.toFixed(3)}`]),
-            ...(accuracy === undefined ? [] : [`accuracy ${formatPercent(accuracy)}`]),
-            `${formatDuration(event.virtualSeconds * 1e3)} on the fleet`,
-          ];
-          display.say(parts.join("  "));
-        },
-        dataProgress: display.data,
+        onEvent: (event) => (event.type === "round" ? display.say(describeRound(event)) : display.show(event)),
       });
-      display.close();
-      terminal.printJson(result);
-      printResult(terminal, result);
-    } finally {
-      display.close();
-    }
+    await runInFolder(invocation, config, folderName(config, method), work, printResult);
   },
 };

@@ -1,24 +1,14 @@
 /** `sheaf run` and `sheaf quickstart`: the whole pipeline on one machine. */
-import { existsSync } from "node:fs";
 import { join } from "node:path";
 import { writePng } from "../../data/images.node.ts";
 import { openSamples } from "../../data/samples.node.ts";
-import type { RunConfig } from "../../run/config.ts";
 import { loadData, settleDataName } from "../../run/loadData.ts";
 import type { RunResult } from "../../run/result.ts";
 import { run as runAll } from "../../run/run.ts";
 import { formatBytes, formatCount, formatDuration, formatPercent, formatRatio, table } from "../../util/format.ts";
-import type { CommandSpec, Invocation } from "../command.ts";
-import { openProgress } from "../progress.ts";
+import type { CommandSpec } from "../command.ts";
+import { folderName, runInFolder } from "../runFolder.ts";
 import type { Terminal } from "../terminal.ts";
-
-/** Without --out: the first free folder of `runs/NAME`, `runs/NAME-2`, ..., or the last that is taken when a run is resumed. */
-export function defaultFolder(name: string, resume: boolean): string {
-  const path = (i: number): string => (i === 1 ? `runs/${name}` : `runs/${name}-${i}`);
-  let free = 1;
-  while (existsSync(path(free))) free++;
-  return path(resume ? Math.max(1, free - 1) : free);
-}
 
 /** The short table at the end of a run. */
 function printResult(terminal: Terminal, result: RunResult): void {
@@ -88,33 +78,6 @@ function printLost(terminal: Terminal, { lostDevices }: RunResult): void {
   );
 }
 
-/** Runs with a display, and prints the result. */
-export async function runAndPrint(
-  { options, terminal, signal, commandLine }: Invocation,
-  config: RunConfig,
-  out: string,
-): Promise<RunResult> {
-  const display = openProgress(terminal);
-  try {
-    const result = await runAll({
-      config,
-      out,
-      resume: options.resume === true,
-      ...(options.data === undefined ? {} : { dataDir: options.data }),
-      signal,
-      commandLine,
-      onEvent: (event) => display.show(event),
-      dataProgress: display.data,
-    });
-    display.close();
-    terminal.printJson(result);
-    printResult(terminal, result);
-    return result;
-  } finally {
-    display.close();
-  }
-}
-
 export const run: CommandSpec = {
   name: "run",
   summary: "plan, train every device alone, harvest, glue, evaluate, report: the whole pipeline on this machine",
@@ -141,12 +104,7 @@ export const run: CommandSpec = {
   ],
   async run(invocation) {
     const config = await invocation.config();
-    await runAndPrint(
-      invocation,
-      config,
-      invocation.options.out ??
-        defaultFolder(`${config.target.network.replace(/[^A-Za-z0-9]+/g, "-")}-seed${config.seed}`, invocation.options.resume === true),
-    );
+    await runInFolder(invocation, config, folderName(config), runAll, printResult);
   },
 };
 
@@ -181,11 +139,7 @@ export const quickstart: CommandSpec = {
     invocation.terminal.note(
       `Five virtual devices of different strength each train their own part of ${config.target.network} on ${name}, alone; then the parts are glued.`,
     );
-    const result = await runAndPrint(
-      invocation,
-      config,
-      invocation.options.out ?? defaultFolder("quickstart", invocation.options.resume === true),
-    );
+    const result = await runInFolder(invocation, config, "quickstart", runAll, printResult);
     const { test } = await loadData(config, invocation.options);
     using samples = openSamples(test);
     const image = join(result.out, `${test.classNames[test.labels[0] ?? 0]}.png`);

@@ -1,12 +1,12 @@
 /** `sheaf shape`: which shape of a narrow network is the most accurate within a budget of computation. */
 import { InvalidArgumentError, Option } from "commander";
 import { defaultCandidates } from "../../plan/shapeCandidates.ts";
+import type { RunOptions } from "../../run/options.ts";
 import { type ShapeSearchResult, searchShapes } from "../../run/shapeSearch.ts";
 import { formatCount, formatDuration, formatPercent, formatRatio, table } from "../../util/format.ts";
 import type { CommandSpec } from "../command.ts";
-import { openProgress } from "../progress.ts";
+import { folderName, runInFolder } from "../runFolder.ts";
 import type { Terminal } from "../terminal.ts";
-import { defaultFolder } from "./run.ts";
 
 const ratio = new Option("--ratio <times>", "how many times less than the target the narrow networks compute")
   .default(11.8)
@@ -59,29 +59,10 @@ export const shape: CommandSpec = {
     ["shape --network vgg11 --ratio 11.8 --epochs 4 --train-count 10000", "nine shapes of VGG-11, for hours"],
     ["shape --network vgg11 --ratio 11.8 --epochs 4 --train-count 10000 --out runs/shape --resume", "go on after an interruption"],
   ],
-  async run({ options, terminal, signal, commandLine, config }) {
-    const settings = await config();
-    const display = openProgress(terminal);
-    try {
-      const result = await searchShapes({
-        config: settings,
-        ratio: options.ratio as number,
-        candidates: options.candidates as readonly string[],
-        out:
-          options.out ??
-          defaultFolder(`shape-${settings.target.network.replace(/[^A-Za-z0-9]+/g, "-")}-seed${settings.seed}`, options.resume === true),
-        resume: options.resume === true,
-        ...(options.data === undefined ? {} : { dataDir: options.data }),
-        signal,
-        commandLine,
-        onEvent: (event) => display.show(event),
-        dataProgress: display.data,
-      });
-      display.close();
-      terminal.printJson(result);
-      printResult(terminal, result);
-    } finally {
-      display.close();
-    }
+  async run(invocation) {
+    const config = await invocation.config();
+    const { ratio, candidates } = invocation.options as unknown as { readonly ratio: number; readonly candidates: readonly string[] };
+    const search = (options: RunOptions): Promise<ShapeSearchResult> => searchShapes({ ...options, ratio, candidates });
+    await runInFolder(invocation, config, folderName(config, "shape"), search, printResult);
   },
 };

@@ -2,8 +2,7 @@
 import { trainOne } from "../../run/trainOne.ts";
 import { formatCount, formatDuration, formatPercent } from "../../util/format.ts";
 import type { CommandSpec } from "../command.ts";
-import { openProgress } from "../progress.ts";
-import { defaultFolder } from "./run.ts";
+import { folderName, runInFolder } from "../runFolder.ts";
 
 export const train: CommandSpec = {
   name: "train",
@@ -14,29 +13,12 @@ export const train: CommandSpec = {
     ["train --network vgg11 --width 0.5 --epochs 12 --out runs/central", "the central control of a half-width VGG-11"],
     ["train --out runs/central --resume", "go on after an interruption"],
   ],
-  async run({ options, terminal, signal, commandLine, config }) {
-    const settings = await config();
-    const display = openProgress(terminal);
-    try {
-      const result = await trainOne({
-        config: settings,
-        out:
-          options.out ??
-          defaultFolder(`train-${settings.target.network.replace(/[^A-Za-z0-9]+/g, "-")}-seed${settings.seed}`, options.resume === true),
-        resume: options.resume === true,
-        ...(options.data === undefined ? {} : { dataDir: options.data }),
-        signal,
-        commandLine,
-        onEvent: (event) => display.show(event),
-        dataProgress: display.data,
-      });
-      display.close();
-      terminal.printJson(result);
+  async run(invocation) {
+    const config = await invocation.config();
+    await runInFolder(invocation, config, folderName(config, "train"), trainOne, (terminal, result) =>
       terminal.print(
         `${result.evaluatedOn === "test" ? "Test" : "Validation"} accuracy ${formatPercent(result.accuracy)} (mean of the classes ${formatPercent(result.balancedAccuracy)}) after ${formatCount(result.computeMacs)}MAC, ${formatDuration(result.seconds * 1e3)}; ${formatCount(result.parameters)} parameters\nModel   ${result.model}\nReport  ${result.out}/report.html`,
-      );
-    } finally {
-      display.close();
-    }
+      ),
+    );
   },
 };
