@@ -3,8 +3,8 @@ import { beforeAll, describe, expect, it } from "vitest";
 import { protocolErrors } from "../protocol/errors.ts";
 import { type RouteName, routeNames, routes } from "../protocol/routes.ts";
 import { openAccessTokens } from "./accessTokens.ts";
-import { commandRoutes } from "./service.ts";
 import { bodies, codeOf, type Fake, openFake, startMs } from "./server.fixture.ts";
+import { commandRoutes } from "./service.ts";
 
 /** Kinds of callers; each has the error code of its refusal, or the role that it is let in by. */
 const callers = {

@@ -1,7 +1,7 @@
 import { beforeEach, describe, expect, it } from "vitest";
-import { definitionOf, settleWork, TestCoordinator } from "./model.fixture.ts";
 import type { Assignment } from "./decide.ts";
 import type { RunDefinition } from "./events.ts";
+import { definitionOf, settleWork, TestCoordinator } from "./model.fixture.ts";
 
 let c: TestCoordinator;
 beforeEach(() => {

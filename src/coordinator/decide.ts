@@ -2,8 +2,9 @@
  * What a command leads to: facts, a reply and signs of life, or a refusal. Pure: commands are not HTTP requests, nothing is read or written here, and
  * whether the caller is who it says was settled before. Every command may come twice, late or never; the reply to a repeated one is that to the first.
  */
-import type { Heartbeat, ObjectReference, SampleUse } from "../protocol/messages.ts";
+
 import type { ProtocolErrorCode } from "../protocol/errors.ts";
+import type { Heartbeat, ObjectReference, SampleUse } from "../protocol/messages.ts";
 import { canonicalJson } from "../util/json.ts";
 import type { DeviceFacts, Fact, Measured, RunDefinition, Slot } from "./events.ts";
 import { fold } from "./fold.ts";

@@ -7,7 +7,7 @@ import type { PlainBody, QueryOf, RequestOf, ResponseOf, RouteName } from "../pr
 import { verifyTokenRequest } from "../protocol/signing.ts";
 import { protocolVersion, uploadOffsetHeader } from "../protocol/version.ts";
 import type { AccessTokens } from "./accessTokens.ts";
-import { randomText, sha256 as hashOf } from "./bytes.ts";
+import { sha256 as hashOf, randomText } from "./bytes.ts";
 import { objectResponse } from "./objectResponse.ts";
 import { limitedBody } from "./requests.ts";
 import type { Caller, CommandRoute, Coordinator } from "./service.ts";

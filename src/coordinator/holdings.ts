@@ -1,6 +1,7 @@
 /** What a device's samples are worth to a run: which of its classes the device holds, and how many samples of each. */
-import type { Device } from "./state.ts";
+
 import type { RunDefinition, Slot } from "./events.ts";
+import type { Device } from "./state.ts";
 
 /** Samples of a class that a device is taken to have when it says only that it has some. */
 export const assumedSamples = 100;

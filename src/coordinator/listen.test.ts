@@ -1,7 +1,7 @@
 /** The server on real sockets: TLS by our own authority, client certificates and their revocation, slow and cut connections, an orderly end. */
 import { execFileSync } from "node:child_process";
 import { mkdtempSync, rmSync, statSync } from "node:fs";
-import { type IncomingMessage, request as httpRequest } from "node:http";
+import { request as httpRequest, type IncomingMessage } from "node:http";
 import { request } from "node:https";
 import { connect } from "node:net";
 import { tmpdir } from "node:os";

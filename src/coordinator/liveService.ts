@@ -2,9 +2,10 @@
  * The coordinator that the server asks: requests become commands, results pass the gate before they count, and what the state machine asks of the
  * coordinator itself (models to assemble) is done one after another and taken up again after a restart.
  */
-import type { HarvestAnswer, RunRequest, WatchEvent } from "../protocol/operatorMessages.ts";
-import type { ObjectReference, OfferAnswer, OfferRequest } from "../protocol/messages.ts";
+
 import { ProtocolError } from "../protocol/errors.ts";
+import type { ObjectReference, OfferAnswer, OfferRequest } from "../protocol/messages.ts";
+import type { HarvestAnswer, RunRequest, WatchEvent } from "../protocol/operatorMessages.ts";
 import { SheafError } from "../util/errors.ts";
 import type { LogEntry } from "./chain.ts";
 import { judgementOf, type Verdict } from "./decide.ts";

@@ -1,9 +1,10 @@
 /** A small fleet in virtual time for this folder's tests: a run's definition, a planner that deals classes by name, and a coordinator that can be restarted from its log. */
-import type { Network } from "../network/network.ts";
+
 import { models } from "../models/table.ts";
+import type { Network } from "../network/network.ts";
 import type { DataSummary } from "../protocol/messages.ts";
+import { type CommandOf, type CommandType, type Decision, judgementOf, type Refusal, type Replies } from "./decide.ts";
 import type { Event, FleetPolicy, RunDefinition, RunWork, Slot } from "./events.ts";
-import { type CommandOf, type CommandType, type Decision, type Refusal, type Replies, judgementOf } from "./decide.ts";
 import { execute, outstanding } from "./execute.ts";
 import { foldAll } from "./fold.ts";
 import { forgetLeases, type Liveness, note, openLiveness } from "./liveness.ts";

@@ -1,10 +1,10 @@
 /** Any interleaving of what devices, people, time and crashes do keeps the promises of the state machine. */
 import fc from "fast-check";
 import { describe, expect, it } from "vitest";
-import { definitionOf, plain, resultsOf, settleWork, TestCoordinator } from "./model.fixture.ts";
 import type { Assignment } from "./decide.ts";
 import type { FleetPolicy, RunWork } from "./events.ts";
 import { foldAll } from "./fold.ts";
+import { definitionOf, plain, resultsOf, settleWork, TestCoordinator } from "./model.fixture.ts";
 import { isOver, type State } from "./state.ts";
 
 const names = ["ann", "bob", "cid", "dan"] as const;

@@ -1,9 +1,9 @@
 import { describe, expect, it } from "vitest";
-import { offerSchema } from "../protocol/messages.ts";
 import { placeLayers } from "../network/shapes.ts";
-import { classNames, definitionOf, sampleShape, settleWork, TestCoordinator } from "./model.fixture.ts";
+import { offerSchema } from "../protocol/messages.ts";
 import type { Assignment } from "./decide.ts";
 import type { PlanSettings, RunDefinition } from "./events.ts";
+import { classNames, definitionOf, sampleShape, settleWork, TestCoordinator } from "./model.fixture.ts";
 import { planRun, slotNames } from "./planning.ts";
 import { branchesOf, inputsOf, referencedObjects, taskSpec } from "./spec.ts";
 import type { Device } from "./state.ts";

@@ -10,7 +10,7 @@ import type { PlanRequest } from "../plan/request.ts";
 import { SheafError } from "../util/errors.ts";
 import type { RunDefinition, Slot } from "./events.ts";
 import { holdings } from "./holdings.ts";
-import type { PlanOutcome, Planner } from "./progress.ts";
+import type { Planner, PlanOutcome } from "./progress.ts";
 import type { Device } from "./state.ts";
 
 /** A device with what it holds, by class. */

@@ -2,8 +2,9 @@
  * How a run goes on by itself: planned when its devices are there, from phase to phase when all tasks of one are done or given up, to the assembly.
  * Pure; asked again after every change until nothing more follows.
  */
-import { random, shuffle } from "../util/random.ts";
+
 import { unreachable } from "../util/errors.ts";
+import { random, shuffle } from "../util/random.ts";
 import type { Fact, RunDefinition, Slot, TaskSeed } from "./events.ts";
 import { holdings, takesPart } from "./holdings.ts";
 import { type Liveness, waitedMs } from "./liveness.ts";
