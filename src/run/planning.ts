@@ -69,6 +69,7 @@ export function planOf(config: RunConfig, target: Network, train: Dataset, local
       backgroundSampleBytes: backgroundCounts && sampleBytes(train),
       settle: settleWorkOf(config),
       sums: sumsWorkOf(config),
+      statisticsOverlap: config.heads.sums === "once" ? "split" : undefined,
       progressive: progressiveOf(config, "narrow"),
       wholeTarget: training.progressive ? undefined : true,
       trainedShare: headPlan(config).trainedShare,
