@@ -1,15 +1,16 @@
 #!/usr/bin/env node
 /**
- * Audio features on this machine: milliseconds for a second of audio by the extractor and by the graph (native, WebAssembly), one thread each,
- * and how far the graph's float32 features are from the extractor's float64 ones.
+ * Audio features on this machine: milliseconds of processor time for a second of audio by the extractor and by the graph (native, WebAssembly), one
+ * thread each, and how far the graph's float32 features are from the extractor's float64 ones. With --before, also by the extractor of another build.
  *
  *   npm run build
- *   node bench/audioFeatures.mjs SPEECH_COMMANDS_FOLDER [--clips 2000] [--rounds 7] [--json]
+ *   node bench/audioFeatures.mjs SPEECH_COMMANDS_FOLDER [--clips 2000] [--rounds 7] [--before OTHER/dist] [--json]
  *
  * The clips are the first of each word by name, cut or padded with zeros to a second. Ways take turns within a round; the median over rounds counts.
  */
 import { readdirSync, readFileSync } from "node:fs";
-import { join } from "node:path";
+import { join, resolve } from "node:path";
+import { pathToFileURL } from "node:url";
 import { parseArgs } from "node:util";
 import { defaultAudioFeatures, featureGraph, featureMacs, featureShape, openExtractor } from "../dist/features.js";
 import { GraphBuilder, writeOnnx } from "../dist/onnx.js";
@@ -22,6 +23,7 @@ const { values, positionals } = parseArgs({
   options: {
     clips: { type: "string", default: "2000" },
     rounds: { type: "string", default: "7" },
+    before: { type: "string" },
     json: { type: "boolean", default: false },
   },
 });
@@ -49,6 +51,7 @@ function readClips(count) {
 }
 
 const median = (numbers) => [...numbers].sort((a, b) => a - b)[Math.floor(numbers.length / 2)];
+const before = values.before && (await import(pathToFileURL(resolve(values.before, "features.js")).href));
 const clips = readClips(Number(values.clips));
 const results = {};
 for (const type of ["logMel", "mfcc"]) {
@@ -74,19 +77,22 @@ for (const type of ["logMel", "mfcc"]) {
     }
   }
 
+  const earlier = before?.openExtractor(features, samples);
   const ways = {
+    ...(earlier && { before: (clip) => earlier.extract(clip, into) }),
     extractor: (clip) => extractor.extract(clip, into),
     native: (clip) => hear(sessions.native, clip),
     wasm: (clip) => hear(sessions.wasm, clip),
   };
-  const times = { extractor: [], native: [], wasm: [] };
+  const times = Object.fromEntries(Object.keys(ways).map((way) => [way, []]));
   const timed = clips.slice(0, 300);
   // The first round warms up and is not counted.
   for (let round = 0; round <= Number(values.rounds); round++) {
     for (const [way, run] of Object.entries(ways)) {
-      const start = performance.now();
+      const start = process.cpuUsage();
       for (const clip of timed) await run(clip);
-      if (round > 0) times[way].push((performance.now() - start) / timed.length);
+      const { user, system } = process.cpuUsage(start);
+      if (round > 0) times[way].push((user + system) / 1000 / timed.length);
     }
   }
   for (const session of Object.values(sessions)) await session.dispose();

@@ -162,7 +162,7 @@ export function openProgress(terminal: Terminal): ProgressDisplay {
             started.add("statistics");
             live?.done();
             jobs.clear();
-            terminal.note("Statistics pass: each device runs all branches over its own samples once and uploads sums");
+            terminal.note("Statistics pass: each device runs all branches over its part of the samples and uploads sums");
           }
           return;
         case "evaluated":

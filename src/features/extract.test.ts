@@ -1,5 +1,4 @@
 import fc from "fast-check";
-import { fft } from "fourier-transform";
 import { describe, expect, it } from "vitest";
 import { random } from "../util/random.ts";
 import { generatedSignal, worstDifference } from "./audio.fixture.ts";
@@ -20,26 +19,6 @@ const noise = (seed: number, samples = 3200): Float32Array => {
   const source = random(seed, "noise");
   return Float32Array.from({ length: samples }, () => 0.3 * source.normal());
 };
-
-describe("the Fourier transform that is used", () => {
-  it("is the sum of its definition at 1024 points, and keeps the energy (Parseval)", () => {
-    const signal = Float64Array.from(noise(1, 1024));
-    const [re, im] = fft(signal);
-    for (let k = 0; k <= 512; k += 7) {
-      let [x, y] = [0, 0];
-      signal.forEach((v, n) => {
-        const angle = (2 * Math.PI * ((k * n) % 1024)) / 1024;
-        x += v * Math.cos(angle);
-        y -= v * Math.sin(angle);
-      });
-      expect(re[k]).toBeCloseTo(x, 10);
-      expect(im[k]).toBeCloseTo(y, 10);
-    }
-    const power = Array.from(re, (v, k) => (v ** 2 + im[k]! ** 2) * (k === 0 || k === 512 ? 1 : 2));
-    const energy = signal.reduce((sum, v) => sum + v * v, 0);
-    expect(power.reduce((sum, v) => sum + v, 0) / 1024).toBeCloseTo(energy, 10);
-  });
-});
 
 describe("features", () => {
   it("of silence are the logarithm of the offset", () => {

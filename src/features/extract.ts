@@ -2,10 +2,10 @@
  * Audio features by a fast Fourier transform, for training and evaluation. The same code in Node and in browsers, all in float64 until the result is
  * stored: engines may differ in the last bit of a sine or a logarithm, which leaves no more than the rounding of a float32.
  */
-import { fft } from "fourier-transform";
 import { SheafError } from "../util/errors.ts";
 import { type AudioFeatures, checkAudioFeatures, featureWidth, frameCount, hopSamples, windowSamples } from "./features.ts";
 import { dctMatrix, hannWindow, melFilterbank } from "./matrices.ts";
+import { openPairSpectrum } from "./pairSpectrum.ts";
 
 /** Turns clips of one length into features. */
 export interface Extractor {
@@ -16,20 +16,45 @@ export interface Extractor {
   extract(wave: Float32Array, into: Float32Array): void;
 }
 
-/** A mel filter without its zeros. */
-interface Filter {
-  readonly start: number;
-  readonly weights: Float64Array;
+/** Of the two windows that are transformed together. */
+type Pair = readonly [Float64Array, Float64Array];
+
+/** The columns of a matrix without the zeros around them: the values of column c are those from `begins[c]` to `begins[c + 1]`, in rows from `starts[c]` on. */
+interface Columns {
+  readonly starts: Uint32Array;
+  readonly begins: Uint32Array;
+  readonly values: Float64Array;
 }
 
-function sparseFilters(f: AudioFeatures): readonly Filter[] {
-  const dense = melFilterbank(f);
-  const bins = dense.length / f.melBands;
-  return Array.from({ length: f.melBands }, (_, band) => {
-    const column = Float64Array.from({ length: bins }, (_, bin) => dense[bin * f.melBands + band] as number);
-    const start = column.findIndex((weight) => weight > 0);
-    return { start, weights: column.slice(start, column.findLastIndex((weight) => weight > 0) + 1) };
-  });
+function columnsOf(matrix: Float64Array, count: number): Columns {
+  const starts = new Uint32Array(count);
+  const begins = new Uint32Array(count + 1);
+  const values: number[] = [];
+  for (let c = 0; c < count; c++) {
+    const column = Float64Array.from({ length: matrix.length / count }, (_, row) => matrix[row * count + c] as number);
+    const start = column.findIndex((value) => value !== 0);
+    starts[c] = start;
+    values.push(...column.subarray(start, column.findLastIndex((value) => value !== 0) + 1));
+    begins[c + 1] = values.length;
+  }
+  return { starts, begins, values: Float64Array.from(values) };
+}
+
+/** Two vectors times a matrix, at once: the two sums do not wait for each other. */
+function multiply({ starts, begins, values }: Columns, [a, b]: Pair, [intoA, intoB]: Pair): void {
+  for (let c = 0; c < starts.length; c++) {
+    const end = begins[c + 1] as number;
+    let row = starts[c] as number;
+    let sumA = 0;
+    let sumB = 0;
+    for (let i = begins[c] as number; i < end; i++, row++) {
+      const value = values[i] as number;
+      sumA += value * (a[row] as number);
+      sumB += value * (b[row] as number);
+    }
+    intoA[c] = sumA;
+    intoB[c] = sumB;
+  }
 }
 
 /**
@@ -42,39 +67,11 @@ export function openExtractor(f: AudioFeatures, samples: number): Extractor {
   const frames = frameCount(f, samples);
   const width = featureWidth(f);
   const hop = hopSamples(f);
-  const window = hannWindow(windowSamples(f));
-  const filters = sparseFilters(f);
-  const firstBin = Math.min(...filters.map(({ start }) => start));
-  const endBin = Math.max(...filters.map(({ start, weights }) => start + weights.length));
-  const dct = f.type === "mfcc" ? dctMatrix(f.melBands, width) : undefined;
-  // What follows the window stays zero.
-  const frame = new Float64Array(f.fftSize);
-  const power = new Float64Array(endBin);
-  const bands = new Float64Array(f.melBands);
-  const coefficients = new Float64Array(width);
-
-  const logBands = (wave: Float32Array, start: number): void => {
-    for (let i = 0; i < window.length; i++) frame[i] = (wave[start + i] as number) * (window[i] as number);
-    const [re, im] = fft(frame);
-    for (let bin = firstBin; bin < endBin; bin++) power[bin] = (re[bin] as number) ** 2 + (im[bin] as number) ** 2;
-    for (let band = 0; band < filters.length; band++) {
-      const filter = filters[band] as Filter;
-      let sum = 0;
-      for (let i = 0; i < filter.weights.length; i++) sum += (power[filter.start + i] as number) * (filter.weights[i] as number);
-      bands[band] = Math.log(sum + f.logOffset);
-    }
-  };
-
-  // Row by row of the matrix: sums that do not wait for each other.
-  const cepstrum = (matrix: Float64Array, into: Float32Array, start: number): void => {
-    coefficients.fill(0);
-    for (let band = 0; band < bands.length; band++) {
-      const value = bands[band] as number;
-      const row = band * width;
-      for (let k = 0; k < width; k++) coefficients[k] = (coefficients[k] as number) + value * (matrix[row + k] as number);
-    }
-    into.set(coefficients, start);
-  };
+  const { powers, transform } = openPairSpectrum(hannWindow(windowSamples(f)), f.fftSize);
+  const filters = columnsOf(melFilterbank(f), f.melBands);
+  const cosines = f.type === "mfcc" ? columnsOf(dctMatrix(f.melBands, width), width) : undefined;
+  const bands: Pair = [new Float64Array(f.melBands), new Float64Array(f.melBands)];
+  const results: Pair = cosines ? [new Float64Array(width), new Float64Array(width)] : bands;
 
   return {
     extract(wave, into) {
@@ -87,10 +84,15 @@ export function openExtractor(f: AudioFeatures, samples: number): Extractor {
           `Features of a clip take ${frames} x ${width} = ${frames * width} values, got room for ${into.length}.`,
         );
       }
-      for (let t = 0; t < frames; t++) {
-        logBands(wave, t * hop);
-        if (dct) cepstrum(dct, into, t * width);
-        else for (let band = 0; band < width; band++) into[t * width + band] = bands[band] as number;
+      for (let t = 0; t < frames; t += 2) {
+        // The last of an odd number is its own partner.
+        const next = Math.min(t + 1, frames - 1);
+        transform(wave, t * hop, next * hop);
+        multiply(filters, powers, bands);
+        for (const values of bands) for (let i = 0; i < values.length; i++) values[i] = Math.log((values[i] as number) + f.logOffset);
+        if (cosines) multiply(cosines, bands, results);
+        into.set(results[0], t * width);
+        into.set(results[1], next * width);
       }
     },
   };

@@ -28,6 +28,8 @@ export interface ReachRequest {
   readonly targetMacs: number;
   /** Devices among which the samples of a class are split. */
   readonly owners: number;
+  /** Devices among which they are split for the statistics pass. */
+  readonly summers: number;
   /** Devices whose branches run in the statistics pass. */
   readonly branches: number;
   readonly statisticsPass: boolean;
@@ -44,7 +46,8 @@ export interface ReachRequest {
  * or what it lacks with a single class. A first judgement: the sizing of the whole fleet confirms or corrects it.
  */
 export function reachOf(profile: DeviceProfile, request: ReachRequest): Reach | Shortfall {
-  const { classCount, ownableCount, ownableSamples, rho, owners, narrowest, costOf, limits, epochs, batchSize, targetMacs } = request;
+  const { classCount, ownableCount, ownableSamples, rho, owners, summers, narrowest, costOf, limits, epochs, batchSize, targetMacs } =
+    request;
   let reach: Reach | undefined;
   let first: Shortfall | undefined;
   for (let classes = 1; classes <= ownableCount; classes++) {
@@ -55,7 +58,7 @@ export function reachOf(profile: DeviceProfile, request: ReachRequest): Reach | 
     const workload = {
       ownSamples: request.trainedShare * ownSamples,
       backgroundSamples: request.trainedShare * backgroundSamples,
-      statisticsSamples: ownSamples,
+      statisticsSamples: held / summers,
       ...(request.sums && { sums: request.sums }),
       sampleBytesDown: backgroundSamples * request.backgroundSampleBytes,
       epochs,

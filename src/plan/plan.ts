@@ -77,6 +77,7 @@ interface Setting {
   readonly disjoint: boolean;
   readonly overlap: "share" | "split";
   readonly statisticsPass: boolean;
+  readonly statisticsOverlap: "share" | "split";
   readonly grid: readonly number[];
   readonly limits: Limits;
   /** Ids of the classes that devices may own, and how many training samples these have. */
@@ -92,6 +93,7 @@ interface Setting {
 
 function settingOf(request: PlanRequest): Setting {
   const { disjoint = false, overlap = "share", statisticsPass = true, width, maxWidth = 1, deadlineSeconds, minimumRatio } = request;
+  const { statisticsOverlap = overlap } = request;
   const ownable = ownableClasses(request.classCount, request.unownedClasses);
   const widthsOf = shaper(request.target, request.shape ?? "recipe");
   const target = branchCost(request.target, request.wholeTarget ? undefined : request.progressive);
@@ -103,6 +105,7 @@ function settingOf(request: PlanRequest): Setting {
     disjoint,
     overlap,
     statisticsPass,
+    statisticsOverlap,
     grid: width === undefined ? widthGrid(maxWidth) : [width],
     limits: { deadlineSeconds, minimumRatio },
     targetMacs: target.macs,
@@ -120,7 +123,7 @@ type Turn =
 
 /** Plans for exactly these devices, or says what has to change first. `learnt`: bounds on numbers of classes from earlier turns. */
 function attempt(setting: Setting, fleet: readonly FleetDevice[], learnt: ReadonlyMap<string, number>, excluded: Plan["excluded"]): Turn {
-  const { request, disjoint, overlap, statisticsPass, grid, limits, ownable, targetMacs, costOf } = setting;
+  const { request, disjoint, overlap, statisticsPass, statisticsOverlap, grid, limits, ownable, targetMacs, costOf } = setting;
   const { classCount, classCounts, rho, epochs, batchSize, classesPerDevice } = request;
   if (disjoint && fleet.length > ownable.length) {
     const device = slowest(fleet, (d) => d);
@@ -142,6 +145,7 @@ function attempt(setting: Setting, fleet: readonly FleetDevice[], learnt: Readon
     const reason = `would get no sample of its classes ${assigned.taskSets[empty]!.join(", ")}`;
     return { type: "exclude", device: fleet[empty]!, reason };
   }
+  const passed = countSamples(assigned.taskSets, classCounts, statisticsOverlap, 0);
   const unowned = unownedShare(setting, fleet.length);
   const trainedShare = request.trainedShare ?? 1;
   const devices = samples.map(({ own, background }, i) => ({
@@ -152,7 +156,7 @@ function attempt(setting: Setting, fleet: readonly FleetDevice[], learnt: Readon
       backgroundSamples: Math.round(trainedShare * background),
       ...(request.sums && { sums: request.sums }),
       sampleBytesDown: background * (request.backgroundSampleBytes ?? 0),
-      statisticsSamples: own + unowned,
+      statisticsSamples: passed[i]!.own + unowned,
       epochs,
       ...(request.targetEpochs !== undefined && { targetEpochs: request.targetEpochs }),
       batchSize,
@@ -187,12 +191,12 @@ function attempt(setting: Setting, fleet: readonly FleetDevice[], learnt: Readon
  * counted by as many devices as a sample of another class is.
  */
 function unownedShare(
-  { request: { classCounts, backgroundCounts = classCounts, rho, redundancy }, overlap, ownable }: Setting,
+  { request: { classCounts, backgroundCounts = classCounts, rho, redundancy }, statisticsOverlap, ownable }: Setting,
   deviceCount: number,
 ): number {
   const count = backgroundCounts.reduce((sum, samples, classId) => sum + (ownable.includes(classId) ? 0 : samples), 0);
   const met = count * (1 - (1 - rho) ** deviceCount);
-  return Math.round(Math.min(rho * count, (met * (overlap === "share" ? redundancy : 1)) / deviceCount));
+  return Math.round(Math.min(rho * count, (met * (statisticsOverlap === "share" ? redundancy : 1)) / deviceCount));
 }
 
 /** Numbers of classes by device: in whole groups where groups are of one size and every device can carry one. */
@@ -214,7 +218,20 @@ function sharesOf(
 
 /** How many classes each device can take; or the slowest of those that cannot take one: with fewer branches in the statistics pass the others may do. */
 function reachOfAll(
-  { request, disjoint, overlap, statisticsPass, grid, limits, ownable, ownableSamples, targetMacs, costOf, progressive }: Setting,
+  {
+    request,
+    disjoint,
+    overlap,
+    statisticsPass,
+    statisticsOverlap,
+    grid,
+    limits,
+    ownable,
+    ownableSamples,
+    targetMacs,
+    costOf,
+    progressive,
+  }: Setting,
   fleet: readonly FleetDevice[],
   learnt: ReadonlyMap<string, number>,
 ): readonly Reach[] | Extract<Turn, { type: "exclude" }> {
@@ -252,11 +269,12 @@ function reachOfAll(
     costOf,
     narrowest,
   };
-  const owners = overlap === "split" && !disjoint ? redundancy : 1;
+  const among = (split: "share" | "split"): number => (split === "split" && !disjoint ? redundancy : 1);
+  const dealt = { owners: among(overlap), summers: among(statisticsOverlap) };
   const reaches: Reach[] = [];
   const unfit: { device: FleetDevice; reason: string }[] = [];
   for (const device of fleet) {
-    const found = reachOf(device.profile, { ...common, owners, branches: fleet.length });
+    const found = reachOf(device.profile, { ...common, ...dealt, branches: fleet.length });
     if ("reason" in found) unfit.push({ device, reason: found.reason });
     else reaches.push({ least: found.least, most: Math.max(found.least, Math.min(found.most, learnt.get(device.id) ?? ownableCount)) });
   }

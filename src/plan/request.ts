@@ -73,6 +73,8 @@ export interface PlanRequest {
   readonly maxWidth?: number;
   /** Whether devices run all branches over their own samples once, which head H2 needs; true by default, and charged. */
   readonly statisticsPass?: boolean;
+  /** Whether every owner of a class runs that pass over all samples that it has of it (`share`), or each sample passes one of its owners (`split`); as `overlap` by default. */
+  readonly statisticsOverlap?: "share" | "split";
   /** Settle passes of every device, charged; none by default. */
   readonly settle?: SettleWork;
   readonly seed: number;

@@ -149,6 +149,8 @@ export interface RunConfig {
     readonly heldOutShare: number;
     /** Whether held-out samples are kept from training, or trained on and only summed apart. */
     readonly heldOutFrom: "training" | "sums";
+    /** Whether each sample goes into the sums of one device that owns it, or of all of them. */
+    readonly sums: "once" | "all";
     /** Sets of lost devices of each size above one that accuracies are measured for, beside all single ones; 0 for no table at all. */
     readonly lostSets: number;
   };
@@ -360,6 +362,8 @@ const configSchema = z.strictObject({
       ridge: positive.optional(),
       heldOutShare: z.number().min(0).max(0.5).default(0),
       heldOutFrom: z.enum(["training", "sums"]).default("training"),
+      /** Each sample goes into the sums of one device that owns it, or of all of them. */
+      sums: z.enum(["once", "all"]).default("once"),
       lostSets: whole.default(2),
     })
     .prefault({}),

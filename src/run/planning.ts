@@ -103,6 +103,7 @@ export function planOf(config: RunConfig, target: Network, train: Dataset, local
   const settings: PlanSettings = {
     ...planSettings(config, train.otherClass),
     ...(backgroundCounts ? { backgroundCounts, backgroundSampleBytes: sampleBytes(train) } : {}),
+    ...(config.heads.sums === "once" ? { statisticsOverlap: "split" } : {}),
     ...(fleet.groupBy === "coarse" ? { classGroups: coarseGroups(config, train) } : {}),
   };
   const plan = (minimumRatio: number | undefined): Plan =>

@@ -39,31 +39,97 @@ describe("a class that no device needs to own", () => {
     const held = new Set(devices.flatMap(({ background }) => [...background].filter(isOther)));
     expect(held.size).toBeGreaterThan(0);
     for (const { own, background, statistics, subModel } of devices) {
-      // All of its own, and only such others as it holds and as belong to the class that nobody owns.
-      expect([...statistics].filter((i) => !isOther(i))).toEqual([...own]);
+      // Of its own, and only such others as it holds and as belong to the class that nobody owns.
+      expect([...statistics].filter((i) => !isOther(i)).every((i) => own.includes(i))).toBe(true);
       expect([...statistics].filter(isOther).every((i) => background.includes(i))).toBe(true);
       const job = jobs.find(({ id }) => id === subModel.device);
       for (const [place, i] of (job?.samples ?? []).entries()) if (isOther(i)) expect(job?.labels[place]).toBe(subModel.taskSet.length);
     }
     const passed = devices.flatMap(({ statistics }) => [...statistics].filter(isOther));
     expect(new Set(passed)).toEqual(held);
+    expect(passed.length).toBe(held.size);
     const owned = devices.flatMap(({ own }) => [...own]);
-    expect(passed.length / held.size).toBeLessThanOrEqual(Math.max(1, Math.round(owned.length / new Set(owned).size)));
+    const summed = devices.flatMap(({ statistics }) => [...statistics].filter((i) => !isOther(i)));
+    expect(summed.sort((a, b) => a - b)).toEqual([...new Set(owned)].sort((a, b) => a - b));
   });
 
-  it("costs what its samples in the statistics pass cost, and the plan expects about that", () => {
-    const { plan, devices } = prepare(train, { rho: 0.5, fleet: { width: 0.5, redundancy: 2 } });
-    for (const [i, { statistics, own, expected }] of devices.entries()) {
+  it("goes through the pass of as many devices as a sample of another class does where all owners sum", () => {
+    const { devices } = prepare(train, { rho: 0.9, fleet: { width: 0.5, redundancy: 2 }, heads: { sums: "all" } });
+    for (const { own, statistics } of devices) expect([...statistics].filter((i) => !isOther(i))).toEqual([...own]);
+    const passed = devices.flatMap(({ statistics }) => [...statistics].filter(isOther));
+    expect(passed.length).toBe(2 * new Set(passed).size);
+  });
+
+  it.each(["once", "all"])("costs what its samples in the statistics pass cost, and the plan expects about that, sums %s", (sums) => {
+    const { plan, devices } = prepare(train, { rho: 0.5, fleet: { width: 0.5, redundancy: 2 }, heads: { sums } });
+    let others = 0;
+    for (const [i, { statistics, expected }] of devices.entries()) {
       const { statistics: planned } = plan.devices[i]!.expected.compute;
       expect(expected.compute.statistics / planned).toBeGreaterThan(0.9);
       expect(expected.compute.statistics / planned).toBeLessThan(1.1);
-      expect(statistics.length).toBeGreaterThan(own.length);
+      others += statistics.filter(isOther).length;
     }
+    expect(others).toBeGreaterThan(sums === "once" ? 85 : 170);
   });
 
   it("changes nothing where there is none", () => {
     const { devices } = prepare(blankSet(6, 100), { fleet: { width: 0.5 } });
     for (const { own, statistics } of devices) expect(statistics).toEqual(own);
+  });
+});
+
+describe("heads.sums", () => {
+  const train = blankSet(6, 101);
+  const fleet = { width: 0.5, redundancy: 3 };
+
+  it("once: every sample passes one device that owns it, dealt by the seed, evenly", () => {
+    for (const negatives of ["local", "pool"]) {
+      const { devices } = prepare(train, { fleet, negatives });
+      const passed = devices.flatMap(({ statistics }) => [...statistics]);
+      const owned = new Set(devices.flatMap(({ own }) => [...own]));
+      expect(passed.sort((a, b) => a - b)).toEqual([...owned].sort((a, b) => a - b));
+      for (const { own, statistics } of devices) {
+        const mine = new Set(own);
+        expect(statistics.every((i) => mine.has(i))).toBe(true);
+        expect(statistics.length / own.length).toBeCloseTo(1 / 3, 1);
+      }
+    }
+    const lists = (seed: number) => prepare(train, { fleet, seed }).devices.map(({ statistics }) => [...statistics]);
+    expect(lists(1)).toEqual(lists(1));
+    expect(lists(1)).not.toEqual(lists(2));
+  });
+
+  it("all: every device passes all of its own, at so many times the cost", () => {
+    const [once, all] = ["once", "all"].map((sums) => prepare(train, { fleet, heads: { sums } }).devices);
+    for (const [i, { own, statistics, expected }] of (all ?? []).entries()) {
+      expect(statistics).toEqual(own);
+      const less = once?.[i]?.expected as typeof expected;
+      expect(expected.compute.statistics / less.compute.statistics).toBeCloseTo(3, 0);
+      expect(less.ratio).toBeGreaterThan(expected.ratio);
+      expect([less.compute.own, less.compute.background, less.fullTargetMacs]).toEqual([
+        expected.compute.own,
+        expected.compute.background,
+        expected.fullTargetMacs,
+      ]);
+    }
+  });
+
+  it("once: sub-models are wider at the same ratio", () => {
+    const [once, all] = ["once", "all"].map(
+      (sums) => prepare(train, { fleet: { redundancy: 3, minimumRatio: 3 }, training: { epochs: 4 }, heads: { sums } }).plan.devices,
+    );
+    for (const [i, device] of (once ?? []).entries()) {
+      expect(device.size).toBeGreaterThan(all?.[i]?.size ?? 1);
+      expect(device.expected.ratio).toBeGreaterThanOrEqual(3);
+    }
+  });
+
+  it("is the same where a sample has one owner", () => {
+    for (const partition of [{ type: "byClass", overlap: "split" }, { type: "iid" }]) {
+      const [once, all] = ["once", "all"].map((sums) => prepare(train, { fleet, partition, heads: { sums } }));
+      expect(once?.plan).toEqual(all?.plan);
+      expect(once?.devices).toEqual(all?.devices);
+    }
   });
 });
 

@@ -1,6 +1,7 @@
 /** From a configuration and data to work: the plan, the sub-models, and what each device and control trains on. Reads no files and no clock. */
 import { heldOutSamples, splitLocal } from "../data/background.ts";
 import type { Dataset } from "../data/dataset.ts";
+import type { Partition } from "../data/partition/partition.ts";
 import { partitioners } from "../data/partition/partitioners.ts";
 import { decouple, type SubModel } from "../decouple/subModel.ts";
 import { branchJob } from "../harvest/branchJob.ts";
@@ -33,7 +34,7 @@ export interface PreparedDevice {
   readonly made: Uint32Array;
   /** Bytes of the background samples that it downloads from a public pool. */
   readonly poolBytes: number;
-  /** Samples of its statistics pass: its own, and its part of those of a class that nobody owns; without those held out. */
+  /** Samples of its statistics pass: its own or, by `heads.sums`, its part of them; and of those of a class that nobody owns. Without those held out. */
   readonly statistics: Uint32Array;
   /** Samples of its statistics pass whose sums are kept apart, to choose ridges on; none unless asked for. */
   readonly heldOut: Uint32Array;
@@ -72,6 +73,24 @@ export function controlJob(config: RunConfig, train: Dataset, id: string, networ
   };
 }
 
+/** What devices have where the plan decides it, as training samples; and what each of them sums where owners of a class take turns. */
+function dealByClass(
+  { partition, heads, rho, seed }: RunConfig,
+  { labels, classNames }: Dataset,
+  held: Uint32Array,
+  plan: Plan,
+): { readonly dealt?: Partition; readonly summed?: readonly Uint32Array[] } {
+  if (partition.type !== "byClass") return {};
+  const heldLabels = Uint16Array.from(held, (i) => labels[i] as number);
+  const classesOf = plan.devices.map((d) => d.taskSet);
+  const deal = (overlap: "share" | "split", backgroundShare: number): Partition => {
+    const places = partitioners.byClass(heldLabels, classNames.length, { classesOf, overlap, backgroundShare }, seed);
+    const samples = (parts: readonly Uint32Array[]): readonly Uint32Array[] => parts.map((part) => part.map((i) => held[i] as number));
+    return { own: samples(places.own), background: samples(places.background) };
+  };
+  return { dealt: deal(partition.overlap, rho), ...(heads.sums === "once" && { summed: deal("split", 0).own }) };
+}
+
 /** Samples of each own class that a trained target is run on: plenty for a mean. */
 const activationSamplesPerClass = 64;
 
@@ -99,15 +118,7 @@ export function prepareRun(config: RunConfig, target: Network, train: Dataset, t
     plan.devices.map((d) => ({ device: d.id, taskSet: d.taskSet, widths: d.widths })),
   );
   const classes = train.classNames.length;
-  const dealt =
-    config.partition.type === "byClass"
-      ? partitioners.byClass(
-          Uint16Array.from(held, (i) => train.labels[i] as number),
-          classes,
-          { classesOf: plan.devices.map((d) => d.taskSet), overlap: config.partition.overlap, backgroundShare: config.rho },
-          config.seed,
-        )
-      : undefined;
+  const { dealt, summed } = dealByClass(config, train, held, plan);
   const progressive = progressiveOf(config, "narrow");
   const branches = plan.devices.map((d) => branchCost(d.network, progressive));
   const fleet = fleetCost(branches);
@@ -118,8 +129,8 @@ export function prepareRun(config: RunConfig, target: Network, train: Dataset, t
     const { own, background } = local
       ? splitLocal(train, local, planned.taskSet, config.rho, config.seed, planned.id)
       : {
-          own: (dealt?.own[i] ?? new Uint32Array()).map((place) => held[place] as number),
-          background: (dealt?.background[i] ?? new Uint32Array()).map((place) => held[place] as number),
+          own: dealt?.own[i] ?? new Uint32Array(),
+          background: dealt?.background[i] ?? new Uint32Array(),
         };
     if (own.length === 0) {
       throw new SheafError(
@@ -129,7 +140,11 @@ export function prepareRun(config: RunConfig, target: Network, train: Dataset, t
     }
     return { own, ...negativesOf(config, train, pool, { device: planned.id, taskSet: planned.taskSet, own, dealt: background }) };
   });
-  const passes = statisticsSamples(train.labels, parts, train.otherClass);
+  const passes = statisticsSamples(
+    train.labels,
+    parts.map(({ own, background }, i) => ({ summed: summed?.[i] ?? own, background })),
+    train.otherClass,
+  );
   const isHeldOut = heldOutSamples(train, config.heads.heldOutShare, config.seed);
   const devices = plan.devices.map((planned, i): PreparedDevice => {
     const { own, background, made } = headPlan(config).trainedOf(parts[i] as (typeof parts)[number], isHeldOut);

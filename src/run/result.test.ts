@@ -20,7 +20,7 @@ function blankSet(): Dataset {
   return { name: "blank", classNames, shape, labels, store, mean: [0, 0, 0], std: [1, 1, 1], provenance };
 }
 
-it("charges each device with what the harvest really makes it do", () => {
+it.each(["once", "all"] as const)("charges each device with what the harvest really makes it do, sums %s, as was planned", (sums) => {
   const train = blankSet();
   const epochs = 3;
   const config = parseConfig({
@@ -28,6 +28,7 @@ it("charges each device with what the harvest really makes it do", () => {
     training: { epochs, batchSize: 8 },
     fleet: { width: 0.5, redundancy: 2 },
     rho: 0.3,
+    heads: { sums },
   });
   const target = buildModel("tiny", fitOf(train).input, 10);
   const { devices } = prepareRun(config, target, train);
@@ -37,6 +38,7 @@ it("charges each device with what the harvest really makes it do", () => {
   const sum = (values: readonly number[]): number => values.reduce((a, b) => a + b, 0);
   const branchMacs = sum(costs.map((c) => c.macs));
   expect(devices.length).toBe(5);
+  expect(sum(devices.map((d) => d.statistics.length))).toBe(sums === "once" ? 400 : sum(devices.map((d) => d.own.length)));
   devices.forEach((device, i) => {
     const [own, background] = [device.own.length, device.background.length];
     const account = accountOf(device);
@@ -44,7 +46,8 @@ it("charges each device with what the harvest really makes it do", () => {
     // A training step is three forward passes; the pass is one, of all branches, and the products of its sums.
     expect(account.trainOwnMacs).toBe(3 * macs * epochs * own);
     expect(account.trainBackgroundMacs).toBe(3 * macs * epochs * background);
-    expect(account.statisticsMacs).toBe(own * (branchMacs + statisticsMacs(layout, 10)));
+    expect(account.statisticsMacs).toBe(device.statistics.length * (branchMacs + statisticsMacs(layout, 10)));
+    expect(device.planned.expected).toEqual(device.expected);
     expect(account.totalMacs).toBe(account.trainOwnMacs + account.trainBackgroundMacs + account.statisticsMacs);
     const full = 3 * networkCost(target).macs * epochs;
     expect(account.ratio).toBeCloseTo((full * own) / account.totalMacs, 10);

@@ -51,7 +51,7 @@ const kindsOf = ({ heads }: RunConfig): readonly SumsKind[] => (heads.heldOutSha
 
 const kindNames: { readonly [K in SumsKind]: string } = { statistics: "statistics", heldOut: "statistics of held-out samples" };
 
-/** One forward pass of all branches over each device's own samples; only sums are kept, device by device, and added. */
+/** One forward pass of all branches over each device's samples of the pass; only sums are kept, device by device, and added. */
 export async function gatherStatistics(
   config: RunConfig,
   prepared: PreparedRun,
