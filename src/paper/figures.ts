@@ -3,7 +3,7 @@ import { chartFile } from "../report/charts/chartFile.ts";
 import { duration, ratio } from "../report/format.ts";
 import { promisedRatio } from "./cells.ts";
 import { dotsChart } from "./dotsChart.ts";
-import { centralId, type Method, recipeId, slimId } from "./methods.ts";
+import { centralId, curves, type Method, recipeId, slimId } from "./methods.ts";
 import type { Spread, SummaryRow } from "./summary.ts";
 import { type XyPoint, type XySeries, type XySpec, xyChart } from "./xyChart.ts";
 
@@ -133,7 +133,7 @@ const plainCurves = {
   rho: {
     title: "rho",
     xTitle: "rho: background samples as a share of the other classes' samples",
-    caption: "rho, the share of the other classes' samples that a device has as background",
+    caption: "rho, the share of the other classes' samples that a device has as background, with four owners of each class",
   },
 } as const;
 type PlainCurve = keyof typeof plainCurves;
@@ -149,7 +149,8 @@ function plainChart(data: FigureData, name: PlainCurve): string {
     xScale: "linear",
     ...(name === "rho" ? {} : { wholeX: true }),
     printX: String,
-    series: curveSeries(data, ({ curve }) => (curve?.name === name ? curve.x : undefined), recipe[name]),
+    // Where all points have something otherwise than the recipe, that is none of them.
+    series: curveSeries(data, ({ curve }) => (curve?.name === name ? curve.x : undefined), curves[name].set ? undefined : recipe[name]),
     across: centralLine(data),
     provenance,
   });

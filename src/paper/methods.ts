@@ -51,12 +51,13 @@ const controls: readonly Method[] = [
     ),
 ];
 
-/** The key that is changed along each curve, and what the axis of its figure says. */
-export const curves: Readonly<Record<CurveName, { readonly key: string; readonly title: string }>> = {
+/** The key that is changed along each curve, what the axis of its figure says, and what is otherwise than in the recipe all along it. */
+export const curves: Readonly<Record<CurveName, { readonly key: string; readonly title: string; readonly set?: Method["set"] }>> = {
   owners: { key: "fleet.redundancy", title: "owners of a class" },
   epochs: { key: "fleet.epochs", title: "epochs of sub-models" },
   ratio: { key: "fleet.minimumRatio", title: "minimum ratio" },
-  rho: { key: "rho", title: "rho" },
+  // A device that has every class has no background: the share matters where there are fewer owners.
+  rho: { key: "rho", title: "rho, four owners", set: { "fleet.redundancy": 4 } },
   settle: { key: "settle.passes", title: "settle passes" },
 };
 
@@ -65,7 +66,7 @@ const point = (name: CurveName, x: number): Method => ({
   title: `Sheaf, ${curves[name].title} ${x}`,
   group: name,
   kind: "sheaf",
-  set: { [curves[name].key]: x },
+  set: { ...curves[name].set, [curves[name].key]: x },
   curve: { name, x },
 });
 
@@ -99,7 +100,10 @@ const ablations: readonly Method[] = [
   changed("constant-rate", "constant learning rate", { "training.schedule.type": "constant" }),
   changed("one-cycle", "one-cycle learning rate", { "training.schedule.type": "oneCycle" }),
   changed("light-decay", "a tenth of the weight decay", { "training.optimizer.weightDecay": 5e-5 }),
-  changed("held-out", "ridge chosen on a held-out tenth", { "heads.heldOutShare": 0.1 }),
+  changed("crop-4", "crops by up to 4 pixels", { "training.augmentation.crop": 4 }),
+  changed("crop-0", "no crops", { "training.augmentation.crop": 0 }),
+  changed("fixed-ridge", "ridge of 0.01, not chosen on a tenth held out of the sums", { "heads.heldOutShare": 0 }),
+  changed("sums-all", "every owner sums all of its samples", { "heads.sums": "all" }),
   changed("more-heads", "heads H3, H4 and H5 beside the others", { "heads.extra": ["H3", "H4", "H5"] }, "Sheaf with more heads"),
 ];
 

@@ -54,7 +54,7 @@ export const scales: Readonly<Record<ScaleName, Scale>> = {
       baseline: { evaluateEvery: 1 },
       // So little training leaves no plan at the promised ratio: the statistics pass alone costs too much.
       fleet: {
-        devices: ["phone-mid", "laptop-browser", "desktop"].map((profile) => ({ profile })),
+        devices: ["phone-mid", "laptop-browser", "jetson-nano", "desktop"].map((profile) => ({ profile })),
         redundancy: 2,
         minimumRatio: 2,
         epochs: 3,
@@ -70,7 +70,7 @@ export const scales: Readonly<Record<ScaleName, Scale>> = {
     seeds: 3,
     config: { training: { epochs: 15, provider: "auto" } },
     methods: ["core"],
-    curves: { owners: [1, 2, 4, 10], epochs: [8, 30], ratio: [4, 24], rho: [0, 1], settle: [2] },
+    curves: { owners: [1, 2, 4, 10], epochs: [8, 30], ratio: [4, 24], rho: [0, 0.25, 1], settle: [2] },
     byCell: {
       "alexnet-cifar10": { config: images(6_000, 5_000), methods: methodGroups },
       "alexnet-cifar100": { config: images(6_000, 3_500) },
