@@ -43,7 +43,7 @@ export const auditVerify: CommandSpec = {
     const store = options.store as string;
     if (file === undefined && !existsSync(join(store, "log.sqlite")))
       throw new SheafError("data", `${store} has no log.sqlite; give --store as to \`sheaf serve\`.`);
-    const stores = file === undefined ? await openSqliteStores(join(store, "log.sqlite"), parseEntry) : undefined;
+    const stores = file === undefined ? await openSqliteStores(join(store, "log.sqlite"), parseEntry, { onlyRead: true }) : undefined;
     const verification = await verifyLog(stores ? stores.log.read({ after: 0 }) : linesOf(file ?? ""), sha256, anchor).finally(() =>
       stores?.[Symbol.asyncDispose](),
     );
