@@ -38,6 +38,8 @@ export interface CoordinatorOptions {
   readonly pin?: string;
   /** Where data sets lie. */
   readonly dataFolder?: string;
+  /** How often what nothing refers to is removed, and how old it must be; an hour by default. */
+  readonly tidyMs?: number;
   readonly log: Log;
 }
 
@@ -56,7 +58,6 @@ export interface RunningCoordinator extends AsyncDisposable {
 }
 
 const tickMs = 1000;
-const tidyMs = 3_600_000;
 /** Name of the file that tells other commands where the coordinator is. */
 export const addressFile = "address.json";
 
@@ -85,9 +86,9 @@ function addGauges(metrics: Metrics, live: Live): void {
 }
 
 /** Removes what nothing refers to and forgets what has expired. */
-async function tidy(folder: DataFolder<LogEntry>, live: Live, log: Log): Promise<void> {
+async function tidy(folder: DataFolder<LogEntry>, live: Live, log: Log, graceMs: number): Promise<void> {
   const names = referencedObjects(live.state);
-  const removed = await folder.objects.collect({ keep: (name) => names.has(name), nowMs: Date.now(), graceMs: tidyMs });
+  const removed = await folder.objects.collect({ keep: (name) => names.has(name), nowMs: Date.now(), graceMs });
   await folder.secrets.forget(Date.now());
   if (removed.bytes > 0) log("info", "Removed objects that nothing refers to.", { objects: removed.objects.length, bytes: removed.bytes });
 }
@@ -97,7 +98,7 @@ async function tidy(folder: DataFolder<LogEntry>, live: Live, log: Log): Promise
  * the folder throws.
  */
 export async function startCoordinator(options: CoordinatorOptions): Promise<RunningCoordinator> {
-  const { store, host, port, tls, log } = options;
+  const { store, host, port, tls, log, tidyMs = 3_600_000 } = options;
   const folder = await openDataFolder<LogEntry>(store, parseEntry);
   const cleanUp: (() => unknown)[] = [() => folder.close()];
   const close = async (): Promise<void> => {
@@ -146,10 +147,10 @@ export async function startCoordinator(options: CoordinatorOptions): Promise<Run
     const ticking = setInterval(() => {
       live.do({ type: "tick" }).catch((error: unknown) => log("error", `Time could not be noted: ${String(error)}`));
     }, tickMs);
-    const tidying = setInterval(() => void tidy(folder, live, log).catch((error: unknown) => log("error", String(error))), tidyMs);
+    const tidying = setInterval(() => void tidy(folder, live, log, tidyMs).catch((error: unknown) => log("error", String(error))), tidyMs);
     cleanUp.push(() => clearInterval(ticking));
     cleanUp.push(() => clearInterval(tidying));
-    await tidy(folder, live, log);
+    await tidy(folder, live, log, tidyMs);
     return {
       url: place.url,
       live,
