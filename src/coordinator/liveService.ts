@@ -43,7 +43,7 @@ export interface LiveService extends Coordinator, AsyncDisposable {
 }
 
 /** Events after which a device that waits for work should ask again. */
-const mayBringWork: ReadonlySet<EventType> = new Set<EventType>([
+export const mayBringWork: ReadonlySet<EventType> = new Set<EventType>([
   "phase.started",
   "plan.extended",
   "run.resumed",
