@@ -4,8 +4,9 @@ import { join as joinPath } from "node:path";
 import { afterAll, beforeAll, describe, expect, it } from "vitest";
 import { toyDataset } from "../../test/fixtures/toyJob.ts";
 import type { Fetch } from "../protocol/exchange.ts";
+import type { Enrolment } from "../protocol/messages.ts";
 import { sleep } from "../protocol/retry.ts";
-import { verifyTokenRequest } from "../protocol/signing.ts";
+import { verifyEnrolment, verifyTokenRequest } from "../protocol/signing.ts";
 import { joinFleet } from "./joinNode.node.ts";
 import { type JoinOptions, join } from "./link.ts";
 import { summarizeData } from "./ownData.ts";
@@ -41,7 +42,8 @@ function coordinator(serverId = "server1") {
       case "/v1/openapi.json":
         return answer({ openapi: "3.1.0" });
       case "/v1/enrol": {
-        if (value.joinToken !== "join-token-1") return refuse("unauthenticated", 401);
+        const isSigned = await verifyEnrolment(value as unknown as Enrolment, serverId);
+        if (!isSigned || value.joinToken !== "join-token-1") return refuse("unauthenticated", 401);
         const deviceId = `device-${keys.size + 1}`;
         keys.set(deviceId, value.publicKey as string);
         return answer({ ...grant, deviceId, serverId });

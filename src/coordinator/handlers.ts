@@ -4,7 +4,7 @@ import { ProtocolError } from "../protocol/errors.ts";
 import type { Role } from "../protocol/messages.ts";
 import { openApiDocument } from "../protocol/openApi.ts";
 import type { PlainBody, QueryOf, RequestOf, ResponseOf, RouteName } from "../protocol/routes.ts";
-import { verifyTokenRequest } from "../protocol/signing.ts";
+import { verifyEnrolment, verifyTokenRequest } from "../protocol/signing.ts";
 import { protocolVersion, uploadOffsetHeader } from "../protocol/version.ts";
 import type { AccessTokens } from "./accessTokens.ts";
 import { sha256 as hashOf, randomText } from "./bytes.ts";
@@ -72,12 +72,21 @@ function command<N extends CommandRoute>(route: N): (call: Call<N>, services: Se
 }
 
 const enrol: Handler<"enrol"> = async ({ body }, services) => {
-  const { joinToken, ...enrolment } = body;
-  const use = await services.secrets.useJoinToken(await hashOf(joinToken), enrolment.publicKey, services.nowMs());
+  const { joinToken, at: _, nonce: __, signature: ___, ...enrolment } = body;
+  // Without this, whoever knows a device's public key and has a join token would be that device.
+  if (!(await verifyEnrolment(body, services.serverId)))
+    throw new ProtocolError(
+      "unauthenticated",
+      "The enrolment is not signed for this coordinator with the key that is in it; sign it anew.",
+    );
+  const now = checkClock(body, services);
+  const use = await services.secrets.useJoinToken(await hashOf(joinToken), enrolment.publicKey, now);
   if (!use.ok) {
     const why = { unknown: "is not known", expired: "has expired", usedUp: "was used as often as it may be" }[use.problem];
     throw new ProtocolError("unauthenticated", `The join token ${why}; ask an administrator for a new one.`);
   }
+  // Only now: who has no join token must not fill the store of nonces.
+  await useNonce(body.publicKey, body, services);
   const { deviceId } = await services.coordinator.enrol(enrolment);
   return { deviceId, serverId: services.serverId, ...(await grant(deviceId, services)) };
 };
@@ -87,21 +96,33 @@ async function grant(deviceId: string, { tokens, accessTokenMs, nowMs }: Service
   return { accessToken: token, expiresAt: claims.expiresAtMs, now: nowMs() };
 }
 
+/** The time here, near which a claim must have been made. Throws `unauthenticated` with this time in the details. */
+function checkClock({ at }: { readonly at: number }, { nowMs }: Services): number {
+  const now = nowMs();
+  if (Math.abs(now - at) <= clockToleranceMs) return now;
+  const details = { now: String(now) };
+  throw new ProtocolError("unauthenticated", `The request is dated ${at}, and the time here is ${now}; set the clock.`, { details });
+}
+
+/** Takes a signer's nonce for as long as the claim would be believed. Throws `conflict` for one that has served. */
+async function useNonce(
+  signer: string,
+  { at, nonce }: { readonly at: number; readonly nonce: string },
+  { secrets, nowMs }: Services,
+): Promise<void> {
+  if (!(await secrets.remember(`${signer}:${nonce}`, at + clockToleranceMs + 1, nowMs())))
+    throw new ProtocolError("conflict", "The nonce was used before; sign a new request.");
+}
+
 const token: Handler<"token"> = async ({ body }, services) => {
-  const now = services.nowMs();
   const device = await services.coordinator.device(body.deviceId);
   // An unknown device and a wrong signature look the same from outside.
   if (!device || !(await verifyTokenRequest(device.publicKey, body, services.serverId))) {
     throw new ProtocolError("unauthenticated", "The request is not signed by a device that this coordinator knows; enrol again.");
   }
   if (device.revoked) throw new ProtocolError("revoked", `Device ${body.deviceId} was revoked by an administrator.`);
-  if (Math.abs(now - body.at) > clockToleranceMs) {
-    const details = { now: String(now) };
-    throw new ProtocolError("unauthenticated", `The request is dated ${body.at}, and the time here is ${now}; set the clock.`, { details });
-  }
-  if (!(await services.secrets.remember(`${body.deviceId}:${body.nonce}`, body.at + clockToleranceMs + 1, now))) {
-    throw new ProtocolError("conflict", "The nonce was used before; sign a new request.");
-  }
+  checkClock(body, services);
+  await useNonce(body.deviceId, body, services);
   return grant(body.deviceId, services);
 };
 

@@ -273,17 +273,18 @@ type Made = {
   };
 };
 const none = { request: undefined } as const;
+const proof = { at: instant, nonce: base64(16), signature: base64(64) };
 
 /** Messages of every route; `undefined` where the body is not JSON. Total. */
 export const made: Made = {
   enrol: {
     request: record<RouteShapes["enrol"]["request"]>(
-      { joinToken: token, publicKey: base64(32), name, profile, data, software: name, preferredClasses: list(name, 3, 1) },
+      { ...proof, joinToken: token, publicKey: base64(32), name, profile, data, software: name, preferredClasses: list(name, 3, 1) },
       "preferredClasses",
     ),
     response: record({ ...grant, deviceId: id, serverId: id }),
   },
-  token: { request: record({ deviceId: id, at: instant, nonce: base64(16), signature: base64(64) }), response: record(grant) },
+  token: { request: record({ deviceId: id, ...proof }), response: record(grant) },
   offer: {
     request: record<RouteShapes["offer"]["request"]>(
       {

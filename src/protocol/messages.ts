@@ -45,10 +45,9 @@ export interface DataSummary {
   readonly fingerprint: string;
 }
 
-export interface Enrolment {
+/** What a device says of itself when it enrols, before it signs. */
+export interface EnrolmentFacts {
   readonly joinToken: string;
-  /** Raw Ed25519 public key, base64. Enrolling again with the same key gives the same device. */
-  readonly publicKey: string;
   readonly name: string;
   readonly profile: MeasuredProfile;
   readonly data: DataSummary;
@@ -56,6 +55,21 @@ export interface Enrolment {
   readonly software: string;
   /** Classes the device would like to own, by name, dearest first. */
   readonly preferredClasses?: readonly string[];
+}
+
+/** What an enrolment's signature is over, as canonical JSON. */
+export interface EnrolmentClaim extends EnrolmentFacts {
+  /** Raw Ed25519 public key, base64. Enrolling again with the same key gives the same device. */
+  readonly publicKey: string;
+  /** The coordinator's clock, as the device knows it from `/healthz`. */
+  readonly at: number;
+  /** 16 random bytes, base64; serves once. */
+  readonly nonce: string;
+}
+
+export interface Enrolment extends EnrolmentClaim {
+  /** Ed25519, base64; proves that the device holds the secret of `publicKey`. See `signing.ts`. */
+  readonly signature: string;
 }
 
 export interface AccessGrant {
@@ -215,7 +229,11 @@ const data: z.ZodType<DataSummary> = z
   )
   .refine((summary) => new Set(summary.classNames).size === summary.classNames.length, "must not name a class twice");
 
+/** When a claim was made, the nonce that serves it once, and the signature over it. */
+const proof = { at: instant, nonce: base64Of(16), signature: base64Of(64) };
+
 export const enrolmentSchema: z.ZodType<Enrolment> = z.strictObject({
+  ...proof,
   joinToken: secret,
   publicKey: base64Of(32),
   name: shortText,
@@ -231,9 +249,7 @@ export const enrolledSchema: z.ZodType<Enrolled> = z.strictObject({ ...grant, de
 
 export const tokenRequestSchema: z.ZodType<TokenRequest> = z.strictObject({
   deviceId: id,
-  at: instant,
-  nonce: base64Of(16),
-  signature: base64Of(64),
+  ...proof,
 });
 
 /** Longest wait of a long poll. */
