@@ -1,0 +1,108 @@
+/** Coordinator and devices of a fleet killed with `kill -9`, each at moments of its own, and started again. */
+import { pause } from "./processes.mjs";
+import { below, randomOf } from "./random.mjs";
+import { beforeRename } from "./singleRun.mjs";
+
+/**
+ * Phases of a device's life in their order: the line that begins one, for how long (at most) after it the kill may come, and the line that says that it is past.
+ */
+const deviceMoments = [
+  { name: "start", pattern: /^/, withinMs: 2500 },
+  { name: "joined", pattern: /joined (again )?as/, withinMs: 300 },
+  { name: "training", pattern: /(begins|goes on with) train-/, withinMs: 2500, past: /handed in train-|statistics-/ },
+  { name: "writing", ...beforeRename(0), past: /handed in train-|statistics-/ },
+  { name: "trained", pattern: /has made train-/, withinMs: 80, past: /handed in train-|statistics-/ },
+  { name: "handed in", pattern: /handed in train-/, withinMs: 60, past: /(begins|goes on with) statistics-/ },
+  { name: "summing", pattern: /(begins|goes on with) statistics-/, withinMs: 300, past: /handed in statistics-/ },
+  { name: "summed", pattern: /has made statistics-/, withinMs: 60, past: /handed in statistics-/ },
+  { name: "done", pattern: /handed in statistics-/, withinMs: 60 },
+];
+
+const coordinatorMoments = [
+  { name: "start", pattern: /^/, withinMs: 2500 },
+  { name: "open", pattern: /^To join/m, withinMs: 300 },
+  { name: "enrolling", pattern: /has joined/, withinMs: 60, past: /planned: |works on|has done/ },
+  { name: "planned", pattern: /planned: /, withinMs: 60, past: /has done|phase statistics/ },
+  { name: "training", pattern: /^To join/m, withinMs: 4000, past: /phase statistics|has done statistics/ },
+  { name: "writing", ...beforeRename(0), past: /phase statistics|has done statistics/ },
+  { name: "trained", pattern: /has done train-/, withinMs: 40, past: /phase statistics|has done statistics/ },
+  { name: "statistics", pattern: /phase statistics/, withinMs: 60, past: /has done statistics-|phase assemble/ },
+  { name: "summed", pattern: /has done statistics-/, withinMs: 40, past: /phase assemble/ },
+  { name: "assembly", pattern: /phase assemble/, withinMs: 300, past: /is finished/ },
+  { name: "finished", pattern: /is finished/, withinMs: 40, past: /^SHA-256 /m },
+];
+
+/** Files that a process puts into their place between its start and the end of training: the moment is one of them. */
+const mostRenames = { coordinator: 3, device: 10 };
+
+/** `count` moments in the order of the phases: each of them once where there is room, the rest drawn. */
+function draw(random, moments, count) {
+  const extra = Array.from({ length: Math.max(0, count - moments.length) }, () => below(random, moments.length - 3));
+  const first = [...moments.keys()];
+  while (first.length > count) first.splice(below(random, first.length), 1);
+  return [...first, ...extra].sort((a, b) => a - b).map((at) => moments[at]);
+}
+
+/** Waits for the moment in a process and kills it there; resolves to whether it came to that. */
+async function killAt(running, { pattern, withinMs, past, isWriting }, random, fleet) {
+  if (isWriting) {
+    const { index } = await Promise.race([running.firstOf(past), fleet.finished.then(() => ({ index: 0 }))]);
+    return index === -1 && (await running.ended).signal === "SIGKILL";
+  }
+  const { index } = await Promise.race([running.firstOf(pattern, past), fleet.finished.then(() => ({ index: 1 }))]);
+  if (index === 1) return false;
+  await pause(random() * withinMs);
+  return (await running.kill()).signal === "SIGKILL";
+}
+
+/** One process after another of the same kind, each killed at the next moment; the last one is left alive. */
+async function torment({ start, moments, renames, random, fleet, onKill, pauseMs }) {
+  let running;
+  for (const moment of moments) {
+    if (fleet.isFinished) break;
+    const isWriting = "beforeRename" in moment;
+    // A process that is to die while it writes must know that from its start.
+    if (isWriting && running) {
+      await running.kill();
+      onKill("in mid-air");
+      running = undefined;
+    }
+    running ??= await start(isWriting ? { killBeforeRename: 1 + below(random, renames) } : undefined);
+    if (await killAt(running, { ...moment, isWriting }, random, fleet)) onKill(moment.name);
+    else if (!running.hasEnded()) continue;
+    running = undefined;
+    await pause(random() * pauseMs);
+  }
+  if (!running || running.hasEnded()) await start();
+}
+
+/**
+ * Runs a fleet to its end with about `kills` kills: a quarter of the coordinator's, the others shared by the devices. `counts` is told each, by who and when.
+ * Sometimes a process stays away for longer than its lease.
+ */
+export async function killAtMoments({ fleet, devices, kills, random, counts, pauseMs = 2500 }) {
+  const coordinators = Math.max(1, Math.round(kills / 4));
+  const each = Math.max(1, Math.ceil((kills - coordinators) / devices.length));
+  const onKill = (who) => (moment) => {
+    const key = `${who}: ${moment}`;
+    counts.set(key, (counts.get(key) ?? 0) + 1);
+  };
+  // Each has chance of its own, so that what one draws does not depend on the order in which things happen.
+  const victims = [
+    { who: "coordinator", start: (chaos) => fleet.startCoordinator(chaos), all: coordinatorMoments, count: coordinators },
+    ...devices.map((device) => ({ who: "device", start: (chaos) => fleet.startDevice(device, chaos), all: deviceMoments, count: each })),
+  ].map((victim) => ({ ...victim, random: randomOf(below(random, 2 ** 32)) }));
+  await Promise.all(
+    victims.map(({ who, start, all, count, random: chance }) =>
+      torment({
+        start,
+        moments: draw(chance, all, count),
+        renames: mostRenames[who],
+        random: chance,
+        fleet,
+        onKill: onKill(who),
+        pauseMs,
+      }),
+    ),
+  );
+}
