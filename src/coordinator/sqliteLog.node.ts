@@ -50,9 +50,12 @@ export async function openSqliteStores<Entry extends Sequenced>(
     throw storageError(error, path);
   }
   try {
-    database.exec("PRAGMA busy_timeout = 5000; PRAGMA journal_mode = WAL; PRAGMA synchronous = FULL; PRAGMA foreign_keys = ON;");
+    database.exec("PRAGMA busy_timeout = 5000;");
     if (onlyRead) checkLayout(database, path);
-    else upgrade = upgradeLayout(database, path);
+    else {
+      database.exec("PRAGMA journal_mode = WAL; PRAGMA synchronous = FULL; PRAGMA foreign_keys = ON;");
+      upgrade = upgradeLayout(database, path);
+    }
   } catch (error) {
     database.close();
     throw storageError(error, path);

@@ -1,6 +1,7 @@
 /** All commands, in the order of the help. */
 import type { CommandSpec } from "../command.ts";
 import { auditVerify } from "./audit.ts";
+import { backup, restore } from "./backup.ts";
 import { baseline } from "./baseline.ts";
 import { benchStepCommand } from "./benchStep.ts";
 import { certDevice, certRevoke, certServer } from "./cert.ts";
@@ -55,5 +56,7 @@ export const commands: readonly CommandSpec[] = [
   certDevice,
   certRevoke,
   auditVerify,
+  backup,
+  restore,
   doctor,
 ];
