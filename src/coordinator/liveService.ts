@@ -16,6 +16,7 @@ import type { Caller, CommandOf, CommandRoute, Coordinator } from "./service.ts"
 import { inputsOf, taskSpec } from "./spec.ts";
 import { isOver, type Run, type Task } from "./state.ts";
 import type { EventLog } from "./store.ts";
+import { openTaskObjects, type TaskObjectsOptions } from "./taskObjects.ts";
 import { deviceSummary, modelRole, runDetail, runSummary, watchEvent } from "./views.ts";
 
 /** A model from what is there. */
@@ -25,7 +26,7 @@ export interface Assembled {
   readonly head: string;
 }
 
-export interface LiveServiceOptions {
+export interface LiveServiceOptions extends TaskObjectsOptions {
   readonly live: Live;
   readonly log: EventLog<LogEntry>;
   readonly now: () => number;
@@ -38,6 +39,8 @@ export interface LiveServiceOptions {
 }
 
 export interface LiveService extends Coordinator, AsyncDisposable {
+  /** Names of objects that tasks may need now and that the state does not speak of; a collection must leave them alone. */
+  taskObjects(): ReadonlySet<string>;
   /** Waits for the work in progress, then takes up none. Does not close `live`. */
   close(): Promise<void>;
 }
@@ -65,10 +68,11 @@ const deviceIdOf = ({ role, subject }: Caller): string => {
 };
 
 /** Opens the service; work that was asked for before a restart begins at once. */
-export function openLiveService({ live, log, now, define, gate, assemble }: LiveServiceOptions): LiveService {
+export function openLiveService({ live, log, now, define, gate, assemble, ...making }: LiveServiceOptions): LiveService {
   let closed = false;
   let working: Promise<void> | undefined;
   const listeners = new Set<() => void>();
+  const taskObjects = openTaskObjects(making);
   const judging = new Map<string, Promise<Verdict>>();
 
   const runIn = (runId: string): Run => {
@@ -133,9 +137,10 @@ export function openLiveService({ live, log, now, define, gate, assemble }: Live
         const { lease, run, task, expiresAt } = assignment;
         const { leaseId, runId } = lease;
         const heartbeatMs = 1000 * run.definition.policy.heartbeatSeconds;
-        const spec = taskSpec(run, task);
+        const { objects } = await taskObjects.of(run, task);
+        const spec = taskSpec(run, task, objects);
         return {
-          offer: { leaseId, runId, kind: task.kind, spec, inputs: inputsOf(run, task), expiresAt, heartbeatMs },
+          offer: { leaseId, runId, kind: task.kind, spec, inputs: inputsOf(run, objects), expiresAt, heartbeatMs },
           retryAfterMs: 0,
           now: now(),
         };
@@ -290,7 +295,7 @@ export function openLiveService({ live, log, now, define, gate, assemble }: Live
       const lease = live.state.leases.get(live.state.leaseOfDevice.get(deviceId) ?? "");
       const run = lease && live.state.runs.get(lease.runId);
       const task = lease && run?.tasks.get(lease.taskId);
-      return run !== undefined && task !== undefined && inputsOf(run, task).some((input) => input.sha256 === sha256);
+      return run !== undefined && task !== undefined && (await taskObjects.of(run, task)).readable.has(sha256);
     },
     async mayUpload(deviceId, { bytes }) {
       const lease = live.state.leases.get(live.state.leaseOfDevice.get(deviceId) ?? "");
@@ -309,6 +314,7 @@ export function openLiveService({ live, log, now, define, gate, assemble }: Live
     async model(runId) {
       return runIn(runId).outputs?.find(({ role }) => role === modelRole);
     },
+    taskObjects: () => taskObjects.names(live.state),
     audit: (after) => log.read({ after }),
     async note({ type: _, ...note }) {
       await live.do({ type: "noteJoinToken", ...note });

@@ -86,8 +86,8 @@ function addGauges(metrics: Metrics, live: Live): void {
 }
 
 /** Removes what nothing refers to and forgets what has expired. */
-async function tidy(folder: DataFolder<LogEntry>, live: Live, log: Log, graceMs: number): Promise<void> {
-  const names = referencedObjects(live.state);
+async function tidy(folder: DataFolder<LogEntry>, live: Live, service: LiveService, log: Log, graceMs: number): Promise<void> {
+  const names = new Set([...referencedObjects(live.state), ...service.taskObjects()]);
   const removed = await folder.objects.collect({ keep: (name) => names.has(name), nowMs: Date.now(), graceMs });
   await folder.secrets.forget(Date.now());
   if (removed.bytes > 0) log("info", "Removed objects that nothing refers to.", { objects: removed.objects.length, bytes: removed.bytes });
@@ -118,6 +118,7 @@ export async function startCoordinator(options: CoordinatorOptions): Promise<Run
       define: (request) => defineRun(request, samplesOf, put),
       gate: (run, task, outputs) => judge(run, task, outputs, objects, samplesOf),
       assemble: (run, slots) => assembleRun(run, objects, samplesOf, slots),
+      put,
     });
     cleanUp.push(() => service.close());
     const metrics = openMetrics();
@@ -147,10 +148,13 @@ export async function startCoordinator(options: CoordinatorOptions): Promise<Run
     const ticking = setInterval(() => {
       live.do({ type: "tick" }).catch((error: unknown) => log("error", `Time could not be noted: ${String(error)}`));
     }, tickMs);
-    const tidying = setInterval(() => void tidy(folder, live, log, tidyMs).catch((error: unknown) => log("error", String(error))), tidyMs);
+    const tidying = setInterval(
+      () => void tidy(folder, live, service, log, tidyMs).catch((error: unknown) => log("error", String(error))),
+      tidyMs,
+    );
     cleanUp.push(() => clearInterval(ticking));
     cleanUp.push(() => clearInterval(tidying));
-    await tidy(folder, live, log, tidyMs);
+    await tidy(folder, live, service, log, tidyMs);
     return {
       url: place.url,
       live,

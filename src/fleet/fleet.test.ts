@@ -8,6 +8,7 @@ import { TestCoordinator } from "../coordinator/model.fixture.ts";
 import { planRun } from "../coordinator/planning.ts";
 import { inputsOf, taskSpec } from "../coordinator/spec.ts";
 import type { Run, Task } from "../coordinator/state.ts";
+import { openTaskObjects } from "../coordinator/taskObjects.ts";
 import type { Dataset } from "../data/dataset.ts";
 import { openSamples } from "../data/samples.node.ts";
 import { readOnnx } from "../onnx/read.ts";
@@ -24,6 +25,7 @@ import { type KnownSamples, openSamplesOf } from "./samples.ts";
 
 const objects = openMemoryObjects();
 const samplesOf = openSamplesOf(undefined);
+const taskObjects = openTaskObjects({ put: (bytes) => objects.put(bytes) });
 const small = {
   data: { name: "glyphs", trainCount: 120, testCount: 40 },
   target: { network: "tiny" },
@@ -110,8 +112,9 @@ describe("a live run", () => {
       if (!assignment) continue;
       const { task, run, lease } = assignment;
       expect(task.kind).toBe(kind);
-      for (const input of inputsOf(run, task)) expect(await objects.find(input.sha256)).toBeDefined();
-      const { outputs, measured, use } = await work(taskSpec(run, task), known.train as Dataset);
+      const prepared = await taskObjects.of(run, task);
+      for (const input of inputsOf(run, prepared.objects)) expect(await objects.find(input.sha256)).toBeDefined();
+      const { outputs, measured, use } = await work(taskSpec(run, task, prepared.objects), known.train as Dataset);
       const references = await upload(outputs);
       const judged = await verdict(task, references);
       expect(judged.accepted).toBe(true);
@@ -132,7 +135,7 @@ describe("a live run", () => {
 
   it("keeps poison out, and says why", async () => {
     const { task, run, lease } = fleet.ask(devices[0] as string) as NonNullable<ReturnType<typeof fleet.ask>>;
-    const { outputs } = await work(taskSpec(run, task), known.train as Dataset);
+    const { outputs } = await work(taskSpec(run, task, {}), known.train as Dataset);
     const good = outputs[0]?.bytes as Uint8Array<ArrayBuffer>;
     const { tensors } = decodeSafetensors(good, "good");
     const [first, value] = [...tensors][0] as [string, Tensor];

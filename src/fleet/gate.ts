@@ -47,7 +47,7 @@ async function judgeBranch(run: Run, slot: Slot, output: ObjectReference, object
   const network = narrow(target, widths, taskSet.length + 1);
   const counts = { ownSamples, backgroundSamples, classCounts: classNames.map(() => 0) };
   const branch = harvestOf(
-    { device: slot.slot, taskSet, network, parameters: output.sha256, ...counts },
+    { device: slot.slot, taskSet, network, parameters: output.sha256, parameterBytes: output.bytes, ...counts },
     await readObject(objects, output),
   );
   const config = configOf(run);
@@ -62,7 +62,7 @@ async function judgeBranch(run: Run, slot: Slot, output: ObjectReference, object
 
 async function judgeSums(run: Run, slot: Slot, outputs: readonly ObjectReference[], objects: ObjectStore): Promise<Verdict> {
   const { work, classNames, target, otherClass } = run.definition;
-  const subModels = branchesOf(run).map(({ branch: { device, taskSet, network } }) => ({
+  const subModels = branchesOf(run).map(({ device, taskSet, network }) => ({
     device,
     taskSet,
     network,

@@ -145,12 +145,14 @@ const settings: Arbitrary<TrainingSettings> = record(
   "progressive",
 );
 
-const branch: Arbitrary<Branch> = record<Branch>(
+/** A branch as the list of branches has it. */
+export const branch: Arbitrary<Branch> = record<Branch>(
   {
     device: id,
     taskSet,
     network,
     parameters: hash,
+    parameterBytes: whole(0),
     ownSamples: whole(0),
     backgroundSamples: whole(0),
     madeSamples: whole(0),
@@ -187,7 +189,7 @@ const specs = {
       kind: fc.constant("statistics" as const),
       ...common,
       ...held,
-      branches: list(branch, 2, 1),
+      branches: hash,
       scores: fc.boolean(),
       expansion: whole(0, 1_000_000),
       heldOutFrom: fc.constantFrom("training" as const, "sums" as const),
@@ -201,7 +203,7 @@ const specs = {
       kind: fc.constant("settle" as const),
       ...common,
       ...held,
-      branches: list(branch, 2, 1),
+      branches: hash,
       settings,
       pass: whole(1, 10_000),
       backgroundShare: share,

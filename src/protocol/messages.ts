@@ -116,7 +116,7 @@ export interface OfferRequest {
 
 /** An object by what it is for. */
 export interface ObjectReference {
-  /** For instance `parameters`, `statistics`, `heldOut`, `pool`, `branch-NAME`. */
+  /** For instance `parameters`, `statistics`, `heldOut`, `pool`, `branches`, `initial`. */
   readonly role: string;
   readonly sha256: string;
   readonly bytes: number;
@@ -127,6 +127,7 @@ export interface Offer {
   readonly runId: string;
   readonly kind: TaskKind;
   readonly spec: TaskSpec;
+  /** Objects that the specification names; what the list of branches names may be fetched too. */
   readonly inputs: readonly ObjectReference[];
   readonly expiresAt: number;
   /** Longest time between two heartbeats. */
@@ -272,7 +273,7 @@ export const offerSchema: z.ZodType<Offer> = z
     runId: id,
     kind: taskKind,
     spec: taskSpecSchema,
-    inputs: z.array(objectReferenceSchema).max(20_000),
+    inputs: z.array(objectReferenceSchema).max(64),
     expiresAt: instant,
     heartbeatMs: z.int().min(100).max(3_600_000),
   })
