@@ -295,7 +295,7 @@ describe("a run", () => {
     work(devices);
     const turns: string[] = [];
     for (let i = 0; i < 3; i++) {
-      const open = [...(c.state.runs.first()?.open.keys() ?? [])];
+      const open = [...(c.state.runs.first()?.open ?? [])].map(([, taskId]) => taskId);
       expect(open.length).toBe(1);
       turns.push(open[0] as string);
       const offers = devices.map((deviceId) => c.ask(deviceId)).filter((offer) => offer !== undefined);
