@@ -26,7 +26,9 @@ async function freePort() {
 function filesBelow(folder) {
   try {
     const entries = readdirSync(folder, { recursive: true, withFileTypes: true });
-    return entries.filter((entry) => entry.isFile()).map((entry) => join(entry.parentPath ?? entry.path, entry.name).slice(folder.length + 1));
+    return entries
+      .filter((entry) => entry.isFile())
+      .map((entry) => join(entry.parentPath ?? entry.path, entry.name).slice(folder.length + 1));
   } catch (error) {
     if (error.code === "ENOENT") return [];
     throw error;
@@ -74,9 +76,23 @@ export async function openFleet({ folder, epochs, line: openLine, storeIn, state
     devices: new Map(),
     /** All processes that there were. */
     all: [],
+    /** Folders of the devices that were there at the end. */
+    statesInUse: [],
     stateOf: (device) => stateIn?.get(device) ?? join(folder, device),
     startCoordinator(chaos) {
-      const settings = ["--network", "tiny", "--epochs", String(epochs), "--batch", "4", "--sub-width", "0.5", ...data, ...policy, ...often];
+      const settings = [
+        "--network",
+        "tiny",
+        "--epochs",
+        String(epochs),
+        "--batch",
+        "4",
+        "--sub-width",
+        "0.5",
+        ...data,
+        ...policy,
+        ...often,
+      ];
       const places = ["--store", store, "--out", out, "--port", String(port), "--set", `serve.minimumDevices=${deviceNames.length}`];
       const running = startSheaf(["serve", ...settings, ...places], { cwd: folder, chaos });
       fleet.coordinator = running;
@@ -100,7 +116,7 @@ export async function openFleet({ folder, epochs, line: openLine, storeIn, state
       const identity = ["--state", state, "--name", device, "--profile", "raspberry-pi-4"];
       const running = startSheaf(["join", await fleet.address, ...data, ...often, ...identity], { cwd: folder, chaos });
       fleet.devices.set(device, running);
-      fleet.all.push({ name: device, running });
+      fleet.all.push({ name: device, running, state });
       return running;
     },
     async startDevices(chaosOf = () => undefined) {
@@ -108,16 +124,22 @@ export async function openFleet({ folder, epochs, line: openLine, storeIn, state
     },
     /** Waits for the model and for devices that have nothing left to do, and stops all in good order. */
     async finish() {
-      await eventually(() => fleet.isFinished, fleet.tell);
+      await eventually(
+        () => fleet.isFinished,
+        () => "there is no model",
+      );
       line?.calm();
-      for (const device of deviceNames) {
-        const state = fleet.stateOf(device);
+      const alive = fleet.all.filter(({ running }) => !running.hasEnded());
+      for (const { name, state } of alive) {
+        if (state === undefined) continue;
+        fleet.statesInUse.push(state);
         await eventually(
           () => busyWith(state) === undefined,
-          () => `${device} still has ${busyWith(state)}\n${fleet.tell()}`,
+          () => `${name} still has ${busyWith(state)}`,
         );
       }
-      const rest = fleet.all.filter(({ running }) => !running.hasEnded()).reverse();
+      for (const device of deviceNames) if (!alive.some(({ name }) => name === device)) throw new Error(`${device} ended by itself`);
+      const rest = alive.reverse();
       for (const { name, running } of rest) {
         running.signal("SIGTERM");
         const { signal } = await running.ended;
@@ -192,12 +214,11 @@ export async function checkFleet(fleet, expectedSha256) {
     const left = filesBelow(join(store, "uploads"));
     if (left.length > 0) throw new Error(`${store}: uploads are never removed: ${left.join(", ")}`);
   }
-  const states = deviceNames.map((device) => fleet.stateOf(device));
-  for (const folder of [store, fleet.folder, ...states]) {
+  for (const folder of [store, join(fleet.folder, "out"), ...fleet.statesInUse]) {
     const left = filesBelow(folder).filter((path) => /\.(tmp|part)$/.test(path));
     if (left.length > 0) throw new Error(`${folder}: left behind: ${left.join(", ")}`);
   }
-  for (const state of states) {
+  for (const state of fleet.statesInUse) {
     const left = filesBelow(state).filter((path) => /^(checkpoints|objects)\//.test(path));
     if (left.length > 0) throw new Error(`${state}: left behind: ${left.join(", ")}`);
   }

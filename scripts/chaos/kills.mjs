@@ -10,7 +10,7 @@ const deviceMoments = [
   { name: "start", pattern: /^/, withinMs: 2500 },
   { name: "joined", pattern: /joined (again )?as/, withinMs: 300 },
   { name: "training", pattern: /(begins|goes on with) train-/, withinMs: 2500, past: /handed in train-|statistics-/ },
-  { name: "writing", ...beforeRename(0), past: /handed in train-|statistics-/ },
+  { ...beforeRename(0), name: "writing", past: /handed in train-|statistics-/ },
   { name: "trained", pattern: /has made train-/, withinMs: 80, past: /handed in train-|statistics-/ },
   { name: "handed in", pattern: /handed in train-/, withinMs: 60, past: /(begins|goes on with) statistics-/ },
   { name: "summing", pattern: /(begins|goes on with) statistics-/, withinMs: 300, past: /handed in statistics-/ },
@@ -24,7 +24,7 @@ const coordinatorMoments = [
   { name: "enrolling", pattern: /has joined/, withinMs: 60, past: /planned: |works on|has done/ },
   { name: "planned", pattern: /planned: /, withinMs: 60, past: /has done|phase statistics/ },
   { name: "training", pattern: /^To join/m, withinMs: 4000, past: /phase statistics|has done statistics/ },
-  { name: "writing", ...beforeRename(0), past: /phase statistics|has done statistics/ },
+  { ...beforeRename(0), name: "writing", past: /phase statistics|has done statistics/ },
   { name: "trained", pattern: /has done train-/, withinMs: 40, past: /phase statistics|has done statistics/ },
   { name: "statistics", pattern: /phase statistics/, withinMs: 60, past: /has done statistics-|phase assemble/ },
   { name: "summed", pattern: /has done statistics-/, withinMs: 40, past: /phase assemble/ },
@@ -43,16 +43,15 @@ function draw(random, moments, count) {
   return [...first, ...extra].sort((a, b) => a - b).map((at) => moments[at]);
 }
 
-/** Waits for the moment in a process and kills it there; resolves to whether it came to that. */
+/** Waits for the moment in a process and kills it there; resolves to whether it came to that. A process that ends by itself has a bug. */
 async function killAt(running, { pattern, withinMs, past, isWriting }, random, fleet) {
-  if (isWriting) {
-    const { index } = await Promise.race([running.firstOf(past), fleet.finished.then(() => ({ index: 0 }))]);
-    return index === -1 && (await running.ended).signal === "SIGKILL";
-  }
-  const { index } = await Promise.race([running.firstOf(pattern, past), fleet.finished.then(() => ({ index: 1 }))]);
+  const tooLate = fleet.finished.then(() => ({ index: 1 }));
+  const { index } = await Promise.race([running.firstOf(isWriting ? undefined : pattern, past), tooLate]);
   if (index === 1) return false;
-  await pause(random() * withinMs);
-  return (await running.kill()).signal === "SIGKILL";
+  if (!isWriting) await pause(random() * withinMs);
+  const { code, signal } = await running.kill();
+  if (signal !== "SIGKILL") throw new Error(`A process ended by itself with ${code ?? signal}:\n${running.said()}`);
+  return true;
 }
 
 /** One process after another of the same kind, each killed at the next moment; the last one is left alive. */

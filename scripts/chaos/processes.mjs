@@ -32,7 +32,12 @@ export function startSheaf(args, { cwd, chaos } = {}) {
   const child = spawn(process.execPath, [command, ...args], {
     stdio: ["ignore", "pipe", "pipe"],
     cwd,
-    env: { ...env, NO_COLOR: "1", ...(cwd ? { HOME: cwd } : {}), ...(chaos ? { NODE_OPTIONS: `--import ${preload}`, SHEAF_CHAOS: JSON.stringify(chaos) } : {}) },
+    env: {
+      ...env,
+      NO_COLOR: "1",
+      ...(cwd ? { HOME: cwd } : {}),
+      ...(chaos ? { NODE_OPTIONS: `--import ${preload}`, SHEAF_CHAOS: JSON.stringify(chaos) } : {}),
+    },
   });
   let text = "";
   let hasEnded = false;

@@ -1,0 +1,102 @@
+/**
+ * Faults on purpose, from a seed, and the same bytes every time:
+ *   npm run chaos -- [--what run|fleet|all] [--only NAME,...] [--kills 60] [--seed 1]
+ * `run` kills runs on one machine, `fleet` does to a coordinator and its devices all that chaos/disturbances.mjs knows. Ends with a table of what was done.
+ * The tests in test/e2e use the same functions in reduced form.
+ */
+import { mkdtempSync, rmSync } from "node:fs";
+import { tmpdir } from "node:os";
+import { join } from "node:path";
+import { parseArgs } from "node:util";
+import { disturb } from "./chaos/disturb.mjs";
+import { disturbances } from "./chaos/disturbances.mjs";
+import { killAll } from "./chaos/processes.mjs";
+import { randomOf } from "./chaos/random.mjs";
+import { tormentRuns } from "./chaos/singleRun.mjs";
+
+/** Epochs of the fleet that is killed so often, and of the others. */
+const epochs = { kills: 60, others: 20 };
+
+const { values } = parseArgs({
+  options: {
+    what: { type: "string", default: "all" },
+    only: { type: "string" },
+    kills: { type: "string", default: "60" },
+    seed: { type: "string", default: "1" },
+    keep: { type: "boolean", default: false },
+  },
+});
+const names = values.only?.split(",") ?? Object.keys(disturbances).filter((name) => name !== "peace");
+const unknown = names.find((name) => !(name in disturbances));
+if (!["run", "fleet", "all"].includes(values.what) || unknown !== undefined) {
+  console.error(`--what is run, fleet or all; --only names some of ${Object.keys(disturbances).join(", ")}.`);
+  process.exit(2);
+}
+
+const seed = Number(values.seed);
+const folder = mkdtempSync(join(tmpdir(), "sheaf-chaos-"));
+const rows = [];
+const started = performance.now();
+const seconds = (since) => `${Math.round((performance.now() - since) / 1000)} s`;
+const list = (counts) => [...counts].map(([what, count]) => `${what} ${count}`).join(", ");
+
+/** Runs a part and notes how it ended; one that fails does not keep the others from being tried. */
+async function part(title, act) {
+  const since = performance.now();
+  try {
+    const { done, result } = await act();
+    rows.push([title, done, result, seconds(since)]);
+  } catch (error) {
+    rows.push([title, "", `FAILED: ${error.message.split("\n")[0]}`, seconds(since)]);
+    console.error(`${title}: ${error.stack}`);
+    process.exitCode = 1;
+  } finally {
+    await killAll();
+  }
+  console.log(rows.at(-1).filter(Boolean).join("; "));
+}
+
+process.on("SIGINT", () => void killAll().then(() => process.exit(130)));
+try {
+  if (values.what !== "fleet") {
+    await part("runs killed", async () => {
+      const counts = await tormentRuns({
+        folder: join(folder, "runs"),
+        kills: Number(values.kills),
+        random: randomOf(seed),
+        report: console.log,
+      });
+      return { done: list(counts), result: "same bytes" };
+    });
+  }
+  if (values.what !== "run") {
+    const peaceful = new Map();
+    for (const name of names) {
+      const lasts = epochs[name] ?? epochs.others;
+      await part(disturbances[name].title, async () => {
+        if (!peaceful.has(lasts)) {
+          const { sha256 } = await disturb("peace", { folder: join(folder, `peace-${lasts}`), epochs: lasts, seed });
+          peaceful.set(lasts, sha256);
+          console.log(`in peace, ${lasts} epochs: ${sha256}`);
+        }
+        const options = {
+          folder: join(folder, name),
+          epochs: lasts,
+          seed,
+          kills: Number(values.kills),
+          expectedSha256: peaceful.get(lasts),
+        };
+        const { counts, halfUploads, skipped } = await disturb(name, options);
+        if (skipped !== undefined) return { done: "", result: `skipped: ${skipped}` };
+        const collected = halfUploads > 0 ? `, ${halfUploads} half uploads collected` : "";
+        return { done: list(counts), result: `same bytes, log verified, no orphans${collected}` };
+      });
+    }
+  }
+  console.log(`\nSeed ${seed}, ${seconds(started)}:`);
+  console.log(["| disturbance | done | result | time |", "|---|---|---|---|", ...rows.map((row) => `| ${row.join(" | ")} |`)].join("\n"));
+} finally {
+  await killAll();
+  if (values.keep) console.log(`Kept: ${folder}`);
+  else rmSync(folder, { recursive: true, force: true });
+}
