@@ -44,8 +44,8 @@ export interface Call<N extends RouteName> {
   readonly parameter: string;
   readonly query: QueryOf<N> | undefined;
   readonly body: RequestOf<N>;
-  /** Aborts when the caller is gone or the server closes. */
-  readonly signal: AbortSignal;
+  /** Aborts when the caller is gone or the server closes. Who answers with a stream aborts it at the stream's end. */
+  readonly leave: AbortController;
   /** Most bytes of the body, where the handler reads it. */
   readonly bodyBytes: number;
 }
@@ -66,8 +66,17 @@ const ownerOf = ({ role, subject }: Caller): string => `${role}:${subject}`;
 
 function command<N extends CommandRoute>(route: N): (call: Call<N>, services: Services) => Promise<ResponseOf<N>> {
   return async (call, { coordinator }) => {
-    const { parameter, query, body, signal } = call;
-    return coordinator.apply({ route, caller: callerOf(call), parameter, query, body, signal });
+    const { parameter, query, body } = call;
+    return coordinator.apply({
+      route,
+      caller: callerOf(call),
+      parameter,
+      query,
+      body,
+      get signal() {
+        return call.leave.signal;
+      },
+    });
   };
 }
 
@@ -205,22 +214,21 @@ const watchRun: Handler<"watchRun"> = async (call, { coordinator, claimWatcher, 
   if (!/^\d{1,15}$/.test(last)) throw new ProtocolError("invalid", "The header last-event-id must be the id of an event.");
   const release = claimWatcher();
   if (!release) throw new ProtocolError("unavailable", "Too many watchers are connected; try later.", { retryAfterMs: 10_000 });
-  const leave = new AbortController();
+  const { leave } = call;
   // A token that has expired shows nothing more; setTimeout takes at most 31 bits.
   const expiry = setTimeout(() => leave.abort(), Math.min(2 ** 31 - 1, caller.expiresAtMs - nowMs()));
-  const signal = AbortSignal.any([call.signal, leave.signal]);
   const end = (): void => {
     clearTimeout(expiry);
     release();
     leave.abort();
   };
   try {
-    const events = await coordinator.watch(call.parameter, Number(last), signal);
+    const events = await coordinator.watch(call.parameter, Number(last), leave.signal);
     if (!events) {
       end();
       return new Response(null, { status: 204 });
     }
-    return new Response(eventStream(events, signal, end), {
+    return new Response(eventStream(events, leave.signal, end), {
       headers: { "content-type": "text/event-stream", "cache-control": "no-store", "x-accel-buffering": "no" },
     });
   } catch (error) {

@@ -9,15 +9,16 @@ import type { HarvestAnswer, RunRequest, WatchEvent } from "../protocol/operator
 import { SheafError } from "../util/errors.ts";
 import type { LogEntry } from "./chain.ts";
 import { judgementOf, type Verdict } from "./decide.ts";
-import { type EventType, type RunDefinition, runOf } from "./events.ts";
+import { type Event, type EventType, type RunDefinition, runOf } from "./events.ts";
 import { type Outstanding, outstanding } from "./execute.ts";
 import type { Live } from "./live.ts";
 import type { Caller, CommandOf, CommandRoute, Coordinator } from "./service.ts";
 import { inputsOf, taskSpec } from "./spec.ts";
-import { isOver, type Run, type Task } from "./state.ts";
+import { isOver, type Run, type State, type Task } from "./state.ts";
 import type { EventLog } from "./store.ts";
 import { openTaskObjects, type TaskObjectsOptions } from "./taskObjects.ts";
 import { deviceSummary, modelRole, runDetail, runSummary, watchEvent } from "./views.ts";
+import { openWakes } from "./wakes.ts";
 
 /** A model from what is there. */
 export interface Assembled {
@@ -56,6 +57,19 @@ export const mayBringWork: ReadonlySet<EventType> = new Set<EventType>([
   "device.revoked",
 ]);
 
+/** The devices that may find work after an event where they found none before, of those that wait for it. */
+function wokenBy(state: State, event: Event): "all" | readonly string[] {
+  if (!mayBringWork.has(event.type)) return [];
+  const run = "runId" in event ? state.runs.get(event.runId) : undefined;
+  const ownersOf = (slots: readonly string[]): readonly string[] => slots.flatMap((slot) => run?.slots.get(slot)?.deviceId ?? []);
+  if (!run || run.orphaned.size > 0) return "all";
+  if ("tasks" in event) return ownersOf(event.tasks.map(({ slot }) => slot));
+  if (!("leaseId" in event)) return "all";
+  // Others may take a task only later, and ask again by then.
+  const lease = state.endedLeases.get(event.leaseId);
+  return ownersOf([run.tasks.get(lease?.taskId ?? "")?.slot ?? ""]);
+}
+
 /** Room for what a device uploads beside what was planned. */
 const spareUploadBytes = 2 ** 24;
 const uploadFactor = 4;
@@ -71,7 +85,7 @@ const deviceIdOf = ({ role, subject }: Caller): string => {
 export function openLiveService({ live, log, now, define, gate, assemble, ...making }: LiveServiceOptions): LiveService {
   let closed = false;
   let working: Promise<void> | undefined;
-  const listeners = new Set<() => void>();
+  const wakes = openWakes();
   const taskObjects = openTaskObjects(making);
   const judging = new Map<string, Promise<Verdict>>();
 
@@ -110,60 +124,59 @@ export function openLiveService({ live, log, now, define, gate, assemble, ...mak
   };
   const stopListening = live.listen((entries) => {
     takeUp();
-    if (entries.some(({ event }) => mayBringWork.has(event.type))) for (const wake of [...listeners]) wake();
+    for (const { event } of entries) {
+      const devices = wokenBy(live.state, event);
+      if (devices === "all") wakes.wakeAll();
+      else for (const deviceId of devices) wakes.wake(deviceId);
+    }
   });
   takeUp();
 
-  /** Resolves when there may be work, after `ms`, or when nobody waits any more. */
-  const change = (ms: number, signal: AbortSignal): Promise<void> =>
-    new Promise((resolve) => {
-      const end = (): void => {
-        clearTimeout(timer);
-        listeners.delete(end);
-        signal.removeEventListener("abort", end);
-        resolve();
-      };
-      const timer = setTimeout(end, ms);
-      listeners.add(end);
-      signal.addEventListener("abort", end);
-      if (signal.aborted || closed) end();
-    });
-
   const offer = async (deviceId: string, { waitMs, ...asking }: OfferRequest, signal: AbortSignal): Promise<OfferAnswer> => {
     const until = now() + waitMs;
-    for (;;) {
-      const { assignment } = await live.do({ type: "requestOffer", deviceId, ...asking });
-      if (assignment) {
-        const { lease, run, task, expiresAt } = assignment;
-        const { leaseId, runId } = lease;
-        const heartbeatMs = 1000 * run.definition.policy.heartbeatSeconds;
-        const { objects } = await taskObjects.of(run, task);
-        const spec = taskSpec(run, task, objects);
-        return {
-          offer: { leaseId, runId, kind: task.kind, spec, inputs: inputsOf(run, objects), expiresAt, heartbeatMs },
-          retryAfterMs: 0,
-          now: now(),
-        };
+    const waiter = wakes.open(deviceId);
+    try {
+      for (;;) {
+        const { assignment } = await live.do({ type: "requestOffer", deviceId, ...asking });
+        if (assignment) {
+          const { lease, run, task, expiresAt } = assignment;
+          const { leaseId, runId } = lease;
+          const heartbeatMs = 1000 * run.definition.policy.heartbeatSeconds;
+          const { objects } = await taskObjects.of(run, task);
+          const spec = taskSpec(run, task, objects);
+          return {
+            offer: { leaseId, runId, kind: task.kind, spec, inputs: inputsOf(run, objects), expiresAt, heartbeatMs },
+            retryAfterMs: 0,
+            now: now(),
+          };
+        }
+        const left = until - now();
+        if (left <= 0 || signal.aborted || closed) return { offer: null, retryAfterMs: waitMs > 0 ? 0 : 1000, now: now() };
+        await waiter.wait(left, signal);
       }
-      const left = until - now();
-      if (left <= 0 || signal.aborted || closed) return { offer: null, retryAfterMs: waitMs > 0 ? 0 : 1000, now: now() };
-      await change(left, signal);
+    } finally {
+      waiter.close();
     }
   };
 
   const harvest = async (runId: string, signal: AbortSignal): Promise<HarvestAnswer> => {
     const { harvestId } = await live.do({ type: "requestHarvest", runId });
-    for (;;) {
-      const found = runIn(runId).harvests.find((h) => h.harvestId === harvestId);
-      if (found?.reason !== undefined) throw new ProtocolError("unacceptable", found.reason);
-      const model = found?.outputs?.find(({ role }) => role === modelRole);
-      if (found && model) {
-        const { classNames } = runIn(runId).definition;
-        const missing = found.missingClasses.map((classId) => classNames[classId] ?? "");
-        return { model, head: found.head ?? "", devices: found.slots, missingClasses: missing };
+    const waiter = wakes.open(harvestId);
+    try {
+      for (;;) {
+        const found = runIn(runId).harvests.find((h) => h.harvestId === harvestId);
+        if (found?.reason !== undefined) throw new ProtocolError("unacceptable", found.reason);
+        const model = found?.outputs?.find(({ role }) => role === modelRole);
+        if (found && model) {
+          const { classNames } = runIn(runId).definition;
+          const missing = found.missingClasses.map((classId) => classNames[classId] ?? "");
+          return { model, head: found.head ?? "", devices: found.slots, missingClasses: missing };
+        }
+        if (signal.aborted || closed) throw new ProtocolError("unavailable", "The harvest goes on; ask for it again in a moment.");
+        await waiter.wait(200, signal);
       }
-      if (signal.aborted || closed) throw new ProtocolError("unavailable", "The harvest goes on; ask for it again in a moment.");
-      await change(200, signal);
+    } finally {
+      waiter.close();
     }
   };
 
@@ -280,7 +293,7 @@ export function openLiveService({ live, log, now, define, gate, assemble, ...mak
   const close = async (): Promise<void> => {
     closed = true;
     stopListening();
-    for (const wake of [...listeners]) wake();
+    wakes.wakeAll();
     await working;
   };
   return {

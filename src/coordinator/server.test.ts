@@ -306,6 +306,8 @@ describe("events", () => {
     expect((await poll).status).toBe(200);
     for (let done = false; !done; ) done = (await reader.read()).done;
     expect(await codeOf(await fake.call("GET", "/healthz"))).toBe("unavailable");
+    // That is no fault of anybody's.
+    expect(JSON.parse(fake.lines.at(-1) ?? "{}")).toMatchObject({ level: "info", status: 503 });
   });
 
   it("end when the watcher's token expires", async () => {
