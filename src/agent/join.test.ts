@@ -27,9 +27,11 @@ function coordinator(serverId = "server1") {
   const seen: Seen[] = [];
   const keys = new Map<string, string>();
   let isAway = false;
+  let clockJumps = 0;
   let onOffer: () => void = () => undefined;
   const answer = (value: unknown, status = 200): Response => new Response(JSON.stringify(value), { status });
-  const refuse = (code: string, status: number): Response => answer({ error: { code, message: `${code}.` } }, status);
+  const refuse = (code: string, status: number, details = {}): Response =>
+    answer({ error: { code, message: `${code}.`, details } }, status);
   const grant = { accessToken: "token-12345678", expiresAt: Date.now() + 3_600_000, now: Date.now() };
   const fetch: Fetch = async (address, { body, headers }) => {
     if (isAway) throw new TypeError("fetch failed");
@@ -42,6 +44,7 @@ function coordinator(serverId = "server1") {
       case "/v1/openapi.json":
         return answer({ openapi: "3.1.0" });
       case "/v1/enrol": {
+        if (clockJumps-- > 0) return refuse("unauthenticated", 401, { now: String(Date.now() + 1e7) });
         const isSigned = await verifyEnrolment(value as unknown as Enrolment, serverId);
         if (!isSigned || value.joinToken !== "join-token-1") return refuse("unauthenticated", 401);
         const deviceId = `device-${keys.size + 1}`;
@@ -67,6 +70,9 @@ function coordinator(serverId = "server1") {
     paths: () => seen.splice(0).map(({ path }) => path),
     setAway: (value: boolean) => {
       isAway = value;
+    },
+    jump: (times: number) => {
+      clockJumps = times;
     },
     set onOffer(value: () => void) {
       onOffer = value;
@@ -111,6 +117,19 @@ describe("join", () => {
     const wrong = { ...(await optionsOf(server.fetch)), joinToken: "wrong-token" };
     await expect(join(wrong)).rejects.toMatchObject({ protocolCode: "unauthenticated" });
     expect(await wrong.state.readRecord()).toEqual({});
+  });
+
+  it("signs anew where the coordinator's clock was set meanwhile, and gives up where that goes on", async () => {
+    const server = coordinator();
+    const options = { ...(await optionsOf(server.fetch, { timing: { ...timing, attempts: 4 } })), joinToken: "join-token-1" };
+    server.jump(3);
+    expect((await join(options)).isNew).toBe(true);
+    const nonces = server.seen.filter(({ path }) => path === "/v1/enrol").map(({ body }) => body.nonce);
+    expect(new Set(nonces).size).toBe(4);
+    server.jump(100);
+    await expect(join(await optionsOf(server.fetch, { joinToken: "join-token-1" }))).rejects.toMatchObject({
+      protocolCode: "unauthenticated",
+    });
   });
 
   it("follows a coordinator to another address, and is enrolled anew at another coordinator with the same key", async () => {
