@@ -56,7 +56,7 @@ async function part(title, act) {
   console.log(rows.at(-1).filter(Boolean).join("; "));
 }
 
-process.on("SIGINT", () => void killAll().then(() => process.exit(130)));
+for (const signal of ["SIGINT", "SIGTERM"]) process.on(signal, () => void killAll().then(() => process.exit(130)));
 try {
   if (values.what !== "fleet") {
     await part("runs killed", async () => {

@@ -74,8 +74,8 @@ export const disturbances = {
   kills: {
     title: "kill -9",
     least: ({ kills }) => ({ kills }),
-    async act({ fleet, random, counts, kills }) {
-      await killAtMoments({ fleet, devices: deviceNames, kills: Math.ceil(kills * 1.25), random, counts });
+    async act({ fleet, random, counts, kills, report }) {
+      await killAtMoments({ fleet, devices: deviceNames, kills: Math.ceil(kills * 1.25), random, counts, report });
       const all = [...counts].filter(([what]) => /^(coordinator|device): /.test(what)).reduce((sum, [, count]) => sum + count, 0);
       counts.set("kills", all);
     },

@@ -79,27 +79,40 @@ async function torment({ start, moments, renames, random, fleet, onKill, pauseMs
  * Runs a fleet to its end with about `kills` kills: a quarter of the coordinator's, the others shared by the devices. `counts` is told each, by who and when.
  * Sometimes a process stays away for longer than its lease.
  */
-export async function killAtMoments({ fleet, devices, kills, random, counts, pauseMs = 2500 }) {
+export async function killAtMoments({ fleet, devices, kills, random, counts, report = () => undefined, pauseMs = 2500 }) {
   const coordinators = Math.max(1, Math.round(kills / 4));
   const each = Math.max(1, Math.ceil((kills - coordinators) / devices.length));
-  const onKill = (who) => (moment) => {
+  const onKill = (who, name) => (moment) => {
     const key = `${who}: ${moment}`;
     counts.set(key, (counts.get(key) ?? 0) + 1);
+    report(`killed ${name} at ${moment}`);
   };
   // Each has chance of its own, so that what one draws does not depend on the order in which things happen.
   const victims = [
-    { who: "coordinator", start: (chaos) => fleet.startCoordinator(chaos), all: coordinatorMoments, count: coordinators },
-    ...devices.map((device) => ({ who: "device", start: (chaos) => fleet.startDevice(device, chaos), all: deviceMoments, count: each })),
+    {
+      who: "coordinator",
+      name: "coordinator",
+      start: (chaos) => fleet.startCoordinator(chaos),
+      all: coordinatorMoments,
+      count: coordinators,
+    },
+    ...devices.map((device) => ({
+      who: "device",
+      name: device,
+      start: (chaos) => fleet.startDevice(device, chaos),
+      all: deviceMoments,
+      count: each,
+    })),
   ].map((victim) => ({ ...victim, random: randomOf(below(random, 2 ** 32)) }));
   await Promise.all(
-    victims.map(({ who, start, all, count, random: chance }) =>
+    victims.map(({ who, name, start, all, count, random: chance }) =>
       torment({
         start,
         moments: draw(chance, all, count),
         renames: mostRenames[who],
         random: chance,
         fleet,
-        onKill: onKill(who),
+        onKill: onKill(who, name),
         pauseMs,
       }),
     ),
