@@ -116,7 +116,8 @@ function samplesOf(
 
 function slotsOf(definition: RunDefinition, plan: Plan, holders: readonly Holder[]): readonly Slot[] {
   const { target, planning, classNames } = definition;
-  const chosen = plan.devices.map(({ id }) => holders.find(({ slot }) => slot === id) as Holder);
+  const bySlot = new Map(holders.map((holder) => [holder.slot, holder]));
+  const chosen = plan.devices.map(({ id }) => bySlot.get(id) as Holder);
   const taskSets = heldTaskSets(plan.devices, chosen, classNames.length);
   const places = plan.devices.flatMap((planned, i) => {
     const taskSet = taskSets[i] as readonly number[];
@@ -199,7 +200,7 @@ function planHolders(definition: RunDefinition, holders: readonly Holder[], unow
   });
   try {
     const isBound = planning.minimumRatio !== undefined || planning.width !== undefined;
-    const plan = isBound ? planFleet(request(planning.minimumRatio)) : planTowards((ratio) => planFleet(request(ratio)));
+    const plan = isBound ? planFleet(request(planning.minimumRatio)) : planTowards((ratio, least) => planFleet(request(ratio), least));
     return { type: "planned", slots: slotsOf(definition, plan, holders), excluded: plan.excluded };
   } catch (error) {
     if (error instanceof SheafError && (error.code === "plan" || error.code === "config"))
