@@ -13,6 +13,8 @@ import { planRun } from "../coordinator/planning.ts";
 import { openServer } from "../coordinator/server.ts";
 import { referencedObjects } from "../coordinator/spec.ts";
 import type { Run } from "../coordinator/state.ts";
+import type { Upgrade } from "../coordinator/storeLayout.node.ts";
+import { addVitals, openVitals } from "../coordinator/vitals.node.ts";
 import type { ObjectReference } from "../protocol/messages.ts";
 import { SheafError } from "../util/errors.ts";
 import { writeFileAtomic } from "../util/files.node.ts";
@@ -23,6 +25,13 @@ import { defineRun } from "./define.ts";
 import { judge } from "./gate.ts";
 import { openSamplesOf } from "./samples.ts";
 
+/** Whom commands on this machine trust, and what they show; paths of PEM files. */
+export interface LocalTrust {
+  readonly authority: string;
+  readonly certificate?: string;
+  readonly key?: string;
+}
+
 export interface CoordinatorOptions {
   /** The coordinator's own folder. */
   readonly store: string;
@@ -30,6 +39,9 @@ export interface CoordinatorOptions {
   /** 0 for any free one. */
   readonly port: number;
   readonly tls?: TlsOptions;
+  /** Asked every few seconds for other certificates than those in use, such as a longer list of revoked ones. */
+  readonly renewTls?: () => Promise<TlsOptions | undefined>;
+  readonly trust?: LocalTrust;
   /** Address that devices use, where it is not that of `publicHost` and the port. */
   readonly url?: string;
   /** Name or address of this machine in the line to join; `host` by default. */
@@ -47,6 +59,8 @@ export interface CoordinatorOptions {
 export interface RunningCoordinator extends AsyncDisposable {
   readonly url: string;
   readonly live: Live;
+  /** Present where the folder was of an older layout. */
+  readonly upgrade?: Upgrade;
   /** Creates a run, or finds the one of this name and configuration that is there. Throws what a wrong configuration throws. */
   ensureRun(name: string, config: Readonly<Record<string, unknown>>): Promise<{ readonly runId: string; readonly isNew: boolean }>;
   /** A line to type on another computer; good for `uses` devices and so many hours. */
@@ -58,6 +72,8 @@ export interface RunningCoordinator extends AsyncDisposable {
 }
 
 const tickMs = 1000;
+/** A revoked certificate is shut out after so long at most. */
+const renewMs = 5000;
 /** Name of the file that tells other commands where the coordinator is. */
 export const addressFile = "address.json";
 
@@ -78,7 +94,6 @@ function addGauges(metrics: Metrics, live: Live): void {
   );
   metrics.gauge("sheaf_leases", "Leases that are held.", () => live.state.leases.size);
   metrics.gauge("sheaf_log_entries", "Entries of the log.", () => live.head.sequence);
-  metrics.gauge("sheaf_resident_bytes", "Memory of the process.", () => process.memoryUsage.rss());
   const phases = ["gathering", "train", "settle", "statistics", "assemble", "finished", "failed", "cancelled"] as const;
   metrics.gauge("sheaf_runs", "Runs by phase.", () =>
     phases.map((phase) => [{ phase }, live.state.runs.count((run) => run.phase === phase && !run.archived)] as const),
@@ -123,8 +138,12 @@ export async function startCoordinator(options: CoordinatorOptions): Promise<Run
     cleanUp.push(() => service.close());
     const metrics = openMetrics();
     addGauges(metrics, live);
+    const vitals = openVitals({ logFile: join(store, "log.sqlite"), connections: () => listening.connections });
+    cleanUp.push(() => vitals.close());
+    addVitals(metrics, vitals.read);
     const place = { url: options.url ?? "" };
-    const lineOf = (token: string): string => `sheaf join ${place.url}#${token}${options.pin === undefined ? "" : `:${options.pin}`}`;
+    const lineOf = (token: string, command = "join"): string =>
+      `sheaf ${command} ${place.url}#${token}${options.pin === undefined ? "" : `:${options.pin}`}`;
     const server = openServer({
       coordinator: service,
       objects,
@@ -134,17 +153,21 @@ export async function startCoordinator(options: CoordinatorOptions): Promise<Run
       get publicUrl() {
         return place.url;
       },
-      joinLine: (token, role) => (role === "device" ? lineOf(token) : `sheaf status ${place.url} --token ${token}`),
+      joinLine: (token, role) => lineOf(token, role === "device" ? "join" : "status"),
       log,
       addressOf: addressOfNode,
       metrics,
+      vitals: vitals.read,
     });
     const listening = await listen(server, { host, port, ...(tls ? { tls } : {}) });
     cleanUp.push(() => listening.close());
     const urlAt = (name: string): string => `${tls ? "https" : "http"}://${name.includes(":") ? `[${name}]` : name}:${listening.port}`;
     place.url ||= urlAt(options.publicHost ?? host);
     // For commands on this machine.
-    await writeFileAtomic(join(store, addressFile), `${canonicalJson({ url: urlAt(isWildcard(host) ? "127.0.0.1" : host) })}\n`);
+    await writeFileAtomic(
+      join(store, addressFile),
+      `${canonicalJson({ url: urlAt(isWildcard(host) ? "127.0.0.1" : host), ...options.trust })}\n`,
+    );
     const ticking = setInterval(() => {
       live.do({ type: "tick" }).catch((error: unknown) => log("error", `Time could not be noted: ${String(error)}`));
     }, tickMs);
@@ -152,12 +175,23 @@ export async function startCoordinator(options: CoordinatorOptions): Promise<Run
       () => void tidy(folder, live, service, log, tidyMs).catch((error: unknown) => log("error", String(error))),
       tidyMs,
     );
+    const { renewTls } = options;
+    const renew = async (): Promise<void> => {
+      const renewed = await renewTls?.();
+      if (renewed) listening.renew(renewed);
+    };
+    const renewing = setInterval(
+      () => void renew().catch((error: unknown) => log("error", `Certificates could not be renewed: ${String(error)}`)),
+      renewMs,
+    );
+    cleanUp.push(() => clearInterval(renewing));
     cleanUp.push(() => clearInterval(ticking));
     cleanUp.push(() => clearInterval(tidying));
     await tidy(folder, live, service, log, tidyMs);
     return {
       url: place.url,
       live,
+      ...(folder.upgrade ? { upgrade: folder.upgrade } : {}),
       async ensureRun(name, config) {
         const definition = await defineRun({ name, config }, samplesOf, put);
         const wanted = canonicalJson(definition);

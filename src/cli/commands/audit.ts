@@ -21,7 +21,16 @@ function parseAnchor(text: string | undefined): LogHead {
 
 async function* linesOf(file: string): AsyncGenerator<LogEntry> {
   const text = new TextDecoder().decode(await readFileChecked(file, "log"));
-  for (const line of text.split("\n")) if (line.trim() !== "") yield parseEntry(JSON.parse(line));
+  for (const [i, line] of text.split("\n").entries()) {
+    if (line.trim() === "") continue;
+    let entry: unknown;
+    try {
+      entry = JSON.parse(line);
+    } catch (cause) {
+      throw new SheafError("data", `Line ${i + 1} of ${file} is no entry of a log; give a file as GET /v1/audit answers with.`, { cause });
+    }
+    yield parseEntry(entry);
+  }
 }
 
 export const auditVerify: CommandSpec = {
