@@ -75,7 +75,7 @@ try {
       const lasts = epochs[name] ?? epochs.others;
       await part(disturbances[name].title, async () => {
         if (!peaceful.has(lasts)) {
-          const { sha256 } = await disturb("peace", { folder: join(folder, `peace-${lasts}`), epochs: lasts, seed });
+          const { sha256 } = await disturb(["peace"], { folder: join(folder, `peace-${lasts}`), epochs: lasts, seed });
           peaceful.set(lasts, sha256);
           console.log(`in peace, ${lasts} epochs: ${sha256}`);
         }
@@ -86,8 +86,8 @@ try {
           kills: Number(values.kills),
           expectedSha256: peaceful.get(lasts),
         };
-        const { counts, halfUploads, skipped } = await disturb(name, options);
-        if (skipped !== undefined) return { done: "", result: `skipped: ${skipped}` };
+        const { counts, halfUploads, skipped } = await disturb([name], options);
+        if (skipped.length > 0) return { done: "", result: `skipped: ${skipped[0].reason}` };
         const collected = halfUploads > 0 ? `, ${halfUploads} half uploads collected` : "";
         return { done: list(counts), result: `same bytes, log verified, no orphans${collected}` };
       });

@@ -119,9 +119,6 @@ export async function openFleet({ folder, epochs, line: openLine, storeIn, state
       fleet.all.push({ name: device, running, state });
       return running;
     },
-    async startDevices(chaosOf = () => undefined) {
-      for (const device of deviceNames) await fleet.startDevice(device, chaosOf(device));
-    },
     /** Waits for the model and for devices that have nothing left to do, and stops all in good order. */
     async finish() {
       await eventually(

@@ -43,36 +43,35 @@ function draw(random, moments, count) {
   return [...first, ...extra].sort((a, b) => a - b).map((at) => moments[at]);
 }
 
-/** Waits for the moment in a process and kills it there; resolves to whether it came to that. A process that ends by itself has a bug. */
-async function killAt(running, { pattern, withinMs, past, isWriting }, random, fleet) {
-  const tooLate = fleet.finished.then(() => ({ index: 1 }));
-  const { index } = await Promise.race([running.firstOf(isWriting ? undefined : pattern, past), tooLate]);
-  if (index === 1) return false;
-  if (!isWriting) await pause(random() * withinMs);
+/** Waits for the moment in a process and kills it there, or somewhere when the moment is past; resolves to the name of what it came to. */
+async function killAt(running, { name, pattern, withinMs, past, beforeRename: file }, random, fleet) {
+  const { index } = await Promise.race([
+    running.firstOf(file === undefined ? pattern : undefined, past),
+    fleet.finished.then(() => ({ index: -2 })),
+  ]);
+  if (index === -2) return undefined;
+  const isMissed = index === 1;
+  if (file === undefined) await pause(random() * (isMissed ? 2000 : withinMs));
   const { code, signal } = await running.kill();
   if (signal !== "SIGKILL") throw new Error(`A process ended by itself with ${code ?? signal}:\n${running.said()}`);
-  return true;
+  return isMissed ? "in mid-air" : name;
 }
 
 /** One process after another of the same kind, each killed at the next moment; the last one is left alive. */
 async function torment({ start, moments, renames, random, fleet, onKill, pauseMs }) {
-  let running;
   for (const moment of moments) {
-    if (fleet.isFinished) break;
-    const isWriting = "beforeRename" in moment;
-    // A process that is to die while it writes must know that from its start.
-    if (isWriting && running) {
+    const running = await start(moment.beforeRename === undefined ? undefined : { killBeforeRename: 1 + below(random, renames) });
+    const killed = await killAt(running, moment, random, fleet);
+    if (killed === undefined) {
+      // One that was to die at a file would still do so.
+      if (moment.beforeRename === undefined) return;
       await running.kill();
-      onKill("in mid-air");
-      running = undefined;
+      break;
     }
-    running ??= await start(isWriting ? { killBeforeRename: 1 + below(random, renames) } : undefined);
-    if (await killAt(running, { ...moment, isWriting }, random, fleet)) onKill(moment.name);
-    else if (!running.hasEnded()) continue;
-    running = undefined;
+    onKill(killed);
     await pause(random() * pauseMs);
   }
-  if (!running || running.hasEnded()) await start();
+  await start();
 }
 
 /**

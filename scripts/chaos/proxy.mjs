@@ -146,6 +146,8 @@ export async function openBadLine({ targetPort, random, rate = 0.4, kinds = faul
       };
       const done = await faults[name](tools);
       if (done !== false) counts.set(name, counts.get(name) + 1);
+      // Nobody came to overtake it: another time.
+      else queue.push(name);
     } catch {
       // The coordinator is away, or the caller has gone.
       hangUp();
