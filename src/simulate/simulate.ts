@@ -5,13 +5,13 @@ import type { ObjectStore } from "../coordinator/store.ts";
 import { classCountsOf } from "../data/background.ts";
 import { defineRun } from "../fleet/define.ts";
 import { type KnownSamples, openSamplesOf, type SamplesOf } from "../fleet/samples.ts";
-import type { DeviceProfile } from "../plan/device.ts";
 import { resolveProfile } from "../plan/device.ts";
 import type { RunConfig } from "../run/config.ts";
 import { SheafError } from "../util/errors.ts";
 import type { SimulationResult } from "./outcome.ts";
 import { simulateReal } from "./real.ts";
 import { simulateStubbed, type WorldOptions } from "./stubbed.ts";
+import type { Trace } from "./trace.ts";
 import { drawFleet, type FleetOptions, type VirtualDevice } from "./virtualFleet.ts";
 
 export interface SimulationOptions extends Omit<FleetOptions, "seed" | "profiles" | "classCounts">, WorldOptions {
@@ -31,8 +31,14 @@ export function configuredProfiles({ fleet }: Pick<RunConfig, "fleet">): FleetOp
   return fleet.devices.map(({ profile, id, classes: _, ...figures }) => {
     const changes = Object.fromEntries(Object.entries(figures).filter(([, value]) => value !== undefined));
     const config = profile === undefined ? { name: id ?? "device", ...changes } : { like: profile, ...changes };
-    return { profile: resolveProfile(config) as DeviceProfile, weight: 1 };
+    return { profile: resolveProfile(config), weight: 1 };
   });
+}
+
+export interface Simulation {
+  readonly result: SimulationResult;
+  /** When devices were there, as drawn or as given. */
+  readonly trace: Trace;
 }
 
 /** A run that is ready to be simulated. */
@@ -72,10 +78,11 @@ async function prepare(config: RunConfig, options: SimulationOptions): Promise<P
  * Simulates one run. The same configuration and options give the same result, `coordinator` aside.
  * Throws `config`, `data`, `network` with the reason where there is nothing to simulate, `interrupted` after the signal.
  */
-export async function simulate(config: RunConfig, options: SimulationOptions): Promise<SimulationResult> {
+export async function simulate(config: RunConfig, options: SimulationOptions): Promise<Simulation> {
   const prepared = await prepare(config, options);
   const { definition, fleet } = prepared;
   const common = { ...options, seed: config.seed, definition, fleet, checkpointSeconds: config.checkpointSeconds };
-  if (options.training === "real") return simulateReal({ ...common, ...prepared });
-  return simulateStubbed({ ...common, sameSamples: options.holdings.type === "all" });
+  const trace = new Map(fleet.map(({ name, intervals }) => [name, intervals]));
+  if (options.training === "real") return { trace, result: await simulateReal({ ...common, ...prepared }) };
+  return { trace, result: await simulateStubbed({ ...common, sameSamples: options.holdings.type === "all" }) };
 }

@@ -24,6 +24,7 @@ import { quickstart, run } from "./run.ts";
 import { administration } from "./runs.ts";
 import { serve } from "./serve.ts";
 import { shape } from "./shape.ts";
+import { simulate } from "./simulate.ts";
 import { status } from "./status.ts";
 import { train } from "./train.ts";
 
@@ -47,6 +48,7 @@ export const commands: readonly CommandSpec[] = [
   dataInspect,
   dataAdd,
   dataRemove,
+  simulate,
   serve,
   join,
   status,
