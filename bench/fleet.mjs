@@ -46,7 +46,12 @@ const configFor = (count) => ({
   training: { epochs: 1, batchSize: 32 },
   fleet: { width: 0.25 },
   head: "H0",
-  serve: { minimumDevices: count, samples: { classNames: classes, shape: { channels: 1, height: 16, width: 16 }, mean: [100], std: [50] } },
+  // Of a machine with other work, nobody knows for how long it starves a process; leases that lapse are not what is measured here.
+  serve: {
+    minimumDevices: count,
+    leaseSeconds: 600,
+    samples: { classNames: classes, shape: { channels: 1, height: 16, width: 16 }, mean: [100], std: [50] },
+  },
 });
 
 /** A child process that answers messages. */
@@ -194,19 +199,29 @@ async function measure(count) {
 
 function print(result) {
   const { devices, phases, routes, counts } = result;
-  console.log(`\n${devices} devices: ${result.requests} requests in ${result.wallSeconds.toFixed(1)} s (${result.requestsPerSecond.toFixed(0)}/s);`);
+  console.log(
+    `\n${devices} devices: ${result.requests} requests in ${result.wallSeconds.toFixed(1)} s (${result.requestsPerSecond.toFixed(0)}/s);`,
+  );
   console.log(
     `coordinator ${result.cpuSeconds.toFixed(1)} s of CPU, ${result.cpuMillisecondsPerDevice.toFixed(1)} ms a device, ${result.requestsPerCpuSecond.toFixed(0)} requests per CPU second`,
   );
   console.log(
     `memory ${megabytes(result.startBytes)} MB at the start, ${megabytes(result.peakBytes)} at the peak, ${megabytes(result.endBytes)} at the end (heap ${megabytes(result.heapBytes)}): ${result.kilobytesPerDevice.toFixed(1)} KiB of heap a device`,
   );
-  console.log(`${result.handles} handles, ${result.objects} objects, ${result.files} files, ${result.logEntries} log entries; ${JSON.stringify(counts)}`);
+  console.log(
+    `${result.handles} handles, ${result.objects} objects, ${result.files} files, ${result.logEntries} log entries; ${JSON.stringify(counts)}`,
+  );
   console.table(
     Object.fromEntries(
       Object.entries(phases).map(([name, { seconds: s, cpuSeconds, lag }]) => [
         name,
-        { seconds: s.toFixed(1), "CPU s": cpuSeconds.toFixed(2), "lag p50 ms": lag.p50Ms.toFixed(1), "lag p99 ms": lag.p99Ms.toFixed(1), "lag max ms": lag.maxMs.toFixed(0) },
+        {
+          seconds: s.toFixed(1),
+          "CPU s": cpuSeconds.toFixed(2),
+          "lag p50 ms": lag.p50Ms.toFixed(1),
+          "lag p99 ms": lag.p99Ms.toFixed(1),
+          "lag max ms": lag.maxMs.toFixed(0),
+        },
       ]),
     ),
   );
@@ -229,9 +244,14 @@ async function grow() {
   }
   const of = (value) => exponent(results.map((result) => [result.devices, value(result)]));
   const growth =
-    results.length < 2 ? undefined : { cpu: of(({ cpuSeconds }) => cpuSeconds), memory: of(({ peakBytes, startBytes }) => peakBytes - startBytes) };
+    results.length < 2
+      ? undefined
+      : { cpu: of(({ cpuSeconds }) => cpuSeconds), memory: of(({ peakBytes, startBytes }) => peakBytes - startBytes) };
   if (values.json) console.log(JSON.stringify({ machine: cpus()[0]?.model, seconds, clients, seed, results, growth }));
-  else if (growth) console.log(`\nCPU grows by the power ${growth.cpu.toFixed(2)} of the devices, memory at the peak by ${growth.memory.toFixed(2)}; 1 is linear.`);
+  else if (growth)
+    console.log(
+      `\nCPU grows by the power ${growth.cpu.toFixed(2)} of the devices, memory at the peak by ${growth.memory.toFixed(2)}; 1 is linear.`,
+    );
 }
 
 /** What must not grow: by how much of itself, or by how much at all, whichever is more, in the whole soak. */
@@ -276,14 +296,30 @@ async function soak(minutes) {
     const points = settled.map((sample) => [(sample.at - settled[0].at) / 60_000, sample[name]]);
     const { slope, error, meanY } = line(points);
     const inAll = slope * (points.at(-1)?.[0] ?? 0);
-    return { name, mean: meanY, perHour: 60 * slope, errorPerHour: 60 * error, failed: inAll > Math.max(least, share * meanY) && slope > 3 * error };
+    return {
+      name,
+      mean: meanY,
+      perHour: 60 * slope,
+      errorPerHour: 60 * error,
+      failed: inAll > Math.max(least, share * meanY) && slope > 3 * error,
+    };
   });
-  const result = { devices: count, minutes, runs: samples.length, requests, worstP99Ms: worst, logEntries: samples.at(-1).logEntries, grown };
+  const result = {
+    devices: count,
+    minutes,
+    runs: samples.length,
+    requests,
+    worstP99Ms: worst,
+    logEntries: samples.at(-1).logEntries,
+    grown,
+  };
   if (values.json) console.log(JSON.stringify({ ...result, samples }));
   else {
     console.log(`${result.runs} runs of ${count} devices in ${minutes} minutes, ${requests} requests, ${result.logEntries} log entries`);
     for (const { name, mean, perHour, errorPerHour, failed } of grown)
-      console.log(`${failed ? "GROWS" : "steady"} ${name}: mean ${mean.toFixed(0)}, ${perHour.toFixed(1)} an hour (standard error ${errorPerHour.toFixed(1)})`);
+      console.log(
+        `${failed ? "GROWS" : "steady"} ${name}: mean ${mean.toFixed(0)}, ${perHour.toFixed(1)} an hour (standard error ${errorPerHour.toFixed(1)})`,
+      );
   }
   if (grown.some(({ failed }) => failed)) process.exitCode = 1;
 }

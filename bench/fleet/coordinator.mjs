@@ -2,7 +2,7 @@
  * The coordinator's process of `bench/fleet.mjs`: what `sheaf serve` starts, in a process of its own, which tells its parent what it takes.
  * Arguments: a JSON object { store, config, uses, tidyMs }. Messages in: `sample`, `collect` (collects garbage first), `stop`.
  */
-import { readdir, readdir as readFolder } from "node:fs/promises";
+import { readdir } from "node:fs/promises";
 import { join } from "node:path";
 import { monitorEventLoopDelay } from "node:perf_hooks";
 import { openLog } from "../../dist/coordinator/log.js";
@@ -22,14 +22,14 @@ const delay = monitorEventLoopDelay({ resolution: 10 });
 delay.enable();
 
 async function filesIn(folder) {
-  const entries = await readFolder(folder, { recursive: true, withFileTypes: true }).catch(() => []);
+  const entries = await readdir(folder, { recursive: true, withFileTypes: true }).catch(() => []);
   return entries.filter((entry) => entry.isFile()).length;
 }
 
 let peakBytes = 0;
 const watching = setInterval(() => {
   peakBytes = Math.max(peakBytes, process.memoryUsage.rss());
-}, 100);
+}, 500);
 
 async function sample() {
   const { rss, heapUsed, external } = process.memoryUsage();
@@ -94,3 +94,5 @@ process.on("message", async ({ id, type, ...rest }) => {
 });
 const [address, token] = line.split(" ")[2].split("#");
 process.send({ ready: true, url: address, token, runId });
+// Nobody is left to work for.
+process.once("disconnect", () => process.exit());

@@ -3,6 +3,7 @@
  * Only training is left out: a device sleeps and hands in weights of the right shapes that no other device has.
  * Argument: a JSON object { url, token, first, count, seconds, seed, address, classes }.
  */
+import { setMaxListeners } from "node:events";
 import { Agent, fetch } from "undici";
 import { runAgent } from "../../dist/agent/agent.js";
 import { patientBackoff } from "../../dist/agent/backoff.js";
@@ -20,8 +21,10 @@ const { url, token, first, count, seconds, seed, address, classes } = JSON.parse
 const latencies = openLatencies();
 const counts = { problems: 0, retries: 0, accepted: 0, refused: 0, dropped: 0 };
 const stopping = new AbortController();
+// Every device of the process listens to it.
+setMaxListeners(0, stopping.signal);
 // Each process calls from an address of its own, as fleets do: the coordinator counts rates by it.
-const dispatcher = new Agent({ connections: null, pipelining: 1, connect: { localAddress: address }, headersTimeout: 0, bodyTimeout: 0 });
+const dispatcher = new Agent({ connections: null, pipelining: 1, localAddress: address, headersTimeout: 0, bodyTimeout: 0 });
 
 /** Names of routes by method and the path without its parameter. */
 function routeOf(method, address) {
@@ -147,7 +150,13 @@ async function start() {
 }
 const started = start();
 
-const take = () => ({ latencies: latencies.take(), counts: { ...counts }, joined, failures: failures.slice(0, 3), failed: failures.length });
+const take = () => ({
+  latencies: latencies.take(),
+  counts: { ...counts },
+  joined,
+  failures: failures.slice(0, 3),
+  failed: failures.length,
+});
 process.on("message", async ({ id, type }) => {
   if (type === "take") return process.send({ id, answer: take() });
   stopping.abort();
@@ -155,3 +164,5 @@ process.on("message", async ({ id, type }) => {
   await Promise.all(running);
   process.send({ id, answer: take() }, () => process.exit(0));
 });
+// Nobody is left to work for.
+process.once("disconnect", () => process.exit());

@@ -3,6 +3,7 @@ import type { ZodType } from "zod";
 import { ProtocolError } from "../protocol/errors.ts";
 import type { Role } from "../protocol/messages.ts";
 import { openApiDocument } from "../protocol/openApi.ts";
+import type { Vitals } from "../protocol/operatorMessages.ts";
 import type { PlainBody, QueryOf, RequestOf, ResponseOf, RouteName } from "../protocol/routes.ts";
 import { verifyEnrolment, verifyTokenRequest } from "../protocol/signing.ts";
 import { protocolVersion, uploadOffsetHeader } from "../protocol/version.ts";
@@ -27,6 +28,8 @@ export interface Services {
   /** The command or address by which the bearer of a new token gets in. */
   readonly joinLine: (token: string, role: Exclude<Role, "public">) => string;
   readonly metricsText: () => string;
+  /** How the process is, where that is known. */
+  readonly vitals?: () => Vitals;
   readonly nowMs: () => number;
   /** Life of a device's access token. */
   readonly accessTokenMs: number;
@@ -288,7 +291,13 @@ export const handlers: { readonly [N in RouteName]: Handler<N> } = {
   createJoinToken,
   audit,
   openApi: async (_, { publicUrl }) => openApiDocument(publicUrl),
-  health: async (_, { serverId, nowMs }) => ({ status: "ok", protocol: protocolVersion, serverId, now: nowMs() }),
+  health: async (_, { serverId, nowMs, vitals }) => ({
+    status: "ok",
+    protocol: protocolVersion,
+    serverId,
+    now: nowMs(),
+    ...(vitals ? { process: vitals() } : {}),
+  }),
   metrics: async (_, { metricsText }) =>
     new Response(metricsText(), { headers: { "content-type": "text/plain; version=0.0.4; charset=utf-8" } }),
 };

@@ -6,6 +6,7 @@ import { type Context, Hono } from "hono";
 import type { ZodType } from "zod";
 import { errorBody, ProtocolError } from "../protocol/errors.ts";
 import type { Role } from "../protocol/messages.ts";
+import type { Vitals } from "../protocol/operatorMessages.ts";
 import {
   type Method,
   type PathParameters,
@@ -35,6 +36,7 @@ export interface ServerOptions extends Injected {
   readonly limits?: Partial<ServerLimits>;
   /** The command by which the bearer of a new token gets in; by default `sheaf join URL#TOKEN` for devices. */
   readonly joinLine?: Services["joinLine"];
+  readonly vitals?: () => Vitals;
   readonly metrics?: Metrics;
   readonly nowMs?: () => number;
   /** Life of a device's access token; default 15 minutes. */

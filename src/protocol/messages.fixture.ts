@@ -381,7 +381,26 @@ export const made: Made = {
   },
   audit: { ...none, response: undefined },
   openApi: { ...none, response: json },
-  health: { ...none, response: record({ status: fc.constant("ok" as const), protocol: whole(1, 99), serverId: id, now: instant }) },
+  health: {
+    ...none,
+    response: record(
+      {
+        status: fc.constant("ok" as const),
+        protocol: whole(1, 99),
+        serverId: id,
+        now: instant,
+        process: record({
+          residentBytes: whole(0, 1e12),
+          heapBytes: whole(0, 1e12),
+          eventLoopLagP99Ms: whole(0, 1e6),
+          eventLoopLagMaxMs: whole(0, 1e6),
+          connections: whole(0, 1e6),
+          logBytes: whole(0, 1e12),
+        }),
+      },
+      "process",
+    ),
+  },
   metrics: { ...none, response: undefined },
 };
 

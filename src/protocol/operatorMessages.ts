@@ -115,11 +115,25 @@ export interface JoinTokenAnswer {
   readonly expiresAt: number;
 }
 
+/** How a coordinator's process is. */
+export interface Vitals {
+  readonly residentBytes: number;
+  /** Of JavaScript objects. */
+  readonly heapBytes: number;
+  /** How long the event loop kept others waiting in the last minute or two. */
+  readonly eventLoopLagP99Ms: number;
+  readonly eventLoopLagMaxMs: number;
+  /** Open now. */
+  readonly connections: number;
+  readonly logBytes: number;
+}
+
 export interface Health {
   readonly status: "ok";
   readonly protocol: number;
   readonly serverId: string;
   readonly now: number;
+  readonly process?: Vitals;
 }
 
 export const runRequestSchema: z.ZodType<RunRequest> = z.strictObject({ name: shortText, config: jsonObject });
@@ -197,4 +211,14 @@ export const healthSchema: z.ZodType<Health> = z.strictObject({
   protocol: z.int().min(1),
   serverId: id,
   now: instant,
+  process: z
+    .strictObject({
+      residentBytes: count,
+      heapBytes: count,
+      eventLoopLagP99Ms: count,
+      eventLoopLagMaxMs: count,
+      connections: count,
+      logBytes: count,
+    })
+    .exactOptional(),
 });
