@@ -15,8 +15,8 @@ export interface Disturbed {
   readonly sha256: string | undefined;
   /** How often each fault took place. */
   readonly counts: ReadonlyMap<string, number>;
-  /** What lost devices had left half uploaded, and was removed. */
-  readonly halfUploads: number;
+  /** Objects and uploads that nothing spoke of when the run had ended, and that were removed. */
+  readonly collected: number;
   /** What cannot be done on this machine. */
   readonly skipped: readonly { readonly name: string; readonly reason: string }[];
 }

@@ -20,7 +20,7 @@ export async function disturb(names, { seed, expectedSha256, ...given }) {
     .filter((name) => !skipped.some((skip) => skip.name === name))
     .map((name) => ({ name, ...disturbances[name], random: randomOf(seedOf(seed, name)) }));
   const counts = new Map();
-  if (done.length === 0) return { skipped, counts, halfUploads: 0, sha256: undefined };
+  if (done.length === 0) return { skipped, counts, collected: 0, sha256: undefined };
   const disks = {};
   try {
     const places = {};

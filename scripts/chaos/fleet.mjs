@@ -171,20 +171,22 @@ async function readStore(store) {
 
 const objectsIn = (store) => filesBelow(join(store, "objects")).map((path) => path.split("/").at(-1));
 
-/** Throws unless stored objects are exactly those that the log speaks of, each with the bytes of its name. */
-async function checkObjects(store) {
+/**
+ * Throws unless all that the log speaks of is stored, each with the bytes of its name. Resolves to what is there beside it: objects that nothing speaks of, and
+ * uploads that were not finished.
+ */
+async function strayIn(store) {
   const { referenced } = await readStore(store);
   const stored = objectsIn(store);
   for (const name of referenced) if (!stored.includes(name)) throw new Error(`${store}: object ${name} is missing`);
-  for (const name of stored) {
-    if (!referenced.has(name)) throw new Error(`${store}: object ${name} is an orphan`);
+  for (const name of stored)
     if (sha256Of(join(store, "objects", name.slice(0, 2), name)) !== name) throw new Error(`${store}: object ${name} is damaged`);
-  }
+  return [...stored.filter((name) => !referenced.has(name)), ...filesBelow(join(store, "uploads"))];
 }
 
 /**
- * What must hold of a finished fleet: the expected model, a log that verifies, each task accepted once and no result refused, no object that nothing speaks
- * of, no half of a file anywhere. What a lost device left half uploaded is removed once it is old: resolves to how many such uploads there were.
+ * What must hold of a finished fleet: the expected model, a log that verifies, each task accepted once and no result refused, no half of a file anywhere, and a
+ * day later no object and no upload that nothing speaks of. Resolves to the model's hash and how many of these there were before.
  */
 export async function checkFleet(fleet, expectedSha256) {
   const { store, model } = fleet;
@@ -199,17 +201,14 @@ export async function checkFleet(fleet, expectedSha256) {
     throw new Error(`${store}: accepted are ${accepted.join(", ")}, expected each of ${expected.join(", ")} once`);
   for (const wrong of [...of("upload.quarantined"), ...of("task.givenUp"), ...of("run.failed")])
     throw new Error(`${store}: ${JSON.stringify(wrong)}`);
-  await checkObjects(store);
-  const halves = filesBelow(join(store, "uploads"));
-  if (halves.length > 0) {
-    // A day later.
+  const stray = await strayIn(store);
+  if (stray.length > 0) {
     const again = fleet.startCoordinator({ clockOffsetHours: 24 });
     await again.until(/^SHA-256 /m);
     again.signal("SIGTERM");
     await again.ended;
-    await checkObjects(store);
-    const left = filesBelow(join(store, "uploads"));
-    if (left.length > 0) throw new Error(`${store}: uploads are never removed: ${left.join(", ")}`);
+    const left = await strayIn(store);
+    if (left.length > 0) throw new Error(`${store}: never removed: ${left.join(", ")}`);
   }
   for (const folder of [store, join(fleet.folder, "out"), ...fleet.statesInUse]) {
     const left = filesBelow(folder).filter((path) => /\.(tmp|part)$/.test(path));
@@ -219,5 +218,5 @@ export async function checkFleet(fleet, expectedSha256) {
     const left = filesBelow(state).filter((path) => /^(checkpoints|objects)\//.test(path));
     if (left.length > 0) throw new Error(`${state}: left behind: ${left.join(", ")}`);
   }
-  return { sha256, halfUploads: halves.length };
+  return { sha256, collected: stray.length };
 }

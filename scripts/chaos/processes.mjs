@@ -6,7 +6,7 @@ export const command = fileURLToPath(new URL("../../dist/cli/main.js", import.me
 const preload = new URL("preload.mjs", import.meta.url).href;
 
 /** Longest time that anything is waited for; a machine with other work is slow. */
-export const patienceMs = 180_000;
+export const patienceMs = 600_000;
 
 const alive = new Set();
 
