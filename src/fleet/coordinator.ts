@@ -18,6 +18,7 @@ import { addVitals, openVitals } from "../coordinator/vitals.node.ts";
 import type { ObjectReference } from "../protocol/messages.ts";
 import { SheafError } from "../util/errors.ts";
 import { writeFileAtomic } from "../util/files.node.ts";
+import { sha256Hex } from "../util/hash.node.ts";
 import { canonicalJson } from "../util/json.ts";
 import { assembleRun } from "./assemble.ts";
 import { readObject } from "./branches.ts";
@@ -122,7 +123,7 @@ export async function startCoordinator(options: CoordinatorOptions): Promise<Run
   try {
     const { objects } = folder;
     const now = steadyClock(Date.now, () => performance.now());
-    const live = await openLive({ log: folder.log, sha256, planner: planRun, newId: randomUUID, now });
+    const live = await openLive({ log: folder.log, sha256: sha256Hex, planner: planRun, newId: randomUUID, now });
     cleanUp.push(() => live.close());
     const samplesOf = openSamplesOf(options.dataFolder);
     const put = (bytes: Uint8Array): Promise<ObjectReference & { readonly sha256: string }> => objects.put(bytes) as never;
