@@ -2,7 +2,6 @@ import fc from "fast-check";
 import { describe, expect, it } from "vitest";
 import { isWithin, minuteOfDayAt, parseCpuShare, parseHours, parseMemory, reasonToPause, restMs } from "./limits.ts";
 
-const minute = fc.integer({ min: 0, max: 1439 });
 
 describe("hours", () => {
   it.each([
