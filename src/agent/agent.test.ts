@@ -122,6 +122,16 @@ describe("an agent whose objects", () => {
     expect(coordinator.results).toEqual(reference.slice(1, 3));
   });
 
+  it("have gone from the coordinator before they were handed in uploads them again, without doing the work again", async () => {
+    const coordinator = newCoordinator([spec]);
+    coordinator.fault = (called, when, count) => {
+      if (called === "complete" && when === "before" && count === 1) throw new ProtocolError("notFound", "notFound.");
+    };
+    const events = await life(coordinator);
+    expect([ofType(events, "made").length, ofType(events, "working").length]).toEqual([1, 2]);
+    expect(coordinator.results).toEqual(reference.slice(0, 1));
+  });
+
   it("are being uploaded by a copy of it tries again", async () => {
     const coordinator = refusing("conflict", "upload");
     const events = await life(coordinator);
