@@ -43,13 +43,22 @@ function draw(random, moments, count) {
   return [...first, ...extra].sort((a, b) => a - b).map((at) => moments[at]);
 }
 
-/** Waits for the moment in a process and kills it there, or somewhere when the moment is past; resolves to the name of what it came to. */
+/** A device that is not enrolled yet says so and ends when it finds nobody for half a minute; a person then types the line again. */
+async function foundNobody(running) {
+  return (await running.ended).code === 10 && !/joined/.test(running.said()) && /Gave up after/.test(running.said());
+}
+
+/**
+ * Waits for the moment in a process and kills it there, or somewhere when the moment is past. Resolves to the name of what it came to, to `again` for a process
+ * that found nobody, to undefined when the run is over.
+ */
 async function killAt(running, { name, pattern, withinMs, past, beforeRename: file }, random, fleet) {
   const { index } = await Promise.race([
     running.firstOf(file === undefined ? pattern : undefined, past),
     fleet.finished.then(() => ({ index: -2 })),
   ]);
   if (index === -2) return undefined;
+  if (index === -1 && (await foundNobody(running))) return "again";
   const isMissed = index === 1;
   if (file === undefined) await pause(random() * (isMissed ? 2000 : withinMs));
   const { code, signal } = await running.kill();
@@ -60,18 +69,24 @@ async function killAt(running, { name, pattern, withinMs, past, beforeRename: fi
 /** One process after another of the same kind, each killed at the next moment; the last one is left alive. */
 async function torment({ start, moments, renames, random, fleet, onKill, pauseMs }) {
   for (const moment of moments) {
-    const running = await start(moment.beforeRename === undefined ? undefined : { killBeforeRename: 1 + below(random, renames) });
-    const killed = await killAt(running, moment, random, fleet);
+    const chaos = moment.beforeRename === undefined ? undefined : { killBeforeRename: 1 + below(random, renames) };
+    let running;
+    let killed;
+    do {
+      running = await start(chaos);
+      killed = await killAt(running, moment, random, fleet);
+    } while (killed === "again");
     if (killed === undefined) {
       // One that was to die at a file would still do so.
-      if (moment.beforeRename === undefined) return;
+      if (chaos === undefined) return;
       await running.kill();
       break;
     }
     onKill(killed);
     await pause(random() * pauseMs);
   }
-  await start();
+  const last = await start();
+  void last.ended.then(async () => (await foundNobody(last)) && start());
 }
 
 /**
