@@ -306,6 +306,17 @@ describe("a run", () => {
     expect(c.state.runs.first()?.phase).toBe("statistics");
   });
 
+  it.each(["together", "sequential"] as const)("lets devices sit out passes of settling %s", (order) => {
+    const { settle } = settleWork(order, 3);
+    const { devices } = start(definitionOf({ settle: settle && { ...settle, skip: { d1: [1, 2], d2: [2], d3: [2, 3] } } }));
+    work(devices);
+    for (let i = 0; i < 9; i++) work(devices);
+    const settled = [...(c.state.runs.first()?.tasks.keys() ?? [])].filter((taskId) => taskId.startsWith("settle")).sort();
+    // Nobody takes part in the second pass.
+    expect(settled).toEqual(["settle1-d2", "settle1-d3", "settle3-d1", "settle3-d2"]);
+    expect(c.state.runs.first()?.phase).toBe("assemble");
+  });
+
   it("leaves lost devices behind, and says which classes its model cannot tell", () => {
     const { runId, devices } = start();
     c.enrol("spare", [0, 1, 0, 0]);

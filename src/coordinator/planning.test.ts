@@ -2,7 +2,7 @@ import { describe, expect, it } from "vitest";
 import { placeLayers } from "../network/shapes.ts";
 import { offerSchema } from "../protocol/messages.ts";
 import type { Assignment } from "./decide.ts";
-import type { PlanSettings, RunDefinition } from "./events.ts";
+import type { PlanSettings, RunDefinition, RunWork } from "./events.ts";
 import { classNames, definitionOf, sampleShape, settleWork, TestCoordinator } from "./model.fixture.ts";
 import { planRun, slotNames } from "./planning.ts";
 import { branchesFor, branchesOf, inputsOf, referencedObjects, taskSpec } from "./spec.ts";
@@ -83,6 +83,39 @@ describe("the plan of a fleet", () => {
         ?.slots.get("cid")
         ?.taskSet.every((classId) => classId >= 2),
     ).toBe(true);
+  });
+
+  it("gives whole groups of classes, to devices with the same samples and to devices with different ones", () => {
+    const groups = { classGroups: [0, 1, 1, 0], classesPerDevice: 2 };
+    const same = (name: string) => deviceOf(name, [9, 9, 9, 9], { data: { ...deviceOf(name, [9, 9, 9, 9]).data, fingerprint: "same" } });
+    const alike = planned([same("a"), same("b")], groups).slots.map(({ taskSet }) => taskSet);
+    expect([...alike].sort()).toEqual([
+      [0, 3],
+      [1, 2],
+    ]);
+    // Most of one class, but more of the other group.
+    const different = planned([deviceOf("a", [50, 40, 40, 1]), deviceOf("b", [40, 30, 30, 40])], groups);
+    expect(different.slots.map(({ taskSet }) => taskSet)).toEqual([
+      [1, 2],
+      [0, 3],
+    ]);
+  });
+
+  it("counts weights to start from, and fewer passes where some are sat out", () => {
+    const devices = [deviceOf("a", [50, 50, 50, 50]), deviceOf("b", [50, 50, 50, 50])];
+    const settle = { passes: 2, epochs: 1, backgroundShare: 1 };
+    const of = (work: Partial<RunWork>) => {
+      const definition = definitionOf(work);
+      const outcome = planRun({ ...definition, planning: { ...definition.planning, settle, width: 0.5 } }, devices, []);
+      if (outcome.type === "refused") throw new Error(outcome.reason);
+      return outcome.slots;
+    };
+    const [plain, warm] = [of({}), of({ warmStart: { target: { role: "target", sha256: "0".repeat(64), bytes: 1 } } })];
+    expect(warm[0]?.bytesDown).toBeGreaterThan(plain[0]?.bytesDown ?? 0);
+    const work = settleWork("together", 2).settle;
+    const [a, b] = of({ settle: work && { ...work, skip: { b: [1] } } });
+    expect(a?.macs.settle).toBe(plain[0]?.macs.settle);
+    expect(b?.macs.settle).toBe((plain[1]?.macs.settle ?? 0) / 2);
   });
 
   it("is refused with the planner's sentence where it is not possible", () => {

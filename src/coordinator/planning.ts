@@ -7,6 +7,7 @@ import { type BranchCost, branchCost, expectedCost, fleetCost } from "../plan/co
 import { type Plan, type PlannedDevice, planFleet } from "../plan/plan.ts";
 import { planTowards } from "../plan/planTowards.ts";
 import type { PlanRequest } from "../plan/request.ts";
+import { settlePassesOf } from "../run/settlePlan.ts";
 import { SheafError } from "../util/errors.ts";
 import type { RunDefinition, Slot } from "./events.ts";
 import { holdings } from "./holdings.ts";
@@ -46,9 +47,9 @@ function fleetCounts(classCount: number, holders: readonly Holder[]): readonly n
   return counts;
 }
 
-/** Classes that a device would like to own: what it asked for, else, where devices differ, what it holds, most samples first. */
+/** Classes that a device would like to own: what it asked for, else, where devices differ, what it holds, most samples first; classes of a group together. */
 function preferences(
-  { classNames }: RunDefinition,
+  { classNames, planning: { classGroups } }: RunDefinition,
   { device, held }: Holder,
   unowned: ReadonlySet<number>,
   allAlike: boolean,
@@ -57,8 +58,18 @@ function preferences(
   const asked = device.preferredClasses?.map((name) => classNames.indexOf(name)).filter(mayOwn) ?? [];
   if (asked.length > 0) return [...new Set(asked)];
   if (allAlike) return undefined;
-  const most = held.map((count, classId) => ({ count, classId })).filter(({ classId }) => mayOwn(classId));
-  return most.sort((a, b) => b.count - a.count || a.classId - b.classId).map(({ classId }) => classId);
+  const ofGroup = new Map<number, number>();
+  for (const [classId, count] of held.entries()) {
+    const group = classGroups?.[classId] ?? classId;
+    ofGroup.set(group, (ofGroup.get(group) ?? 0) + count);
+  }
+  const most = held.flatMap((count, classId) => {
+    const group = classGroups?.[classId] ?? classId;
+    return mayOwn(classId) ? [{ count, classId, group, inGroup: ofGroup.get(group) ?? 0 }] : [];
+  });
+  // Whole groups one after another; without groups each class is one.
+  most.sort((a, b) => b.inGroup - a.inGroup || a.group - b.group || b.count - a.count || a.classId - b.classId);
+  return most.map(({ classId }) => classId);
 }
 
 /** Task sets of classes that their devices hold; what that takes from a class's last owner goes to the device with most samples of it. */
@@ -115,7 +126,7 @@ function samplesOf(
 }
 
 function slotsOf(definition: RunDefinition, plan: Plan, holders: readonly Holder[]): readonly Slot[] {
-  const { target, planning, classNames } = definition;
+  const { target, planning, classNames, work } = definition;
   const bySlot = new Map(holders.map((holder) => [holder.slot, holder]));
   const chosen = plan.devices.map(({ id }) => bySlot.get(id) as Holder);
   const taskSets = heldTaskSets(plan.devices, chosen, classNames.length);
@@ -137,12 +148,17 @@ function slotsOf(definition: RunDefinition, plan: Plan, holders: readonly Holder
   const whole = branchCost(target, planning.wholeTarget ? undefined : planning.progressive);
   return places.map(({ planned, taskSet, holder }, i): Slot => {
     const samples = samplesOf(definition, holder, taskSet, ownersOf, planned);
+    const branch = branches[i] as BranchCost;
+    const settle = planning.settle && {
+      ...planning.settle,
+      passes: work.settle ? settlePassesOf({ settle: work.settle }, holder.slot).length : planning.settle.passes,
+    };
     const {
       seconds: _,
       compute,
       ...expected
     } = expectedCost(
-      branches[i] as BranchCost,
+      branch,
       {
         ...samples,
         sampleBytesDown: samples.backgroundSamples * (planning.backgroundSampleBytes ?? 0),
@@ -153,7 +169,9 @@ function slotsOf(definition: RunDefinition, plan: Plan, holders: readonly Holder
         hardShare: planning.hardShare ?? 1,
         ...(planning.targetEpochs === undefined ? {} : { targetEpochs: planning.targetEpochs }),
         ...(planning.progressive ? { progressive: { ...planning.progressive, targetSmallMacs: whole.smallMacs } } : {}),
-        ...(planning.settle ? { settle: planning.settle } : {}),
+        ...(settle && settle.passes > 0 ? { settle } : {}),
+        // What it starts from is as long as what it hands in.
+        ...(work.warmStart ? { warmStart: { samples: 0, targetBytes: branch.weightBytes } } : {}),
         ...(planning.sums ? { sums: planning.sums } : {}),
       },
       planned.profile,

@@ -3,6 +3,7 @@
  * Pure; asked again after every change until nothing more follows.
  */
 
+import { settlePassesOf } from "../run/settlePlan.ts";
 import { unreachable } from "../util/errors.ts";
 import { random, shuffle } from "../util/random.ts";
 import type { Fact, RunDefinition, Slot, TaskSeed } from "./events.ts";
@@ -92,19 +93,26 @@ function settleTurns({ definition: { seed } }: Run, slots: readonly string[], pa
   return Array.from(order, (i) => slots[i] as string);
 }
 
+/** Slots by the turns in which they settle in a pass; without those that sit it out. */
+function turnsOf(run: Run, settle: NonNullable<RunDefinition["work"]["settle"]>, pass: number): readonly (readonly string[])[] {
+  const takesPart = (slot: string): boolean => settlePassesOf({ settle }, slot).includes(pass);
+  const slots = settleTurns(run, harvestedSlots(run), pass).filter(takesPart);
+  if (settle.order === "sequential") return slots.map((slot) => [slot]);
+  return slots.length === 0 ? [] : [run.slotOrder.filter((slot) => slots.includes(slot))];
+}
+
 /** The next turn of settling; undefined when there is none. */
 function nextSettle(run: Run): readonly Fact[] | undefined {
   const { runId, definition, pass, turn } = run;
   const settle = definition.work.settle;
   if (!settle) return undefined;
-  const slots = harvestedSlots(run);
-  const turns = settle.order === "together" ? 1 : slots.length;
-  const goesOn = pass > 0 && turn < turns;
-  const next = goesOn ? pass : pass + 1;
-  if (next > settle.passes) return undefined;
-  const group = settle.order === "together" ? slots : settleTurns(run, slots, next).slice(goesOn ? turn : 0, (goesOn ? turn : 0) + 1);
-  const tasks = group.map((slot): TaskSeed => ({ taskId: settleTaskId(slot, next), kind: "settle", slot, pass: next }));
-  return [{ type: "phase.started", runId, phase: "settle", pass: next, tasks }];
+  for (let next = Math.max(1, pass); next <= settle.passes; next++) {
+    const group = turnsOf(run, settle, next)[next === pass ? turn : 0];
+    if (!group) continue;
+    const tasks = group.map((slot): TaskSeed => ({ taskId: settleTaskId(slot, next), kind: "settle", slot, pass: next }));
+    return [{ type: "phase.started", runId, phase: "settle", pass: next, tasks }];
+  }
+  return undefined;
 }
 
 function assemble({ runId }: Run): readonly Fact[] {

@@ -4,6 +4,7 @@
  */
 import type { Capabilities, MeasuredProfile } from "../protocol/messages.ts";
 import type { TaskKind } from "../protocol/tasks.ts";
+import { settlePassesOf } from "../run/settlePlan.ts";
 import type { LeaseReason, Slot } from "./events.ts";
 import { standsFor, takesPart } from "./holdings.ts";
 import { type Liveness, waitedMs } from "./liveness.ts";
@@ -17,7 +18,8 @@ const stuckFactor = 10;
 
 /** Seconds that a task of a slot should take a device. */
 export function expectedSeconds({ definition }: Run, slot: Slot, kind: TaskKind, profile: MeasuredProfile): number {
-  const passes = kind === "settle" ? (definition.work.settle?.passes ?? 1) : 1;
+  const { settle } = definition.work;
+  const passes = kind === "settle" && settle ? Math.max(1, settlePassesOf({ settle }, slot.slot).length) : 1;
   const compute = slot.macs[kind] / passes / profile.macsPerSecond;
   const traffic = (8 * (slot.bytesDown + slot.bytesUp)) / profile.bandwidthBitsPerSecond;
   return Math.max(leastSeconds, compute + traffic);

@@ -162,7 +162,9 @@ export function referencedObjects(state: State): ReadonlySet<string> {
     add(run.outputs);
     for (const harvest of run.harvests) add(harvest.outputs);
     if (run.archived) continue;
-    add(run.definition.work.inputs);
+    const { inputs, warmStart } = run.definition.work;
+    add(inputs);
+    if (warmStart) add([warmStart.target, ...(warmStart.activation ? [warmStart.activation] : [])]);
     for (const task of run.tasks.values()) add(task.result?.outputs);
     for (const { outputs } of run.quarantined) add(outputs);
   }

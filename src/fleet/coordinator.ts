@@ -25,6 +25,7 @@ import { readObject } from "./branches.ts";
 import { defineRun } from "./define.ts";
 import { judge } from "./gate.ts";
 import { openSamplesOf } from "./samples.ts";
+import { openStartingWeights } from "./warmStart.ts";
 
 /** Whom commands on this machine trust, and what they show; paths of PEM files. */
 export interface LocalTrust {
@@ -135,6 +136,7 @@ export async function startCoordinator(options: CoordinatorOptions): Promise<Run
       gate: (run, task, outputs) => judge(run, task, outputs, objects, samplesOf),
       assemble: (run, slots) => assembleRun(run, objects, samplesOf, slots),
       put,
+      initialOf: openStartingWeights(objects),
     });
     cleanUp.push(() => service.close());
     const metrics = openMetrics();
