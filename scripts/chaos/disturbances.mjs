@@ -142,6 +142,11 @@ export const disturbances = {
         await pause(500 + random() * 1500);
         note(counts, "coordinator's disk full");
         coordinatorDisk.free();
+        // Who was told of the full disk comes again in a minute; who is started again, at once.
+        for (const device of deviceNames) {
+          await fleet.devices.get(device).kill();
+          await fleet.startDevice(device);
+        }
       }
     },
   },
