@@ -52,9 +52,9 @@ function readRow(cells: readonly string[], header: ReadonlyMap<Column, number>, 
   const text = (column: Column): string => (cells[header.get(column) ?? -1] ?? "").trim();
   const device = text("device");
   if (!/^[A-Za-z0-9_.-]{1,100}$/.test(device)) fail(where, line, `device must be 1 to 100 letters, digits, _, . and -, got "${device}"`);
-  const fromMs = 1000 * numberOf(text("fromSeconds"), "fromSeconds", where, line, false);
+  const fromMs = Math.round(1000 * numberOf(text("fromSeconds"), "fromSeconds", where, line, false));
   const to = text("toSeconds");
-  const toMs = to === "" ? Number.POSITIVE_INFINITY : 1000 * numberOf(to, "toSeconds", where, line, true);
+  const toMs = to === "" ? Number.POSITIVE_INFINITY : Math.round(1000 * numberOf(to, "toSeconds", where, line, true));
   if (toMs <= fromMs) fail(where, line, `toSeconds (${to}) must come after fromSeconds (${fromMs / 1000})`);
   const power = text("onPower");
   if (power !== "" && power !== "true" && power !== "false") fail(where, line, `onPower must be true or false, got "${power}"`);

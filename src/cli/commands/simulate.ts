@@ -129,7 +129,7 @@ async function simulateOnce(invocation: Invocation, size: number | undefined, fo
     ...(options.data === undefined ? {} : { dataFolder: options.data }),
     onProblem: (message) => terminal.note(message),
     onProgress: (seconds, run) => {
-      if (Date.now() - saidMs < 2000) return;
+      if (Date.now() - saidMs < 10_000) return;
       saidMs = Date.now();
       terminal.note(`${formatDuration(1000 * seconds)} of virtual time: ${run.phase}, ${run.remaining} of ${run.tasks.size} tasks open`);
     },
