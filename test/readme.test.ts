@@ -30,6 +30,7 @@ const pages = [
   "docs/method.md",
   "docs/paper.md",
   "docs/results.md",
+  "docs/simulate.md",
 ];
 const read = (page: string): string => readFileSync(join(root, page), "utf8");
 const nameOf = ({ name }: CommandSpec): string => (typeof name === "string" ? name : name.join(" "));
