@@ -5,6 +5,7 @@ import type { Slot } from "./events.ts";
 import type { Liveness } from "./liveness.ts";
 import { expectedSeconds } from "./schedule.ts";
 import { type Device, type Run, type RunPhase, type State, type Task, totalsOf } from "./state.ts";
+import { deviceWaitsFor, runWaitsFor } from "./waiting.ts";
 
 const statuses: { readonly [P in RunPhase]: RunStatus } = {
   gathering: "waiting",
@@ -25,6 +26,7 @@ export function runSummary(run: Run): RunSummary {
   const { tasks, covered, devices } = totalsOf(run);
   const { classNames, otherClass } = run.definition;
   const model = run.outputs?.find(({ role }) => role === modelRole);
+  const waitsFor = runWaitsFor(run);
   return {
     runId: run.runId,
     name: run.definition.name,
@@ -36,6 +38,7 @@ export function runSummary(run: Run): RunSummary {
     devices,
     ...(model ? { model } : {}),
     ...(run.reason === undefined ? {} : { reason: run.reason }),
+    ...(waitsFor ? { waitsFor } : {}),
   };
 }
 
@@ -81,6 +84,7 @@ export function deviceSummary(state: State, liveness: Liveness, device: Device, 
   const leaseId = state.leaseOfDevice.get(deviceId);
   const seenAt = liveness.seenAt.get(deviceId) ?? enrolledAt;
   const quiet = now - seenAt > awayMs;
+  const waitsFor = quiet ? undefined : deviceWaitsFor(state, device, now);
   return {
     deviceId,
     name,
@@ -91,6 +95,7 @@ export function deviceSummary(state: State, liveness: Liveness, device: Device, 
     profile,
     classes: data.classNames.filter((_, i) => (data.counts ? (data.counts[i] ?? 0) > 0 : data.present?.[i])),
     leases: leaseId === undefined ? [] : [leaseId],
+    ...(waitsFor ? { waitsFor } : {}),
   };
 }
 

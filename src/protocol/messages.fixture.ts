@@ -4,7 +4,7 @@ import type { LayerAttributes, LayerType, Network } from "../network/network.ts"
 import type { TrainingSettings } from "../train/job.ts";
 import type { AccessGrant, DataSummary, MeasuredProfile, ObjectReference } from "./messages.ts";
 import { phases } from "./messages.ts";
-import { type RunSummary, runStatuses, taskStatuses } from "./operatorMessages.ts";
+import { type RunSummary, runStatuses, taskStatuses, type WaitsFor, waitingCodes } from "./operatorMessages.ts";
 import type { RouteShapes } from "./routes.ts";
 import { type Branch, type TaskSpec, taskKinds } from "./tasks.ts";
 import { base64Of } from "./values.ts";
@@ -241,6 +241,7 @@ const offer = fc.constantFrom(...taskKinds).chain((kind) =>
   }),
 );
 
+const waitsFor = record<WaitsFor>({ code: fc.constantFrom(...waitingCodes), reason: text });
 const summary: { readonly [K in keyof RunSummary]-?: Arbitrary<Exclude<RunSummary[K], undefined>> } = {
   runId: id,
   name,
@@ -252,19 +253,24 @@ const summary: { readonly [K in keyof RunSummary]-?: Arbitrary<Exclude<RunSummar
   devices: whole(0),
   model: reference,
   reason: text,
+  waitsFor,
 };
-const run = record<RunSummary>(summary, "model", "reason");
-const device = record<RouteShapes["revokeDevice"]["response"]>({
-  deviceId: id,
-  name,
-  status: fc.constantFrom("idle", "working", "away", "revoked"),
-  enrolledAt: instant,
-  seenAt: instant,
-  software: name,
-  profile,
-  classes: list(name),
-  leases: list(id),
-});
+const run = record<RunSummary>(summary, "model", "reason", "waitsFor");
+const device = record<RouteShapes["revokeDevice"]["response"]>(
+  {
+    deviceId: id,
+    name,
+    status: fc.constantFrom("idle", "working", "away", "revoked"),
+    enrolledAt: instant,
+    seenAt: instant,
+    software: name,
+    profile,
+    classes: list(name),
+    leases: list(id),
+    waitsFor,
+  },
+  "waitsFor",
+);
 const upload = record({ uploadId: id, offset: whole(0), done: fc.boolean() });
 
 type Part<T> = T extends string ? undefined : Arbitrary<T>;
@@ -360,6 +366,7 @@ export const made: Made = {
       },
       "model",
       "reason",
+      "waitsFor",
     ),
   },
   pauseRun: { ...none, response: run },

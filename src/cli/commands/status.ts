@@ -30,6 +30,9 @@ export function deviceTable(devices: readonly DeviceSummary[], indent = ""): str
   });
 }
 
+/** Most devices of which it is said what they wait for. */
+const mostReasons = 10;
+
 function draw({ url, runs, devices }: Picture, { colors }: Terminal): string {
   const { bold, dim } = colors;
   const names = new Map(devices.map(({ deviceId, name }) => [deviceId, name]));
@@ -37,7 +40,8 @@ function draw({ url, runs, devices }: Picture, { colors }: Terminal): string {
   for (const run of runs) {
     const { done, total, failed } = run.tasks;
     const state = `${run.status}, ${done} of ${counted(total, "task")} done${failed > 0 ? `, ${failed} given up` : ""}, ${run.classes.covered} of ${run.classes.total} classes`;
-    parts.push(`\n${bold(run.name)}  ${run.runId}\n${state}${run.reason === undefined ? "" : `\n${run.reason}`}`);
+    const why = run.reason ?? run.waitsFor?.reason;
+    parts.push(`\n${bold(run.name)}  ${run.runId}\n${state}${why === undefined ? "" : `\n${why}`}`);
     const rows = run.taskList.map(({ taskId, status, progress, workers }) => [
       `  ${taskId}`,
       status,
@@ -49,6 +53,9 @@ function draw({ url, runs, devices }: Picture, { colors }: Terminal): string {
   }
   if (runs.length === 0) parts.push("\nNo run.");
   parts.push("", devices.length > 0 ? deviceTable(devices, "  ") : dim("No device has joined."));
+  const idle = devices.flatMap(({ name, waitsFor }) => (waitsFor ? [`  ${name} waits: ${waitsFor.reason}`] : []));
+  if (idle.length > 0)
+    parts.push(...idle.slice(0, mostReasons), ...(idle.length > mostReasons ? [dim(`  and ${idle.length - mostReasons} more`)] : []));
   return parts.join("\n");
 }
 
