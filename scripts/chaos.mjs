@@ -14,8 +14,8 @@ import { killAll } from "./chaos/processes.mjs";
 import { randomOf } from "./chaos/random.mjs";
 import { tormentRuns } from "./chaos/singleRun.mjs";
 
-/** Epochs of the fleet that is killed so often, and of the others. */
-const epochs = { kills: 20, others: 12 };
+/** Of each device's training: long enough to be disturbed in it. */
+const epochs = 8;
 
 const { values } = parseArgs({
   options: {
@@ -70,23 +70,16 @@ try {
     });
   }
   if (values.what !== "run") {
-    // What the same fleet makes in peace, by epochs.
-    const expected = new Map();
-    const folderOf = (name) => join(folder, name);
-    for (const lasts of new Set(names.map((name) => epochs[name] ?? epochs.others))) {
-      await part(`in peace, ${lasts} epochs`, async () => {
-        const { sha256 } = await disturb(["peace"], { folder: folderOf(`peace-${lasts}`), epochs: lasts, seed });
-        expected.set(lasts, sha256);
-        return { done: "", result: sha256 };
-      });
-    }
-    for (const name of names) {
-      const lasts = epochs[name] ?? epochs.others;
-      const expectedSha256 = expected.get(lasts);
-      if (expectedSha256 === undefined) continue;
+    const fleetOptions = (name) => ({ folder: join(folder, name), epochs, seed, kills: Number(values.kills), report: console.log });
+    let expectedSha256;
+    await part("in peace", async () => {
+      const { sha256 } = await disturb(["peace"], fleetOptions("peace"));
+      expectedSha256 = sha256;
+      return { done: "", result: sha256 };
+    });
+    for (const name of expectedSha256 === undefined ? [] : names) {
       await part(disturbances[name].title, async () => {
-        const options = { folder: folderOf(name), epochs: lasts, seed, kills: Number(values.kills), expectedSha256, report: console.log };
-        const { counts, collected, skipped } = await disturb([name], options);
+        const { counts, collected, skipped } = await disturb([name], { ...fleetOptions(name), expectedSha256 });
         if (skipped.length > 0) return { done: "", result: `skipped: ${skipped[0].reason}` };
         return { done: list(counts), result: `same bytes, log verified, no orphans (${collected} collected)` };
       });

@@ -43,10 +43,9 @@ function draw(random, moments, count) {
   return [...first, ...extra].sort((a, b) => a - b).map((at) => moments[at]);
 }
 
-/** A device that is not enrolled yet says so and ends when it finds nobody for half a minute; a person then types the line again. */
-async function foundNobody(running) {
-  return (await running.ended).code === 10 && !/joined/.test(running.said()) && /Gave up after/.test(running.said());
-}
+/** Exit code of a device that is not enrolled yet and finds nobody for half a minute: it says so, and a person types the line again. */
+const unavailable = 10;
+const foundNobody = async (running) => (await running.ended).code === unavailable && !/joined/.test(running.said());
 
 /**
  * Waits for the moment in a process and kills it there, or somewhere when the moment is past. Resolves to the name of what it came to, to `again` for a process
