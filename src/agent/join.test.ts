@@ -7,6 +7,7 @@ import type { Fetch } from "../protocol/exchange.ts";
 import type { Enrolment } from "../protocol/messages.ts";
 import { sleep } from "../protocol/retry.ts";
 import { verifyEnrolment, verifyTokenRequest } from "../protocol/signing.ts";
+import { agentFiles } from "./agentState.node.ts";
 import { joinFleet } from "./joinNode.node.ts";
 import { type JoinOptions, join } from "./link.ts";
 import { summarizeData } from "./ownData.ts";
@@ -189,6 +190,30 @@ describe("joinFleet", () => {
     const enrolment = server.seen.find(({ path }) => path === "/v1/enrol")?.body;
     expect(enrolment?.profile).toMatchObject({ bandwidthBitsPerSecond: 8 * JSON.stringify({ openapi: "3.1.0" }).length });
     expect(server.seen.at(-1)?.body.data).toBeUndefined();
+    // At another coordinator, which plans with the same figures, and with other limits.
+    const other = coordinator("server2");
+    const measured = async (limits: { readonly cpuShare?: number }): Promise<unknown> => {
+      const controller = new AbortController();
+      other.onOffer = () => controller.abort();
+      const measure = async () => ({ ...profile, macsPerSecond: 7e8 });
+      const setting = {
+        url,
+        stateFolder: folder,
+        data: toyDataset(12),
+        fetch: other.fetch,
+        timing,
+        joinToken: "join-token-1",
+        limits,
+        measure,
+      };
+      await joinFleet({ ...setting, onEvent: () => undefined, signal: controller.signal });
+      return other.seen.findLast(({ path }) => path === "/v1/enrol")?.body.profile;
+    };
+    expect(await measured({})).toEqual(enrolment?.profile);
+    await rm(joinPath(folder, agentFiles.record), { force: true });
+    expect(await live("join-token-1")).toEqual(["measured", "joined", "waiting"]);
+    expect(await measured({ cpuShare: 0.5 })).toMatchObject({ macsPerSecond: 7e8 });
+    expect(await live("join-token-1")).toEqual(["measured", "joined", "waiting"]);
     expect(await live()).toEqual(["joined", "waiting"]);
     expect(server.seen.at(-1)?.body).toMatchObject({ data: { counts: [4, 4, 4] }, freeDiskBytes: expect.any(Number) });
   });

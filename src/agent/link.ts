@@ -118,7 +118,9 @@ export async function join(options: JoinOptions): Promise<Joined> {
   } else {
     ({ enrolled, grant } = await enrolBy(key, options));
     const isSame = record.enrolled?.serverId === enrolled.serverId && record.enrolled.deviceId === enrolled.deviceId;
-    await state.writeRecord({ ...(isSame ? record : {}), enrolled });
+    // Enrolling may have measured the machine; that stays, whoever the coordinator is.
+    const { measured } = await state.readRecord();
+    await state.writeRecord({ ...(isSame ? record : {}), ...(measured ? { measured } : {}), enrolled });
   }
   const { deviceId, serverId } = enrolled;
   const client = openClient({ ...base(options), credentials: { type: "device", deviceId, serverId, key, ...(grant ? { grant } : {}) } });

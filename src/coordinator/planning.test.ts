@@ -1,10 +1,12 @@
+import fc from "fast-check";
 import { describe, expect, it } from "vitest";
 import { placeLayers } from "../network/shapes.ts";
 import { offerSchema } from "../protocol/messages.ts";
+import { random } from "../util/random.ts";
 import type { Assignment } from "./decide.ts";
 import type { PlanSettings, RunDefinition, RunWork } from "./events.ts";
 import { classNames, definitionOf, sampleShape, settleWork, TestCoordinator } from "./model.fixture.ts";
-import { planRun, slotNames } from "./planning.ts";
+import { plannedSpeed, planRun, slotNames } from "./planning.ts";
 import { branchesFor, branchesOf, inputsOf, referencedObjects, taskSpec } from "./spec.ts";
 import type { Device } from "./state.ts";
 
@@ -116,6 +118,32 @@ describe("the plan of a fleet", () => {
     const [a, b] = of({ settle: work && { ...work, skip: { b: [1] } } });
     expect(a?.macs.settle).toBe(plain[0]?.macs.settle);
     expect(b?.macs.settle).toBe((plain[1]?.macs.settle ?? 0) / 2);
+  });
+
+  it("is the same however noisy the benchmark was within a step, and sees every device at most as fast as it is", () => {
+    const planAt = (noise: () => number, speeds = [3.4e7, 1.4e8, 2.3e9]) =>
+      planned(
+        speeds.map((speed, i) => {
+          const macsPerSecond = 2 ** (Math.floor(2 * Math.log2(speed)) / 2 + 0.25) * noise();
+          return deviceOf(`d${i}`, [50, 50, 50, 50], {
+            profile: { macsPerSecond, memoryBytes: 4e9, bandwidthBitsPerSecond: 1.2e8 * noise() },
+          });
+        }),
+        { width: 0.5, redundancy: 2 },
+      ).slots;
+    const quiet = planAt(() => 1);
+    expect(quiet[0]?.taskSet.length).toBeLessThan(quiet[2]?.taskSet.length ?? 0);
+    const source = random(1, "noise");
+    for (let i = 0; i < 6; i++) expect(planAt(() => 0.87 + 0.26 * source.uniform())).toEqual(quiet);
+    expect(planAt(() => 1, [2.3e9, 1.4e8, 2.3e9])).not.toEqual(quiet);
+    fc.assert(
+      fc.property(fc.double({ min: 1, max: 1e15, noNaN: true }), (speed) => {
+        const seen = plannedSpeed(speed);
+        expect(seen).toBeLessThanOrEqual(speed * (1 + 1e-9));
+        expect(seen).toBeGreaterThan(speed / 1.42);
+        expect(plannedSpeed(seen)).toBe(seen);
+      }),
+    );
   });
 
   it("is refused with the planner's sentence where it is not possible", () => {

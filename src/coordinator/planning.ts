@@ -90,6 +90,17 @@ function heldTaskSets(planned: readonly PlannedDevice[], holders: readonly Holde
   });
 }
 
+/** Steps in which planning sees speeds: by half an octave, a factor of 1.41. */
+const stepsPerOctave = 2;
+
+/**
+ * A speed as the plan sees it: the next step below. A benchmark is never twice the same, and a tenth more or less should not make another plan; nor should
+ * a device be planned to be faster than it is.
+ */
+export function plannedSpeed(speed: number): number {
+  return 2 ** (Math.floor(stepsPerOctave * Math.log2(speed) + 1e-9) / stepsPerOctave);
+}
+
 /** Cost of a branch by size and logits, each looked at once: many devices are of one size. */
 function branchCosts({ target, planning }: RunDefinition): (size: number, widths: WidthFactors, logits: number) => BranchCost {
   const known = new Map<string, BranchCost>();
@@ -202,7 +213,12 @@ function planHolders(definition: RunDefinition, holders: readonly Holder[], unow
   const allAlike = new Set(holders.map(({ device }) => device.data.fingerprint)).size === 1;
   const devices = holders.map((holder) => {
     const preferredClasses = preferences(definition, holder, unowned, allAlike);
-    const { watts, ...profile } = holder.device.profile;
+    const { watts, macsPerSecond, bandwidthBitsPerSecond, memoryBytes } = holder.device.profile;
+    const profile = {
+      memoryBytes,
+      macsPerSecond: plannedSpeed(macsPerSecond),
+      bandwidthBitsPerSecond: plannedSpeed(bandwidthBitsPerSecond),
+    };
     const optional = { ...(watts === undefined ? {} : { watts }), ...(preferredClasses ? { preferredClasses } : {}) };
     return { id: holder.slot, profile: { name: holder.slot, ...profile, ...optional } };
   });

@@ -73,7 +73,7 @@ async function finish(config: object, use?: (coordinator: RunningCoordinator, ru
       data,
       name,
       fetch: watching,
-      measure: async () => ({ macsPerSecond: 1e9, memoryBytes: 4e9, bandwidthBitsPerSecond: 1e8 }),
+      profile: async () => ({ macsPerSecond: 1e9, memoryBytes: 4e9, bandwidthBitsPerSecond: 1e8 }),
       onEvent: (event) => void events.push(event),
       signal: end.signal,
     }),

@@ -188,9 +188,14 @@ export const join: CommandSpec = {
       ...(profile === undefined
         ? {}
         : {
-            measure: async () => {
+            profile: async () => {
               const { macsPerSecond, memoryBytes, bandwidthBitsPerSecond } = resolveProfile(profile);
-              return { macsPerSecond, memoryBytes, bandwidthBitsPerSecond };
+              // What the owner allows holds for a stated machine too.
+              return {
+                macsPerSecond: macsPerSecond * (limits.cpuShare ?? 1),
+                memoryBytes: Math.min(memoryBytes, limits.memoryBytes ?? memoryBytes),
+                bandwidthBitsPerSecond,
+              };
             },
           }),
       onEvent: (event) => {
