@@ -387,7 +387,7 @@ describe("what commands print", () => {
     expect([await joined.ended, await served.ended]).toEqual([0, 0]);
     const ended = ["serve", ...data, ...training, ...store, "--port", "0", "--until-finished"];
     expectDocumented(await sheaf(...ended), section("serve"), "serve --until-finished");
-  }, 120_000);
+  });
 
   it("README.md's first library example runs", async () => {
     const source = read("README.md").match(/```js\n([\s\S]*?)```/)?.[1] ?? "";

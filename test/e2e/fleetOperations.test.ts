@@ -40,64 +40,53 @@ describe.skipIf(!built)("an operator's fleet", () => {
   ];
   const join = (address: string, name: string, ...args: readonly string[]): Running => start(joining(address, name, ...args), folder.path);
 
-  it.skipIf(outer === undefined)(
-    "is joined over TLS by fingerprint alone, and tells no secret in its logs",
-    async () => {
-      const { coordinator, address } = await serve("tls", ...data, ...run, "--host", "0.0.0.0", "--verbose");
-      const [url = "", secret = ""] = address.split("#");
-      const [token = "", pin = ""] = secret.split(":");
-      expect(url).toMatch(/^https:\/\/\d/);
-      const wrong = await sheaf(joining(`${url}#${token}:${"0".repeat(64)}`, "eve"), { cwd: folder.path });
-      expect(wrong).toMatchObject({ code: 3, stderr: expect.stringMatching(/does not show the certificate.*get the line anew/) });
-      const plain = await sheaf(joining(address.replace("https:", "http:"), "eve"), { cwd: folder.path });
-      expect(plain).toMatchObject({ code: 2, stderr: expect.stringContaining("https") });
-      const unpinned = await sheaf(["doctor", url, "--json"], { cwd: folder.path });
-      expect(unpinned.code).toBe(10);
-      expect(await json(["doctor", `${url}#:${pin}`], { cwd: folder.path })).toMatchObject({ ok: true });
-      const used = await sheaf(joining(`${url}#sheafjoin-${"A".repeat(43)}:${pin}`, "eve"), { cwd: folder.path });
-      expect(used.code).toBe(3);
-      expect(used.stderr).not.toMatch(/\n\s+at |Error:/);
+  it.skipIf(outer === undefined)("is joined over TLS by fingerprint alone, and tells no secret in its logs", async () => {
+    const { coordinator, address } = await serve("tls", ...data, ...run, "--host", "0.0.0.0", "--verbose");
+    const [url = "", secret = ""] = address.split("#");
+    const [token = "", pin = ""] = secret.split(":");
+    expect(url).toMatch(/^https:\/\/\d/);
+    const wrong = await sheaf(joining(`${url}#${token}:${"0".repeat(64)}`, "eve"), { cwd: folder.path });
+    expect(wrong).toMatchObject({ code: 3, stderr: expect.stringMatching(/does not show the certificate.*get the line anew/) });
+    const plain = await sheaf(joining(address.replace("https:", "http:"), "eve"), { cwd: folder.path });
+    expect(plain).toMatchObject({ code: 2, stderr: expect.stringContaining("https") });
+    const unpinned = await sheaf(["doctor", url, "--json"], { cwd: folder.path });
+    expect(unpinned.code).toBe(10);
+    expect(await json(["doctor", `${url}#:${pin}`], { cwd: folder.path })).toMatchObject({ ok: true });
+    const used = await sheaf(joining(`${url}#sheafjoin-${"A".repeat(43)}:${pin}`, "eve"), { cwd: folder.path });
+    expect(used.code).toBe(3);
+    expect(used.stderr).not.toMatch(/\n\s+at |Error:/);
 
-      const device = join(address, "ann");
-      await coordinator.until(/^SHA-256 +[0-9a-f]{64}$/m);
-      await device.until(/handed in statistics-ann\n.*waits for work/);
-      const health = await promisify(execFile)("curl", ["-sk", `${url}/healthz`]).catch(() => undefined);
-      if (health) expect(JSON.parse(health.stdout)).toMatchObject({ status: "ok" });
-      const viewer = (await json(["devices", "invite", "--role", "viewer", "--store", folder.at("tls")])) as {
-        line: string;
-        token: string;
-      };
-      const seen = (await json(viewer.line.split(" ").slice(1), { cwd: folder.path })) as { devices: readonly { name: string }[] };
-      expect(seen.devices).toMatchObject([{ name: "ann" }]);
+    const device = join(address, "ann");
+    await coordinator.until(/^SHA-256 +[0-9a-f]{64}$/m);
+    await device.until(/handed in statistics-ann\n.*waits for work/);
+    const health = await promisify(execFile)("curl", ["-sk", `${url}/healthz`]).catch(() => undefined);
+    if (health) expect(JSON.parse(health.stdout)).toMatchObject({ status: "ok" });
+    const viewer = (await json(["devices", "invite", "--role", "viewer", "--store", folder.at("tls")])) as {
+      line: string;
+      token: string;
+    };
+    const seen = (await json(viewer.line.split(" ").slice(1), { cwd: folder.path })) as { devices: readonly { name: string }[] };
+    expect(seen.devices).toMatchObject([{ name: "ann" }]);
 
-      expect(await json(["devices", "revoke", "ann", "--store", folder.at("tls")])).toMatchObject({ status: "revoked" });
-      expect(await device.ended).toBe(3);
-      expect(device.said().trim().split("\n").at(-1)).toMatch(/^sheaf: .*revoked/);
-      const again = await sheaf(joining(url, "ann"), { cwd: folder.path });
-      expect(again).toMatchObject({ code: 3, stderr: expect.stringMatching(/revoked/) });
+    expect(await json(["devices", "revoke", "ann", "--store", folder.at("tls")])).toMatchObject({ status: "revoked" });
+    expect(await device.ended).toBe(3);
+    expect(device.said().trim().split("\n").at(-1)).toMatch(/^sheaf: .*revoked/);
+    const again = await sheaf(joining(url, "ann"), { cwd: folder.path });
+    expect(again).toMatchObject({ code: 3, stderr: expect.stringMatching(/revoked/) });
 
-      coordinator.child.kill("SIGINT");
-      expect(await coordinator.ended).toBe(0);
-      const logs = coordinator.said().replace(/^To join .*$/m, "") + device.said() + used.stderr;
-      const keys = await Promise.all(
-        ["tls/token.key", "tls/authority/ca.key", "tls/authority/server.key", "ann.device/identity"].map((path) =>
-          readFile(folder.at(path)),
-        ),
-      );
-      expect(logs).toContain('"level"');
-      for (const word of [token, viewer.token, "sheaf1.", "sheafjoin-", "Bearer", "PRIVATE KEY"]) expect(logs).not.toContain(word);
-      for (const key of keys) {
-        const texts = [
-          key.toString("base64"),
-          key.toString("base64url"),
-          key.toString("hex"),
-          ...key.toString("latin1").trim().split("\n"),
-        ];
-        for (const text of texts) if (text.length > 20) expect(logs).not.toContain(text);
-      }
-    },
-    60_000,
-  );
+    coordinator.child.kill("SIGINT");
+    expect(await coordinator.ended).toBe(0);
+    const logs = coordinator.said().replace(/^To join .*$/m, "") + device.said() + used.stderr;
+    const keys = await Promise.all(
+      ["tls/token.key", "tls/authority/ca.key", "tls/authority/server.key", "ann.device/identity"].map((path) => readFile(folder.at(path))),
+    );
+    expect(logs).toContain('"level"');
+    for (const word of [token, viewer.token, "sheaf1.", "sheafjoin-", "Bearer", "PRIVATE KEY"]) expect(logs).not.toContain(word);
+    for (const key of keys) {
+      const texts = [key.toString("base64"), key.toString("base64url"), key.toString("hex"), ...key.toString("latin1").trim().split("\n")];
+      for (const text of texts) if (text.length > 20) expect(logs).not.toContain(text);
+    }
+  });
 
   it("lets in only certified devices where that is asked for, until the certificate is revoked", async () => {
     const { coordinator, address } = await serve("certified", ...data, ...run, "--client-certificates");
@@ -119,7 +108,7 @@ describe.skipIf(!built)("an operator's fleet", () => {
     const late = await sheaf([...joining(`${address.split("#")[0]}#${token}`, "late"), ...shown], { cwd: folder.path });
     expect(late).toMatchObject({ code: 10, stderr: expect.stringMatching(/not revoked/) });
     expect((await sheaf(["join", address, ...data, "--key", issued.keyPath])).stderr).toMatch(/belong together/);
-  }, 120_000);
+  });
 
   it("is backed up at work and goes on from there with the same model", async () => {
     const port = 18_000 + (process.pid % 2000);
@@ -153,7 +142,7 @@ describe.skipIf(!built)("an operator's fleet", () => {
     expect(await restored.ended, `${restored.said()}${back.said()}`).toBe(0);
     expect(await sha256(folder.at("again-out/model.onnx"))).toBe(expected);
     expect(await json(["audit", "verify", "--store", folder.at("again"), "--noted", backup.head])).toMatchObject({ ok: true });
-  }, 120_000);
+  });
 
   it("takes up a folder of an older layout, and no newer one", async () => {
     const store = folder.at("old");
@@ -167,7 +156,7 @@ describe.skipIf(!built)("an operator's fleet", () => {
     coordinator.child.kill("SIGINT");
     await coordinator.ended;
     expect(await readdir(store)).toContain("log.sqlite.layout1");
-  }, 60_000);
+  });
 
   it("keeps to the hours, the memory and the processor that a device's owner allows", async () => {
     const { coordinator, address } = await serve("limits", ...data, ...run);
@@ -190,14 +179,14 @@ describe.skipIf(!built)("an operator's fleet", () => {
       const refused = await sheaf(joining(address, "wrong", option, value), { cwd: folder.path });
       expect(refused, `${option} ${value}`).toMatchObject({ code: 2, stderr: expect.stringMatching(new RegExp(`^sheaf: ${option}.*\n$`)) });
     }
-  }, 120_000);
+  });
 
   it("says why there is no plan where a device allows too little memory", async () => {
     const { coordinator, address } = await serve("memory", ...data, ...run);
     join(address, "tiny", "--max-memory", "1kB");
     await coordinator.until(/no plan yet: .*memory/);
     expect(await json(["status", "--store", folder.at("memory")])).toMatchObject({ runs: [{ status: "waiting" }] });
-  }, 60_000);
+  });
 
   it("is joined by a service that systemd takes", async () => {
     const { address } = await serve("service", ...data, ...run);
@@ -214,5 +203,5 @@ describe.skipIf(!built)("an operator's fleet", () => {
     const env = { ...process.env, XDG_RUNTIME_DIR: folder.at("runtime"), HOME: folder.path };
     const { stderr } = await promisify(execFile)("systemd-analyze", ["--user", "verify", unit], { env });
     expect(stderr).not.toContain(unit.split("/").at(-1));
-  }, 60_000);
+  });
 });
