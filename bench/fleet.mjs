@@ -37,7 +37,7 @@ const say = (text) => process.stderr.write(`${text}\n`);
 
 const classes = Array.from({ length: 10 }, (_, i) => `class-${i}`);
 /** Unreferenced objects are removed so soon in a soak, so that an hour sees many turns. */
-const tidyMs = values.soak === undefined ? 3_600_000 : 20_000;
+const tidyMs = values.soak === undefined ? 3_600_000 : 120_000;
 
 const configFor = (count) => ({
   seed,
@@ -274,7 +274,7 @@ async function soak(minutes) {
   let worst = {};
   for (let cycle = 1; ; cycle++) {
     const phase = await coordinator.ask("until", { run, phases: ["finished", "failed"] });
-    if (phase !== "finished") throw new Error(`Run ${cycle} has ended as ${phase}.`);
+    if (phase !== "finished") throw new Error(`Run ${cycle} has ended as ${phase}: ${await coordinator.ask("reason", { run })}`);
     await coordinator.ask("archive", { run });
     const { routes, counts } = await fleet.take();
     requests += total(routes);

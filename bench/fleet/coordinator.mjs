@@ -77,6 +77,7 @@ const answers = {
     }
   },
   create: async ({ name }) => (await coordinator.ensureRun(name, { ...config, seed: config.seed + Number(name.split("-")[1]) })).runId,
+  reason: async ({ run }) => coordinator.live.state.runs.get(run)?.reason ?? "",
   archive: ({ run }) => coordinator.live.do({ type: "archiveRun", runId: run }),
   async stop() {
     clearInterval(watching);

@@ -189,4 +189,18 @@ describe("the live service", () => {
     for await (const entry of service.audit(0)) entries.push(entry);
     expect(entries.at(-1)).toMatchObject({ event: { type: "joinToken.created" } });
   });
+
+  it("says of objects that they are being judged as long as nothing else speaks of them", async () => {
+    await ask("createRun", admin, { name: "night", config: {} });
+    const ann = await enrol("ann");
+    const { offer } = await ask("offer", ann, wanted);
+    let decide: (verdict: Verdict) => void = () => undefined;
+    gate = () => new Promise((resolve) => (decide = resolve));
+    const name = "b".repeat(64);
+    const answer = ask("complete", ann, completion("b"), offer?.leaseId);
+    expect([service.isJudged(name), service.isJudged("c".repeat(64))]).toEqual([true, false]);
+    decide({ accepted: true });
+    expect(await answer).toMatchObject({ accepted: true });
+    expect(service.isJudged(name)).toBe(false);
+  });
 });

@@ -40,6 +40,8 @@ export interface LiveServiceOptions extends TaskObjectsOptions {
 }
 
 export interface LiveService extends Coordinator, AsyncDisposable {
+  /** Whether an object is part of a result that is being judged: nothing refers to it yet, and it must not be removed. */
+  isJudged(sha256: string): boolean;
   /** Names of objects that tasks may need now and that the state does not speak of; a collection must leave them alone. */
   taskObjects(): ReadonlySet<string>;
   /** Waits for the work in progress, then takes up none. Does not close `live`. */
@@ -88,6 +90,7 @@ export function openLiveService({ live, log, now, define, gate, assemble, ...mak
   const wakes = openWakes();
   const taskObjects = openTaskObjects(making);
   const judging = new Map<string, Promise<Verdict>>();
+  const judged = new Set<readonly ObjectReference[]>();
 
   const runIn = (runId: string): Run => {
     const run = live.state.runs.get(runId);
@@ -192,11 +195,16 @@ export function openLiveService({ live, log, now, define, gate, assemble, ...mak
     const { run, task } = judgement;
     // The same request again, while the first is being judged, waits for the same verdict.
     const key = `${run.runId} ${task.taskId} ${body.outputs.map(({ role, sha256 }) => `${role}=${sha256}`).join(" ")}`;
-    const verdict = judging.get(key) ?? gate(run, task, body.outputs).finally(() => judging.delete(key));
-    judging.set(key, verdict);
-    const { measured, use } = body;
-    const answer = await live.do({ type: "complete", ...submission, measured, use, verdict: await verdict });
-    return answer.reason === undefined ? { accepted: answer.accepted } : { accepted: answer.accepted, reason: answer.reason };
+    judged.add(body.outputs);
+    try {
+      const verdict = judging.get(key) ?? gate(run, task, body.outputs).finally(() => judging.delete(key));
+      judging.set(key, verdict);
+      const { measured, use } = body;
+      const answer = await live.do({ type: "complete", ...submission, measured, use, verdict: await verdict });
+      return answer.reason === undefined ? { accepted: answer.accepted } : { accepted: answer.accepted, reason: answer.reason };
+    } finally {
+      judged.delete(body.outputs);
+    }
   };
 
   const onRun =
@@ -329,6 +337,7 @@ export function openLiveService({ live, log, now, define, gate, assemble, ...mak
     },
     taskObjects: () => taskObjects.names(live.state),
     audit: (after) => log.read({ after }),
+    isJudged: (name) => [...judged].some((outputs) => outputs.some(({ sha256 }) => sha256 === name)),
     async note({ type: _, ...note }) {
       await live.do({ type: "noteJoinToken", ...note });
     },

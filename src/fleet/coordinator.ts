@@ -104,8 +104,18 @@ function addGauges(metrics: Metrics, live: Live): void {
 
 /** Removes what nothing refers to and forgets what has expired. */
 async function tidy(folder: DataFolder<LogEntry>, live: Live, service: LiveService, log: Log, graceMs: number): Promise<void> {
-  const names = new Set([...referencedObjects(live.state), ...service.taskObjects()]);
-  const removed = await folder.objects.collect({ keep: (name) => names.has(name), nowMs: Date.now(), graceMs });
+  let { state } = live;
+  const namesNow = () => new Set([...referencedObjects(state), ...service.taskObjects()]);
+  let names = namesNow();
+  // Results come in while files are looked at.
+  const keep = (name: string): boolean => {
+    if (!names.has(name) && state !== live.state) {
+      state = live.state;
+      names = namesNow();
+    }
+    return names.has(name) || service.isJudged(name);
+  };
+  const removed = await folder.objects.collect({ keep, nowMs: Date.now(), graceMs });
   await folder.secrets.forget(Date.now());
   if (removed.bytes > 0) log("info", "Removed objects that nothing refers to.", { objects: removed.objects.length, bytes: removed.bytes });
 }
