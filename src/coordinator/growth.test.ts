@@ -22,7 +22,12 @@ function lookUps(devices: number): Readonly<Record<string, number>> {
   const last = devices - 1;
   const idle = counted(() => expect(c.ask(ids[0] as string)).toBeUndefined());
   const beat = counted(() =>
-    c.do({ type: "heartbeat", deviceId: ids[last] as string, leaseId: leases[last] as string, report: { phase: "training", progress: 0.5 } }),
+    c.do({
+      type: "heartbeat",
+      deviceId: ids[last] as string,
+      leaseId: leases[last] as string,
+      report: { phase: "training", progress: 0.5 },
+    }),
   );
   const completion = counted(() => expect(complete(last).accepted).toBe(true));
   // All others are silent; their tasks lie, and wait for their own devices first.
