@@ -2,8 +2,8 @@
  * The coordinator's process of `bench/fleet.mjs`: what `sheaf serve` starts, in a process of its own, which tells its parent what it takes.
  * Arguments: a JSON object { store, config, uses, tidyMs }. Messages in: `sample`, `collect` (collects garbage first), `stop`.
  */
-import { readdir } from "node:fs/promises";
-import { join } from "node:path";
+import { readdir, stat } from "node:fs/promises";
+import { basename, join } from "node:path";
 import { monitorEventLoopDelay } from "node:perf_hooks";
 import { openLog } from "../../dist/coordinator/log.js";
 import { startCoordinator } from "../../dist/fleet/coordinator.js";
@@ -23,7 +23,18 @@ delay.enable();
 
 async function filesIn(folder) {
   const entries = await readdir(folder, { recursive: true, withFileTypes: true }).catch(() => []);
-  return entries.filter((entry) => entry.isFile()).length;
+  return entries.filter((entry) => entry.isFile()).map((entry) => join(entry.parentPath, entry.name));
+}
+
+/** Files that should not be there any more: objects and uploads, other than models, older than two turns of tidying. */
+async function leftovers() {
+  const models = new Set([...coordinator.live.state.runs.values()].flatMap(({ outputs = [] }) => outputs.map(({ sha256 }) => sha256)));
+  const files = [...(await filesIn(join(store, "objects"))), ...(await filesIn(join(store, "uploads")))];
+  const latest = Date.now() - 2 * tidyMs;
+  const old = await Promise.all(
+    files.map(async (path) => !models.has(basename(path)) && ((await stat(path).catch(() => undefined))?.mtimeMs ?? latest) < latest),
+  );
+  return old.filter(Boolean).length;
 }
 
 let peakBytes = 0;
@@ -46,8 +57,9 @@ async function sample() {
     cpuSeconds: (user + system) / 1e6,
     lag,
     handles: (await readdir("/proc/self/fd").catch(() => [])).length,
-    objects: await filesIn(join(store, "objects")),
-    files: await filesIn(store),
+    objects: (await filesIn(join(store, "objects"))).length,
+    files: (await filesIn(store)).length,
+    leftovers: await leftovers(),
     logEntries: head.sequence,
     devices: state.devices.size,
     leases: state.leases.size,
