@@ -34,12 +34,12 @@ function shareOf(text: string | undefined): number {
 
 const sizesOf = (text: string): readonly number[] => text.split(",").map(wholeOf);
 
-/** Undefined for what is none of them, such as a file. */
-function arrivalsOf(text: string): Arrivals | undefined {
+/** What is no law is the path of a trace. */
+function arrivalsOf(text: string): Arrivals | string {
   const [type, perHour, ...rest] = text.split(":");
   if (type === "all-at-once" && perHour === undefined) return { type: "allAtOnce" };
   if (type === "poisson" && rest.length === 0) return { type: "poisson", perHour: positiveOf(perHour, "poisson:PER_HOUR") };
-  return undefined;
+  return text;
 }
 
 function sessionsOf(text: string): Sessions {
@@ -83,7 +83,9 @@ const options: readonly Option[] = [
     "--profiles <list>",
     "profiles of the devices, NAME or NAME:WEIGHT with commas between; those of fleet.devices by default",
   ).argParser(profilesOf),
-  new Option("--arrivals <when>", "all-at-once, poisson:PER_HOUR, or a trace: a CSV file").default("all-at-once"),
+  new Option("--arrivals <when>", "all-at-once, poisson:PER_HOUR, or a trace: a CSV file")
+    .argParser(arrivalsOf)
+    .default({ type: "allAtOnce" }, "all-at-once"),
   new Option("--sessions <when>", "always, nights, or exponential:ON_HOURS:OFF_HOURS")
     .argParser(sessionsOf)
     .default({ type: "always" }, "always"),
@@ -105,16 +107,15 @@ const options: readonly Option[] = [
 async function simulateOnce(invocation: Invocation, size: number | undefined, folder: string | undefined): Promise<SimulationResult> {
   const { options, terminal, signal } = invocation;
   const config = await invocation.config();
-  const given = options.arrivals as string;
-  const arrivals = arrivalsOf(given);
-  const trace = arrivals ? undefined : parseTrace(new TextDecoder().decode(await readFileChecked(given, "trace")), given);
+  const given = options.arrivals as Arrivals | string;
+  const trace = typeof given === "string" ? parseTrace(new TextDecoder().decode(await readFileChecked(given, "trace")), given) : undefined;
   const deviceCount = trace?.size ?? size ?? config.fleet.devices.length;
   const held = options.samples as number | "all";
   let saidMs = Date.now();
   const { result, trace: drawn } = await simulateRun(config, {
     deviceCount,
     training: (options.training as "real" | "stubbed" | undefined) ?? (deviceCount <= largestReal ? "real" : "stubbed"),
-    arrivals: arrivals ?? { type: "allAtOnce" },
+    arrivals: typeof given === "string" ? { type: "allAtOnce" } : given,
     sessions: options.sessions as Sessions,
     losses: options.lost as Losses,
     slowLinks: options.slowLinks as Slowness,
