@@ -53,7 +53,11 @@ function drawProfile({ seed, profiles }: FleetOptions, name: string, place: numb
   // Alike in weight, they take turns: a small fleet then has some of each.
   if (profiles.every(({ weight }) => weight === profiles[0]?.weight)) return profiles[place % profiles.length]!.profile;
   let at = random(seed, "simulate", "profiles", name).uniform() * total;
-  return (profiles.find(({ weight }) => (at -= weight) < 0) ?? profiles[0]!).profile;
+  for (const { profile, weight } of profiles) {
+    at -= weight;
+    if (at < 0) return profile;
+  }
+  return profiles[0]!.profile;
 }
 
 /** Names that sort as they are numbered. */
