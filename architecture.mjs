@@ -17,11 +17,12 @@ export const layers = [
   ["protocol"],
   ["coordinator", "agent"],
   ["fleet"],
+  ["simulate"],
   ["paper"],
   ["cli"],
 ];
 
 /** Core files see neither Node nor the DOM; files named `*.node.ts` and these folders may use Node. */
-export const nodeFolders = ["run", "fleet", "paper", "cli"];
+export const nodeFolders = ["run", "fleet", "simulate", "paper", "cli"];
 /** A file with one of these endings may use that platform. */
 export const platformSuffixes = { node: ".node.ts", web: ".web.ts" };

@@ -1,170 +1,94 @@
 /**
- * Kills runs at seeded random moments with `kill -9`, resumes them, and compares `model.onnx` with that of a run left in peace:
- *   npm run chaos -- [--kills 24] [--seed 1]
- * The tests in test/e2e use the same functions with fewer kills.
+ * Faults on purpose, from a seed, and the same bytes every time:
+ *   npm run chaos -- [--what run|fleet|all] [--only NAME,...] [--kills 60] [--seed 1]
+ * `run` kills runs on one machine, `fleet` does to a coordinator and its devices all that chaos/disturbances.mjs knows. Ends with a table of what was done.
+ * The tests in test/e2e use the same functions in reduced form.
  */
-import { spawn } from "node:child_process";
-import { createHash } from "node:crypto";
-import { existsSync, mkdtempSync, readdirSync, readFileSync, rmSync } from "node:fs";
+import { mkdtempSync, rmSync } from "node:fs";
 import { tmpdir } from "node:os";
 import { join } from "node:path";
-import { fileURLToPath, pathToFileURL } from "node:url";
 import { parseArgs } from "node:util";
+import { disturb } from "./chaos/disturb.mjs";
+import { disturbances } from "./chaos/disturbances.mjs";
+import { killAll } from "./chaos/processes.mjs";
+import { randomOf } from "./chaos/random.mjs";
+import { tormentRuns } from "./chaos/singleRun.mjs";
 
-const command = fileURLToPath(new URL("../dist/cli/main.js", import.meta.url));
+/** Of each device's training: long enough to be disturbed in it. */
+const epochs = 8;
 
-/** Phases of a run in their order: the line on stderr that begins one, and for how long (at most) after it the kill may come. */
-export const moments = [
-  { name: "start", pattern: /^/, withinMs: 900 },
-  { name: "training", pattern: /epoch \d/, withinMs: 700 },
-  { name: "end of a job", pattern: /trained in/, withinMs: 40 },
-  { name: "harvest", pattern: /central +trained in/, withinMs: 300 },
-  { name: "statistics", pattern: /Statistics pass/, withinMs: 150 },
-  { name: "heads", pattern: /H0 +test accuracy/, withinMs: 80 },
-  { name: "writing", pattern: /H2 +test accuracy/, withinMs: 60 },
-  { name: "report", pattern: /central +test accuracy/, withinMs: 100 },
-];
-
-/**
- * A moment inside the writing of a file: the process (a worker thread included) kills itself just before it would put the `count`-th
- * file into its place, when the new content lies beside the old.
- */
-export const beforeRename = (count) => ({ name: `file ${count}`, pattern: undefined, withinMs: 0, beforeRename: count });
-
-const killBeforeRename = (count) => {
-  const script = `import fs from "node:fs/promises";import{syncBuiltinESMExports}from"node:module";let left=${count};const{rename}=fs;
-fs.rename=(...paths)=>{if(--left===0)process.kill(process.pid,"SIGKILL");return rename(...paths)};syncBuiltinESMExports();`;
-  return `--import data:text/javascript,${encodeURIComponent(script)}`;
-};
-
-/** Uniform numbers in [0, 1) from a seed (mulberry32). */
-export function randomOf(seed) {
-  let state = seed >>> 0;
-  return () => {
-    state = (state + 0x6d2b79f5) >>> 0;
-    let t = Math.imul(state ^ (state >>> 15), state | 1);
-    t ^= t + Math.imul(t ^ (t >>> 7), t | 61);
-    return ((t ^ (t >>> 14)) >>> 0) / 2 ** 32;
-  };
+const { values } = parseArgs({
+  options: {
+    what: { type: "string", default: "all" },
+    only: { type: "string" },
+    kills: { type: "string", default: "60" },
+    seed: { type: "string", default: "1" },
+    keep: { type: "boolean", default: false },
+  },
+});
+const names = values.only?.split(",") ?? Object.keys(disturbances).filter((name) => name !== "peace");
+const unknown = names.find((name) => !(name in disturbances));
+if (!["run", "fleet", "all"].includes(values.what) || unknown !== undefined) {
+  console.error(`--what is run, fleet or all; --only names some of ${Object.keys(disturbances).join(", ")}.`);
+  process.exit(2);
 }
 
-export const sha256Of = (path) => createHash("sha256").update(readFileSync(path)).digest("hex");
+const seed = Number(values.seed);
+const folder = mkdtempSync(join(tmpdir(), "sheaf-chaos-"));
+const rows = [];
+const started = performance.now();
+const seconds = (since) => `${Math.round((performance.now() - since) / 1000)} s`;
+const list = (counts) => [...counts].map(([what, count]) => `${what} ${count}`).join(", ");
 
-/** Runs the command; at `moment` (plus a part of its time) it is killed. Resolves to whether it was, and how it ended otherwise. */
-function runUntil(args, moment, delayMs) {
-  return new Promise((resolve, reject) => {
-    const env = { ...process.env, NO_COLOR: "1" };
-    if (moment?.beforeRename) env.NODE_OPTIONS = killBeforeRename(moment.beforeRename);
-    const child = spawn(process.execPath, [command, ...args], { stdio: ["ignore", "ignore", "pipe"], env });
-    let text = "";
-    let timer;
-    const look = () => {
-      if (moment?.pattern && timer === undefined && moment.pattern.test(text)) timer = setTimeout(() => child.kill("SIGKILL"), delayMs);
-    };
-    look();
-    child.stderr.setEncoding("utf8").on("data", (more) => {
-      text += more;
-      look();
-    });
-    child.on("error", reject);
-    child.on("close", (code, signal) => {
-      clearTimeout(timer);
-      if (signal === "SIGKILL") resolve(true);
-      else if (code === 0) resolve(false);
-      else reject(new Error(`sheaf ${args.join(" ")} ended with ${code ?? signal}:\n${text}`));
-    });
-  });
-}
-
-/** What must hold of a run directory at any moment; throws where it does not. */
-function checkDirectory(out, expectedSha256, finishedBefore) {
-  if (!existsSync(out)) return;
-  const names = readdirSync(out);
-  for (const name of names.filter((n) => n.endsWith(".json"))) JSON.parse(readFileSync(join(out, name), "utf8"));
-  if (names.includes("events.jsonl")) {
-    const lines = readFileSync(join(out, "events.jsonl"), "utf8").split("\n").slice(0, -1);
-    for (const line of lines) JSON.parse(line);
-  }
-  if (names.includes("model.onnx") && sha256Of(join(out, "model.onnx")) !== expectedSha256)
-    throw new Error(`${out}/model.onnx is not whole`);
-  for (const [name, hash] of finishedBefore) {
-    if (sha256Of(join(out, "checkpoints", name)) !== hash) throw new Error(`${out}/checkpoints/${name} changed after its job had finished`);
-  }
-}
-
-function finishedIn(out) {
-  const folder = join(out, "checkpoints");
-  if (!existsSync(folder)) return new Map();
-  const names = readdirSync(folder).filter((name) => name.endsWith(".safetensors") && !name.startsWith("."));
-  return new Map(names.map((name) => [name, sha256Of(join(folder, name))]));
-}
-
-/**
- * One run into `out`, killed at the given moments one after another, then resumed to its end.
- * Resolves to the names of the moments at which it was really killed (a run that is past a moment is not).
- * Throws when a resumption fails, the directory is ever broken, or the model is not the expected one.
- */
-export async function killAndResume({ args, out, atMoments, random, expectedSha256 }) {
-  const killed = [];
-  let finished = new Map();
-  for (const moment of [...atMoments, undefined]) {
-    const wasKilled = await runUntil([...args, "--out", out, "--resume"], moment, moment ? random() * moment.withinMs : 0);
-    checkDirectory(out, expectedSha256, finished);
-    finished = finishedIn(out);
-    if (!wasKilled) break;
-    killed.push(moment.name);
-  }
-  const sha256 = sha256Of(join(out, "model.onnx"));
-  if (sha256 !== expectedSha256)
-    throw new Error(`${out}: after kills at ${killed.join(", ")} the model is ${sha256}, expected ${expectedSha256}`);
-  const left = readdirSync(out, { recursive: true }).filter((name) => /\.tmp$|run\.lock$/.test(String(name)));
-  if (left.length > 0) throw new Error(`${out}: left behind: ${left.join(", ")}`);
-  return killed;
-}
-
-/** `count` moments: some in the order of the phases, some before a file is in its place. */
-export function drawMoments(random, count) {
-  const places = Array.from({ length: count }, () => Math.floor(random() * (moments.length + 3)));
-  return places.sort((a, b) => a - b).map((place) => moments[place] ?? beforeRename(1 + Math.floor(random() * 25)));
-}
-
-/** Settings of the runs: a few seconds long, with checkpoints often. */
-export const chaosArguments =
-  "run --data-set glyphs --network tiny --epochs 2 --train-count 500 --test-count 200 --batch 32 --set fleet.width=0.5 --set checkpointSeconds=0.1".split(
-    " ",
-  );
-
-async function main() {
-  const { values } = parseArgs({ options: { kills: { type: "string", default: "24" }, seed: { type: "string", default: "1" } } });
-  const wanted = Number(values.kills);
-  const random = randomOf(Number(values.seed));
-  const folder = mkdtempSync(join(tmpdir(), "sheaf-chaos-"));
+/** Runs a part and notes how it ended; one that fails does not keep the others from being tried. */
+async function part(title, act) {
+  const since = performance.now();
   try {
-    const peaceful = join(folder, "peaceful");
-    await runUntil([...chaosArguments, "--out", peaceful], undefined, 0);
-    const expectedSha256 = sha256Of(join(peaceful, "model.onnx"));
-    console.log(`In peace: ${expectedSha256}`);
-    const counts = new Map(moments.map(({ name }) => [name, 0]));
-    counts.set("a file", 0);
-    let kills = 0;
-    for (let run = 1; kills < wanted; run++) {
-      const out = join(folder, `run-${run}`);
-      const killed = await killAndResume({
-        args: [...chaosArguments, "--workers", String(1 + (run % 2))],
-        out,
-        atMoments: drawMoments(random, Math.min(6, wanted - kills)),
-        random,
-        expectedSha256,
-      });
-      for (const name of killed.map((n) => n.replace(/^file \d+$/, "a file"))) counts.set(name, counts.get(name) + 1);
-      kills += killed.length;
-      console.log(`Run ${run}: killed at ${killed.join(", ") || "no moment"}; the same model`);
-      rmSync(out, { recursive: true });
-    }
-    console.log(`${kills} kills, the same bytes every time (${[...counts].map(([name, count]) => `${name} ${count}`).join(", ")})`);
+    const { done, result } = await act();
+    rows.push([title, done, result, seconds(since)]);
+  } catch (error) {
+    rows.push([title, "", `FAILED: ${error.message.split("\n")[0]}`, seconds(since)]);
+    console.error(`${title}: ${error.stack}`);
+    process.exitCode = 1;
   } finally {
-    rmSync(folder, { recursive: true, force: true });
+    await killAll();
   }
+  console.log(rows.at(-1).filter(Boolean).join("; "));
 }
 
-if (process.argv[1] && import.meta.url === pathToFileURL(process.argv[1]).href) await main();
+for (const signal of ["SIGINT", "SIGTERM"]) process.on(signal, () => void killAll().then(() => process.exit(130)));
+try {
+  if (values.what !== "fleet") {
+    await part("runs killed", async () => {
+      const counts = await tormentRuns({
+        folder: join(folder, "runs"),
+        kills: Number(values.kills),
+        random: randomOf(seed),
+        report: console.log,
+      });
+      return { done: list(counts), result: "same bytes" };
+    });
+  }
+  if (values.what !== "run") {
+    const fleetOptions = (name) => ({ folder: join(folder, name), epochs, seed, kills: Number(values.kills), report: console.log });
+    let expectedSha256;
+    await part("in peace", async () => {
+      const { sha256 } = await disturb(["peace"], fleetOptions("peace"));
+      expectedSha256 = sha256;
+      return { done: "", result: sha256 };
+    });
+    for (const name of expectedSha256 === undefined ? [] : names) {
+      await part(disturbances[name].title, async () => {
+        const { counts, collected, skipped } = await disturb([name], { ...fleetOptions(name), expectedSha256 });
+        if (skipped.length > 0) return { done: "", result: `skipped: ${skipped[0].reason}` };
+        return { done: list(counts), result: `same bytes, log verified, no orphans (${collected} collected)` };
+      });
+    }
+  }
+  console.log(`\nSeed ${seed}, ${seconds(started)}:`);
+  console.log(["| disturbance | done | result | time |", "|---|---|---|---|", ...rows.map((row) => `| ${row.join(" | ")} |`)].join("\n"));
+} finally {
+  await killAll();
+  if (values.keep) console.log(`Kept: ${folder}`);
+  else rmSync(folder, { recursive: true, force: true });
+}

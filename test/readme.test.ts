@@ -13,6 +13,7 @@ import { type CommandSpec, toCommand } from "../src/cli/command.ts";
 import { commands } from "../src/cli/commands/table.ts";
 import { configJsonSchema, parseConfig } from "../src/run/config.ts";
 import { exitCodes } from "../src/util/errors.ts";
+import { killAll, start as startProcess } from "./e2e/processes.ts";
 
 const root = fileURLToPath(new URL("..", import.meta.url));
 const pages = [
@@ -29,6 +30,7 @@ const pages = [
   "docs/method.md",
   "docs/paper.md",
   "docs/results.md",
+  "docs/simulate.md",
 ];
 const read = (page: string): string => readFileSync(join(root, page), "utf8");
 const nameOf = ({ name }: CommandSpec): string => (typeof name === "string" ? name : name.join(" "));
@@ -252,7 +254,10 @@ describe("what commands print", () => {
     if (!existsSync(join(root, "dist/cli/main.js"))) throw new Error("dist/ is not built; run npm run build before these tests.");
     folder = await mkdtemp(join(tmpdir(), "sheaf-docs-"));
   });
-  afterAll(() => rm(folder, { recursive: true, force: true }));
+  afterAll(async () => {
+    await killAll();
+    await rm(folder, { recursive: true, force: true });
+  });
 
   const sheaf = async (...typed: readonly string[]): Promise<unknown> => {
     const { stdout } = await promisify(execFile)(process.execPath, [join(root, "dist/cli/main.js"), ...typed, "--json"], {
@@ -333,6 +338,55 @@ describe("what commands print", () => {
     expectDocumented(baseline, section("baseline"), "baseline");
     const shape = ["--ratio", "4", "--candidates", "uniform", "--epochs", "1", "--batch", "16", "--out", "shape"];
     expectDocumented(await sheaf("shape", ...small, ...shape), section("shape"), "shape");
+  });
+
+  it("is documented field by field: commands of a live fleet", async () => {
+    const store = ["--store", join(folder, "fleet")];
+    const data = ["--data-set", "glyphs", "--train-count", "200", "--test-count", "40"];
+    const training = ["--network", "tiny", "--epochs", "1", "--sub-width", "0.5", "--batch", "16", "--set", "serve.minimumDevices=1"];
+    const served = startProcess(["serve", ...data, ...training, ...store, "--port", "0", "--json"], folder);
+    const started = JSON.parse((await served.until(/^\{.*\}$/m))[0]) as { readonly url: string; readonly joinLine: string };
+    expectDocumented(started, section("serve"), "serve");
+    const address = started.joinLine.split(" ").at(-1) as string;
+    const joining = ["join", address, ...data, "--state", join(folder, "device"), "--name", "ann", "--profile", "raspberry-pi-4", "--json"];
+    const joined = startProcess(joining, folder);
+    expectDocumented(JSON.parse((await joined.until(/^\{.*\}$/m))[0]), section("join"), "join");
+    const installed = ["join", address, ...data, "--state", join(folder, "other"), "--name", "bob", "--profile", "phone-mid", "--install"];
+    // In a process with a home of its own, where the unit goes.
+    const unit = startProcess([...installed, "--json"], folder);
+    expectDocumented(JSON.parse((await unit.until(/^\{.*\}$/m))[0]), section("join"), "join --install");
+    expect(await unit.ended).toBe(0);
+    // The rest is best asked once all is done.
+    let status: { readonly runs: readonly { readonly status: string; readonly config?: unknown }[]; readonly devices: unknown };
+    do {
+      status = (await sheaf("status", ...store)) as typeof status;
+    } while (status.runs[0]?.status !== "finished");
+    expectDocumented({ ...status, runs: [] }, `${section("status")}${section("devices list")}`, "status");
+    expectDocumented(await sheaf("harvest", ...store, "--file", "now.onnx"), section("harvest"), "harvest");
+    const run = `${section("runs list")}${section("runs create")}`;
+    expectDocumented(await sheaf("runs", ...store), run, "runs");
+    const created = await sheaf("runs", "create", "second", ...data, ...training, "--set", "serve.minimumDevices=9", ...store);
+    expectDocumented(created, run, "runs create");
+    for (const action of ["pause", "resume", "cancel", "archive"])
+      expectDocumented(await sheaf("runs", action, "second", ...store), run, action);
+    expectDocumented(await sheaf("devices", ...store), section("devices list"), "devices");
+    expectDocumented(await sheaf("devices", "invite", ...store), section("devices invite"), "devices invite");
+    expectDocumented(await sheaf("devices", "revoke", "bob", ...store), section("devices list"), "devices revoke");
+    expectDocumented(await sheaf("audit", "verify", ...store), section("audit verify"), "audit verify");
+    expectDocumented(await sheaf("backup", "fleet.tar", ...store), section("backup"), "backup");
+    const restored = await sheaf("restore", "fleet.tar", "--store", join(folder, "restored"));
+    expectDocumented(restored, `${section("restore")}${section("backup")}`, "restore");
+    expectDocumented(await sheaf("doctor", started.url), section("doctor"), "doctor URL");
+    const authority = ["--authority", join(folder, "ca")];
+    expectDocumented(await sheaf("cert", "server", "fleet.example", ...authority), section("cert server"), "cert server");
+    const issued = (await sheaf("cert", "device", "pi", ...authority)) as { readonly serial: string };
+    expectDocumented(issued, section("cert device"), "cert device");
+    expectDocumented(await sheaf("cert", "revoke", issued.serial, ...authority), section("cert revoke"), "cert revoke");
+    joined.child.kill("SIGINT");
+    served.child.kill("SIGINT");
+    expect([await joined.ended, await served.ended]).toEqual([0, 0]);
+    const ended = ["serve", ...data, ...training, ...store, "--port", "0", "--until-finished"];
+    expectDocumented(await sheaf(...ended), section("serve"), "serve --until-finished");
   });
 
   it("README.md's first library example runs", async () => {

@@ -1,8 +1,10 @@
 import { beforeAll, describe, expect, it } from "vitest";
 import { toyDataset } from "../../test/fixtures/toyJob.ts";
+import { encodeBranches } from "../protocol/branchList.ts";
 import { ProtocolError } from "../protocol/errors.ts";
-import type { Branch, TaskSpec } from "../protocol/tasks.ts";
+import type { TaskSpec } from "../protocol/tasks.ts";
 import { SheafError } from "../util/errors.ts";
+import { sha256Hex } from "../util/hash.node.ts";
 import { type AgentEvent, type AgentOptions, runAgent } from "./agent.ts";
 import { agentOptions, branchOf, cuts, FakeCoordinator, settleSpec, statisticsSpec, trainSpec } from "./fakeCoordinator.fixture.ts";
 import { type AgentState, memoryState } from "./state.ts";
@@ -11,13 +13,14 @@ const data = toyDataset(48, 3);
 const spec = trainSpec(data);
 let all: readonly TaskSpec[];
 let parameters: Uint8Array<ArrayBuffer>;
+let list: Uint8Array<ArrayBuffer>;
 /** Results of a life in which nothing goes wrong. */
 let reference: readonly string[];
 
 const ofType = <T extends AgentEvent["type"]>(events: readonly AgentEvent[], type: T): Extract<AgentEvent, { readonly type: T }>[] =>
   events.filter((event): event is Extract<AgentEvent, { readonly type: T }> => event.type === type);
 
-const newCoordinator = (specs: readonly TaskSpec[] = all): FakeCoordinator => new FakeCoordinator(specs, [parameters]);
+const newCoordinator = (specs: readonly TaskSpec[] = all): FakeCoordinator => new FakeCoordinator(specs, [parameters, list]);
 
 /** Lives with the given changes to the end of all tasks. */
 async function life(coordinator: FakeCoordinator, changes: Partial<AgentOptions> = {}): Promise<readonly AgentEvent[]> {
@@ -30,10 +33,10 @@ beforeAll(async () => {
   const first = new FakeCoordinator([spec]);
   await life(first);
   parameters = first.outputsOf(spec.taskId).get("parameters") as Uint8Array<ArrayBuffer>;
-  const name = first.results[0]?.split(" ")[1] as string;
-  const other: Branch = { ...branchOf(spec, name, [10, 10, 5]), device: "d2" };
-  const branches = [branchOf(spec, name, [10, 10, 5]), other];
-  all = [spec, statisticsSpec(branches), settleSpec(branches)];
+  const branch = branchOf(spec, parameters, [10, 10, 5]);
+  list = encodeBranches([branch, { ...branch, device: "d2" }]);
+  const name = sha256Hex(list);
+  all = [spec, statisticsSpec(name), settleSpec(name)];
   const undisturbed = newCoordinator();
   await life(undisturbed);
   reference = undisturbed.results;
@@ -117,6 +120,16 @@ describe("an agent whose objects", () => {
     expect(coordinator.failures).toEqual([expect.objectContaining({ code: "unavailable", retry: true })]);
     expect(ofType(events, "dropped")).toEqual([]);
     expect(coordinator.results).toEqual(reference.slice(1, 3));
+  });
+
+  it("have gone from the coordinator before they were handed in uploads them again, without doing the work again", async () => {
+    const coordinator = newCoordinator([spec]);
+    coordinator.fault = (called, when, count) => {
+      if (called === "complete" && when === "before" && count === 1) throw new ProtocolError("notFound", "notFound.");
+    };
+    const events = await life(coordinator);
+    expect([ofType(events, "made").length, ofType(events, "working").length]).toEqual([1, 2]);
+    expect(coordinator.results).toEqual(reference.slice(0, 1));
   });
 
   it("are being uploaded by a copy of it tries again", async () => {

@@ -26,6 +26,7 @@ import { persist } from "./backoff.ts";
 import { keepLease, type LeaseEnd } from "./lease.ts";
 import { type Conditions, type Limits, reasonToPause, restMs } from "./limits.ts";
 import type { AgentRecord, AgentState } from "./state.ts";
+import type { runTask } from "./tasks.ts";
 import { doWork, specHash, taskName } from "./work.ts";
 
 /** The coordinator as an agent sees it; calls throw `ProtocolError` for refusals and `ConnectionFailure` for what fails on the way. */
@@ -62,6 +63,8 @@ export interface AgentOptions {
   readonly summary?: DataSummary;
   readonly openSamples: OpenSamples;
   readonly openSession: OpenSession;
+  /** Does a task; `runTask` by default. Another one is for tests and for measuring what is around the tasks. */
+  readonly doTask?: typeof runTask;
   readonly limits: Limits;
   readonly conditions: () => Promise<Conditions>;
   /** Waits between tries; `attempts` is not looked at, since an agent does not give up. */

@@ -31,12 +31,13 @@ export function trainSpec(data: Dataset, changes: Partial<TrainSpec> = {}): Trai
   return { ...common, kind: "train", taskId: "train-d1", taskSet, network, settings, background: local, ...changes };
 }
 
-/** A branch of the trained spec, its parameters under `parameters`. */
-export function branchOf({ device, taskSet, network }: TrainSpec, parameters: string, counts: readonly number[]): Branch {
-  return { device, taskSet, network, parameters, ownSamples: 20, backgroundSamples: 5, classCounts: counts };
+/** A branch of the trained spec. */
+export function branchOf({ device, taskSet, network }: TrainSpec, weights: Uint8Array, counts: readonly number[]): Branch {
+  const parameters = { parameters: sha256Hex(weights), parameterBytes: weights.length };
+  return { device, taskSet, network, ...parameters, ownSamples: 20, backgroundSamples: 5, classCounts: counts };
 }
 
-export function statisticsSpec(branches: readonly Branch[], changes: Partial<StatisticsSpec> = {}): StatisticsSpec {
+export function statisticsSpec(branches: string, changes: Partial<StatisticsSpec> = {}): StatisticsSpec {
   return {
     ...common,
     kind: "statistics",
@@ -52,7 +53,7 @@ export function statisticsSpec(branches: readonly Branch[], changes: Partial<Sta
   };
 }
 
-export function settleSpec(branches: readonly Branch[], changes: Partial<SettleSpec> = {}): SettleSpec {
+export function settleSpec(branches: string, changes: Partial<SettleSpec> = {}): SettleSpec {
   const base = { ...common, kind: "settle", taskId: "settle-d1", pass: 1, taskSet: [0, 1], branches } as const;
   return { ...base, settings: { ...settings, epochs: 1 }, background: local, backgroundShare: 0.5, ...changes };
 }

@@ -4,8 +4,10 @@ import { join as joinPath } from "node:path";
 import { afterAll, beforeAll, describe, expect, it } from "vitest";
 import { toyDataset } from "../../test/fixtures/toyJob.ts";
 import type { Fetch } from "../protocol/exchange.ts";
+import type { Enrolment } from "../protocol/messages.ts";
 import { sleep } from "../protocol/retry.ts";
-import { verifyTokenRequest } from "../protocol/signing.ts";
+import { verifyEnrolment, verifyTokenRequest } from "../protocol/signing.ts";
+import { agentFiles } from "./agentState.node.ts";
 import { joinFleet } from "./joinNode.node.ts";
 import { type JoinOptions, join } from "./link.ts";
 import { summarizeData } from "./ownData.ts";
@@ -26,9 +28,11 @@ function coordinator(serverId = "server1") {
   const seen: Seen[] = [];
   const keys = new Map<string, string>();
   let isAway = false;
+  let clockJumps = 0;
   let onOffer: () => void = () => undefined;
   const answer = (value: unknown, status = 200): Response => new Response(JSON.stringify(value), { status });
-  const refuse = (code: string, status: number): Response => answer({ error: { code, message: `${code}.` } }, status);
+  const refuse = (code: string, status: number, details = {}): Response =>
+    answer({ error: { code, message: `${code}.`, details } }, status);
   const grant = { accessToken: "token-12345678", expiresAt: Date.now() + 3_600_000, now: Date.now() };
   const fetch: Fetch = async (address, { body, headers }) => {
     if (isAway) throw new TypeError("fetch failed");
@@ -41,7 +45,9 @@ function coordinator(serverId = "server1") {
       case "/v1/openapi.json":
         return answer({ openapi: "3.1.0" });
       case "/v1/enrol": {
-        if (value.joinToken !== "join-token-1") return refuse("unauthenticated", 401);
+        if (clockJumps-- > 0) return refuse("unauthenticated", 401, { now: String(Date.now() + 1e7) });
+        const isSigned = await verifyEnrolment(value as unknown as Enrolment, serverId);
+        if (!isSigned || value.joinToken !== "join-token-1") return refuse("unauthenticated", 401);
         const deviceId = `device-${keys.size + 1}`;
         keys.set(deviceId, value.publicKey as string);
         return answer({ ...grant, deviceId, serverId });
@@ -65,6 +71,9 @@ function coordinator(serverId = "server1") {
     paths: () => seen.splice(0).map(({ path }) => path),
     setAway: (value: boolean) => {
       isAway = value;
+    },
+    jump: (times: number) => {
+      clockJumps = times;
     },
     set onOffer(value: () => void) {
       onOffer = value;
@@ -109,6 +118,19 @@ describe("join", () => {
     const wrong = { ...(await optionsOf(server.fetch)), joinToken: "wrong-token" };
     await expect(join(wrong)).rejects.toMatchObject({ protocolCode: "unauthenticated" });
     expect(await wrong.state.readRecord()).toEqual({});
+  });
+
+  it("signs anew where the coordinator's clock was set meanwhile, and gives up where that goes on", async () => {
+    const server = coordinator();
+    const options = { ...(await optionsOf(server.fetch, { timing: { ...timing, attempts: 4 } })), joinToken: "join-token-1" };
+    server.jump(3);
+    expect((await join(options)).isNew).toBe(true);
+    const nonces = server.seen.filter(({ path }) => path === "/v1/enrol").map(({ body }) => body.nonce);
+    expect(new Set(nonces).size).toBe(4);
+    server.jump(100);
+    await expect(join(await optionsOf(server.fetch, { joinToken: "join-token-1" }))).rejects.toMatchObject({
+      protocolCode: "unauthenticated",
+    });
   });
 
   it("follows a coordinator to another address, and is enrolled anew at another coordinator with the same key", async () => {
@@ -168,6 +190,30 @@ describe("joinFleet", () => {
     const enrolment = server.seen.find(({ path }) => path === "/v1/enrol")?.body;
     expect(enrolment?.profile).toMatchObject({ bandwidthBitsPerSecond: 8 * JSON.stringify({ openapi: "3.1.0" }).length });
     expect(server.seen.at(-1)?.body.data).toBeUndefined();
+    // At another coordinator, which plans with the same figures, and with other limits.
+    const other = coordinator("server2");
+    const measured = async (limits: { readonly cpuShare?: number }): Promise<unknown> => {
+      const controller = new AbortController();
+      other.onOffer = () => controller.abort();
+      const measure = async () => ({ ...profile, macsPerSecond: 7e8 });
+      const setting = {
+        url,
+        stateFolder: folder,
+        data: toyDataset(12),
+        fetch: other.fetch,
+        timing,
+        joinToken: "join-token-1",
+        limits,
+        measure,
+      };
+      await joinFleet({ ...setting, onEvent: () => undefined, signal: controller.signal });
+      return other.seen.findLast(({ path }) => path === "/v1/enrol")?.body.profile;
+    };
+    expect(await measured({})).toEqual(enrolment?.profile);
+    await rm(joinPath(folder, agentFiles.record), { force: true });
+    expect(await live("join-token-1")).toEqual(["measured", "joined", "waiting"]);
+    expect(await measured({ cpuShare: 0.5 })).toMatchObject({ macsPerSecond: 7e8 });
+    expect(await live("join-token-1")).toEqual(["measured", "joined", "waiting"]);
     expect(await live()).toEqual(["joined", "waiting"]);
     expect(server.seen.at(-1)?.body).toMatchObject({ data: { counts: [4, 4, 4] }, freeDiskBytes: expect.any(Number) });
   });

@@ -8,6 +8,7 @@ import { defaultTiming, type Timing } from "../protocol/retry.ts";
 import type { TaskKind } from "../protocol/tasks.ts";
 import { onnxruntimeVersion, sheafVersion } from "../run/machine.ts";
 import { openSession } from "../runtime/session.node.ts";
+import { canonicalJson } from "../util/json.ts";
 import { type AgentEvent, runAgent } from "./agent.ts";
 import { openAgentState } from "./agentState.node.ts";
 import { patientBackoff } from "./backoff.ts";
@@ -44,7 +45,9 @@ export interface JoinNodeOptions {
   /** For a coordinator whose certificate the system does not know. */
   readonly fetch?: Fetch;
   readonly timing?: Partial<Timing>;
-  /** Measures the machine; `measureProfile` by default. */
+  /** What the machine can do, where that is stated and not to be measured. */
+  readonly profile?: () => Promise<MeasuredProfile>;
+  /** Measures the machine when it first enrols; `measureProfile` by default. */
   readonly measure?: typeof measureProfile;
   readonly onEvent: (event: JoinEvent) => void;
   /** Stops the device; what it was doing is kept. */
@@ -81,11 +84,14 @@ export async function joinFleet(options: JoinNodeOptions): Promise<void> {
       ...(timing ? { timing } : {}),
       async profile() {
         const { cpuShare, memoryBytes } = limits;
-        const profile = await measure({
-          ...(cpuShare === undefined ? {} : { cpuShare }),
-          ...(memoryBytes === undefined ? {} : { memoryBytes }),
-          transfer: () => transferFrom(url, fetch, signal),
-        });
+        const given = { ...(cpuShare === undefined ? {} : { cpuShare }), ...(memoryBytes === undefined ? {} : { memoryBytes }) };
+        // A measurement is never twice the same, and the plan follows from it: it is made once.
+        const record = await state.readRecord();
+        if (!options.profile && record.measured?.limits === canonicalJson(given)) return record.measured.profile;
+        const profile = options.profile
+          ? await options.profile()
+          : await measure({ ...given, transfer: () => transferFrom(url, fetch, signal) });
+        if (!options.profile) await state.writeRecord({ ...record, measured: { limits: canonicalJson(given), profile } });
         onEvent({ type: "measured", profile });
         return profile;
       },

@@ -34,6 +34,11 @@ function minuteOf(text: string): number | undefined {
   return minutes < 60 && total <= minutesPerDay ? total % minutesPerDay : undefined;
 }
 
+/** A minute of the day as a clock shows it: `22:00`. */
+function timeOf(minute: number): string {
+  return `${String(Math.floor(minute / 60)).padStart(2, "0")}:${String(minute % 60).padStart(2, "0")}`;
+}
+
 /**
  * Reads hours such as `22:00-06:00`. Throws `usage` for what is none.
  * @example parseHours("22:00-06:00") // { startMinute: 1320, endMinute: 360 }
@@ -51,11 +56,6 @@ export function parseHours(text: string): DailyHours {
 export function isWithin({ startMinute, endMinute }: DailyHours, minuteOfDay: number): boolean {
   if (startMinute < endMinute) return minuteOfDay >= startMinute && minuteOfDay < endMinute;
   return minuteOfDay >= startMinute || minuteOfDay < endMinute;
-}
-
-/** Minutes until the hours begin; 0 within them. */
-export function minutesUntil(hours: DailyHours, minuteOfDay: number): number {
-  return isWithin(hours, minuteOfDay) ? 0 : (hours.startMinute - minuteOfDay + minutesPerDay) % minutesPerDay;
 }
 
 /**
@@ -84,10 +84,8 @@ export function parseMemory(text: string): number {
 /** Why a device may not work now, as a clause; undefined when it may. */
 export function reasonToPause({ onlyOnPower, hours }: Limits, { minuteOfDay, isOnPower }: Conditions): string | undefined {
   if (onlyOnPower && isOnPower === false) return "it runs on battery";
-  if (hours && !isWithin(hours, minuteOfDay)) {
-    const minutes = minutesUntil(hours, minuteOfDay);
-    return `its hours begin in ${minutes === 1 ? "a minute" : `${minutes} minutes`}`;
-  }
+  // Told by the clock, so that it is said once and not each minute anew.
+  if (hours && !isWithin(hours, minuteOfDay)) return `its hours begin at ${timeOf(hours.startMinute)}`;
   return undefined;
 }
 

@@ -2,9 +2,10 @@
 
 import type { Client } from "../protocol/client.ts";
 import { openClient } from "../protocol/client.ts";
+import { enrol } from "../protocol/enrol.ts";
 import type { Fetch } from "../protocol/exchange.ts";
 import type { AccessGrant, DataSummary, MeasuredProfile } from "../protocol/messages.ts";
-import { isPassing, type Timing } from "../protocol/retry.ts";
+import { defaultTiming, isPassing, type Timing } from "../protocol/retry.ts";
 import { createKey, type DeviceKey, openKey } from "../protocol/signing.ts";
 import { memorySource } from "../protocol/transfer.ts";
 import { SheafError } from "../util/errors.ts";
@@ -74,7 +75,7 @@ async function stillHolds(enrolled: EnrolledWith, options: JoinOptions): Promise
   }
 }
 
-async function enrol(key: DeviceKey, options: JoinOptions): Promise<{ readonly enrolled: EnrolledWith; readonly grant: AccessGrant }> {
+async function enrolBy(key: DeviceKey, options: JoinOptions): Promise<{ readonly enrolled: EnrolledWith; readonly grant: AccessGrant }> {
   const { url, joinToken, state, name, summary, profile, software, preferredClasses, signal } = options;
   if (joinToken === undefined) {
     throw new SheafError(
@@ -83,16 +84,21 @@ async function enrol(key: DeviceKey, options: JoinOptions): Promise<{ readonly e
     );
   }
   const client = openClient({ ...base(options), credentials: { type: "none" } });
-  const body = {
+  const facts = {
     joinToken,
-    publicKey: key.publicKey,
     name,
     profile: await profile(),
     data: summary,
     software,
     ...(preferredClasses ? { preferredClasses } : {}),
   };
-  const { deviceId, serverId, ...grant } = await client.call("enrol", { body }, { signal });
+  const { deviceId, serverId, ...grant } = await enrol({
+    client,
+    key,
+    facts,
+    timing: { ...defaultTiming, ...options.timing },
+    signal,
+  });
   return { enrolled: { url, serverId, deviceId }, grant };
 }
 
@@ -110,9 +116,11 @@ export async function join(options: JoinOptions): Promise<Joined> {
     enrolled = { ...record.enrolled, url };
     if (record.enrolled.url !== url) await state.writeRecord({ ...record, enrolled });
   } else {
-    ({ enrolled, grant } = await enrol(key, options));
+    ({ enrolled, grant } = await enrolBy(key, options));
     const isSame = record.enrolled?.serverId === enrolled.serverId && record.enrolled.deviceId === enrolled.deviceId;
-    await state.writeRecord({ ...(isSame ? record : {}), enrolled });
+    // Enrolling may have measured the machine; that stays, whoever the coordinator is.
+    const { measured } = await state.readRecord();
+    await state.writeRecord({ ...(isSame ? record : {}), ...(measured ? { measured } : {}), enrolled });
   }
   const { deviceId, serverId } = enrolled;
   const client = openClient({ ...base(options), credentials: { type: "device", deviceId, serverId, key, ...(grant ? { grant } : {}) } });

@@ -107,7 +107,7 @@ describe("selectSamples", () => {
     const selection = await selectSamples(spec, tools());
     const trained = withoutHeldOut(selection);
     expect(trained.own.length).toBe(30);
-    const summed = summedSamples(spec, await selectSamples(statisticsSpec([], { heldOutShare: 0.25 }), tools()));
+    const summed = summedSamples(spec, await selectSamples(statisticsSpec("", { heldOutShare: 0.25 }), tools()));
     expect([summed.statistics.length, summed.heldOut.length]).toEqual([30, 10]);
     expect(trained.own).toEqual(summed.statistics);
     const all = withoutHeldOut({ ...selection, isHeldOut: new Uint8Array(60).fill(1) });
@@ -115,7 +115,7 @@ describe("selectSamples", () => {
   });
 
   it("sums background samples of the class that nobody owns", async () => {
-    const spec = statisticsSpec([], { otherClass: 2, heldOutShare: 0 });
+    const spec = statisticsSpec("", { otherClass: 2, heldOutShare: 0 });
     const selection = await selectSamples(spec, tools());
     const { statistics } = summedSamples(spec, selection);
     expect(statistics.length).toBe(selection.own.length + selection.background.length);

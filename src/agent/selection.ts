@@ -13,8 +13,8 @@ export interface SampleTools {
   /** The device's own data, in its own order of classes. */
   readonly data: Dataset;
   readonly openSamples: OpenSamples;
-  /** An object's bytes, checked against their hash. */
-  readonly fetchObject: (sha256: string) => Promise<Uint8Array>;
+  /** An object's bytes, checked against their hash. `bytes` is its length where the offer does not list it. */
+  readonly fetchObject: (sha256: string, bytes?: number) => Promise<Uint8Array>;
 }
 
 export interface Selection extends BranchSamples {

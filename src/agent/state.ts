@@ -1,6 +1,6 @@
 /** What a device keeps between two lives: who it is, what it was doing, checkpoints and objects. The interface, what is in the record, and a version in memory. */
 import { z } from "zod";
-import { type Completion, completionSchema, type Offer, offerSchema } from "../protocol/messages.ts";
+import { type Completion, completionSchema, type MeasuredProfile, type Offer, offerSchema, profileSchema } from "../protocol/messages.ts";
 import { memorySink, type Sink } from "../protocol/transfer.ts";
 import { id, sha256 as sha256Text, shortText } from "../protocol/values.ts";
 import { memoryCheckpoints } from "../train/checkpoint.ts";
@@ -28,11 +28,14 @@ export interface AgentRecord {
   /** The lease that it works on. */
   readonly work?: Offer;
   readonly made?: Made;
+  /** What the machine measured of itself when it first enrolled, and the limits it was measured with. */
+  readonly measured?: { readonly limits: string; readonly profile: MeasuredProfile };
 }
 
 export const agentRecordSchema: z.ZodType<AgentRecord> = z.strictObject({
   enrolled: z.strictObject({ url: shortText, serverId: id, deviceId: id }).exactOptional(),
   work: offerSchema.exactOptional(),
+  measured: z.strictObject({ limits: z.string().max(1000), profile: profileSchema }).exactOptional(),
   made: z.strictObject({ specSha256: sha256Text, completion: completionSchema }).exactOptional(),
 });
 

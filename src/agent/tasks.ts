@@ -10,8 +10,9 @@ import { compileStatistics, computeStatistics, type StatisticsExtras, statistics
 import { networkCost } from "../network/shapes.ts";
 import { writeOnnx } from "../onnx/write.ts";
 import { trainingMacs } from "../plan/cost.ts";
+import { decodeBranches } from "../protocol/branchList.ts";
 import type { Completion, Heartbeat, SampleUse } from "../protocol/messages.ts";
-import type { Branch, SettleSpec, StatisticsSpec, TaskKind, TaskSpec, TrainSpec } from "../protocol/tasks.ts";
+import type { SettleSpec, StatisticsSpec, TaskKind, TaskSpec, TrainSpec } from "../protocol/tasks.ts";
 import type { OpenSession } from "../runtime/session.ts";
 import type { CheckpointStore } from "../train/checkpoint.ts";
 import type { TrainingJob, TrainingResult } from "../train/job.ts";
@@ -129,13 +130,14 @@ async function runTrain(spec: TrainSpec, tools: TaskTools): Promise<TaskResult> 
   };
 }
 
-/** Fetches all branches, each through the gate: what a coordinator sends is not trusted either. */
-async function fetchBranches(branches: readonly Branch[], tools: TaskTools): Promise<readonly Harvested[]> {
+/** Fetches all branches of a list, each through the gate: what a coordinator sends is not trusted either. */
+async function fetchBranches(list: string, tools: TaskTools): Promise<readonly Harvested[]> {
+  const branches = decodeBranches(await tools.fetchObject(list), "The list of branches");
   const harvested: Harvested[] = [];
   for (const [i, branch] of branches.entries()) {
     tools.onProgress({ phase: "fetching", progress: 0 });
-    const { device, taskSet, network, parameters, ...rest } = branch;
-    const { tensors } = decodeSafetensors(await tools.fetchObject(parameters), `Branch ${i} (${device})`);
+    const { device, taskSet, network, parameters, parameterBytes, ...rest } = branch;
+    const { tensors } = decodeSafetensors(await tools.fetchObject(parameters, parameterBytes), `Branch ${i} (${device})`);
     // Widths and filter places say where a branch came from; nothing that runs it reads them.
     const subModel = { device, taskSet, network, widths: 1, filters: {} };
     harvested.push({ ...rest, subModel, parameters: inspectHarvest(subModel, tensors) });

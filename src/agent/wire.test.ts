@@ -1,11 +1,13 @@
 /** The agent with the protocol's real client over a line that does everything wrong that a line can. */
 import { describe, expect, it } from "vitest";
 import { toyDataset } from "../../test/fixtures/toyJob.ts";
+import { encodeBranches } from "../protocol/branchList.ts";
 import { openClient } from "../protocol/client.ts";
 import { type Fault, fakeCoordinator, faults, jsonResponse } from "../protocol/coordinator.fixture.ts";
 import { errorBody, ProtocolError } from "../protocol/errors.ts";
 import type { Completion, Heartbeat, OfferRequest, TaskFailure } from "../protocol/messages.ts";
 import { createKey } from "../protocol/signing.ts";
+import { sha256Hex } from "../util/hash.node.ts";
 import { random } from "../util/random.ts";
 import { runAgent } from "./agent.ts";
 import { agentOptions, branchOf, FakeCoordinator, quickTiming, settleSpec, statisticsSpec, trainSpec } from "./fakeCoordinator.fixture.ts";
@@ -74,14 +76,15 @@ describe("an agent on the wire", () => {
     const first = new FakeCoordinator([spec]);
     await lifeOver(first, 0, 0);
     const parameters = first.outputsOf(spec.taskId).get("parameters") as Uint8Array<ArrayBuffer>;
-    const name = first.results[0]?.split(" ")[1] as string;
-    const branches = [branchOf(spec, name, [10, 10, 5]), { ...branchOf(spec, name, [10, 10, 5]), device: "d2" }];
-    const all = [spec, statisticsSpec(branches), settleSpec(branches)];
-    const undisturbed = await lifeOver(new FakeCoordinator(all, [parameters]), 0, 0);
+    const branch = branchOf(spec, parameters, [10, 10, 5]);
+    const list = encodeBranches([branch, { ...branch, device: "d2" }]);
+    const name = sha256Hex(list);
+    const all = [spec, statisticsSpec(name), settleSpec(name)];
+    const undisturbed = await lifeOver(new FakeCoordinator(all, [parameters, list]), 0, 0);
     expect(undisturbed.faults).toBe(0);
     expect(undisturbed.results).toHaveLength(4);
     for (const seed of [1, 2, 3]) {
-      const disturbed = await lifeOver(new FakeCoordinator(all, [parameters]), seed, 0.25);
+      const disturbed = await lifeOver(new FakeCoordinator(all, [parameters, list]), seed, 0.25);
       expect(disturbed.faults).toBeGreaterThan(3);
       expect(disturbed.results).toEqual(undisturbed.results);
     }

@@ -63,19 +63,19 @@ async function transfer(what: "download" | "upload", run: () => Promise<void>, {
   await persist(call, { timing, signal, onRetry });
 }
 
-/** Fetches an object that the offer lists, unless it is there; onto the disk where there is room, so that a restart goes on. */
-async function fetchObject(offer: Offer, name: string, tools: WorkTools): Promise<Uint8Array<ArrayBuffer>> {
+/** Fetches an object that the offer lists, or whose length is known from one that it lists, unless it is there; onto the disk where there is room, so that a restart goes on. */
+async function fetchObject(offer: Offer, name: string, bytes: number | undefined, tools: WorkTools): Promise<Uint8Array<ArrayBuffer>> {
   const { state, link, signal, onEvent } = tools;
   const found = await state.readObject(name);
   if (found) return found;
-  const listed = offer.inputs.find((input) => input.sha256 === name);
-  if (!listed) {
+  const length = bytes ?? offer.inputs.find((input) => input.sha256 === name)?.bytes;
+  if (length === undefined) {
     throw new SheafError(
       "corrupt",
       `Task ${offer.spec.taskId} needs object ${name}, which its offer does not list; the coordinator is at fault.`,
     );
   }
-  const object = { sha256: name, bytes: listed.bytes };
+  const object = { sha256: name, bytes: length };
   try {
     const sink = await state.openSink(name);
     await transfer("download", () => link.download(object, sink, signal), tools);
@@ -97,7 +97,7 @@ function taskTools(offer: Offer, tools: WorkTools): TaskTools {
     data,
     openSamples,
     openSession,
-    fetchObject: (name) => fetchObject(offer, name, tools),
+    fetchObject: (name, bytes) => fetchObject(offer, name, bytes, tools),
     checkpoints: state.checkpoints(taskName(offer)),
     checkpointSeconds,
     privateCounts,
@@ -140,11 +140,11 @@ async function named(specSha256: string, { outputs, measured, use }: TaskResult)
 
 /** Does the task of an offer, or takes the result that was made before, and keeps it until it is handed in. */
 async function make(offer: Offer, tools: WorkTools): Promise<Finished> {
-  const { state, records, onEvent } = tools;
+  const { state, records, onEvent, doTask = runTask } = tools;
   const hash = await specHash(offer);
   const before = await madeBefore(hash, tools);
   if (before) return before;
-  const finished = await named(hash, await runTask(offer.spec, taskTools(offer, tools)));
+  const finished = await named(hash, await doTask(offer.spec, taskTools(offer, tools)));
   await ifThereIsRoom(async () => {
     for (const [name, bytes] of finished.outputs) await state.writeObject(name, bytes);
   }, tools);

@@ -3,10 +3,12 @@ import { existsSync } from "node:fs";
 import { join } from "node:path";
 import { Option } from "commander";
 import { localAdminToken } from "../coordinator/dataFolder.node.ts";
-import { addressFile } from "../fleet/coordinator.ts";
-import { authorityOf, fetchTrusting, parseJoinAddress } from "../fleet/trust.ts";
+import { addressFile, type LocalTrust } from "../fleet/coordinator.ts";
+import { authorityOf, type ClientCertificate, fetchTrusting, type JoinAddress, parseJoinAddress } from "../fleet/trust.ts";
 import { type Client, openClient } from "../protocol/client.ts";
-import type { RunSummary } from "../protocol/operatorMessages.ts";
+import type { Fetch } from "../protocol/exchange.ts";
+import type { DeviceSummary, RunSummary } from "../protocol/operatorMessages.ts";
+import { ConnectionFailure } from "../protocol/retry.ts";
 import { SheafError } from "../util/errors.ts";
 import { readFileChecked } from "../util/files.node.ts";
 import type { Invocation } from "./command.ts";
@@ -20,33 +22,84 @@ export const coordinatorOptions: readonly Option[] = [
 
 const textOf = async (path: string, what: string): Promise<string> => new TextDecoder().decode(await readFileChecked(path, what));
 
-/** The address that a coordinator on this machine wrote down. Throws `data` where there is none. */
-async function addressIn(store: string): Promise<string> {
+/** What a coordinator on this machine wrote down: its address, and whom to trust there. */
+type Noted = { readonly url: string } & Partial<LocalTrust>;
+
+/** Throws `data` where no coordinator has written anything down. */
+async function notedIn(store: string): Promise<Noted> {
   const path = join(store, addressFile);
   if (!existsSync(path))
     throw new SheafError("data", `${store} has no ${addressFile}: no coordinator has run there; give --store, or its address and --token.`);
-  return (JSON.parse(await textOf(path, "address")) as { readonly url: string }).url;
+  return JSON.parse(await textOf(path, "address")) as Noted;
 }
 
-/** A client for the coordinator of a command line, and its address. Throws `data` and `usage` where there is none. */
+/** A certificate from two files; undefined where neither is named. Throws `usage` for one without the other. */
+export async function clientCertificate(certificate: unknown, key: unknown): Promise<ClientCertificate | undefined> {
+  if (certificate === undefined && key === undefined) return undefined;
+  if (typeof certificate !== "string" || typeof key !== "string")
+    throw new SheafError("usage", "--certificate and --key belong together; give both.");
+  return { certificate: await textOf(certificate, "client certificate"), key: await textOf(key, "its key") };
+}
+
+/** How to reach a coordinator that is trusted by a fingerprint, by an authority at hand, or as the system does. */
+async function fetchFor({ url, pin }: JoinAddress, noted: Noted | undefined): Promise<Fetch | undefined> {
+  if (!url.startsWith("https:")) return undefined;
+  const isHere = noted !== undefined && noted.authority !== undefined && existsSync(noted.authority);
+  const shown = isHere && noted.certificate !== undefined ? await clientCertificate(noted.certificate, noted.key) : undefined;
+  if (pin !== undefined) return fetchTrusting(await authorityOf(url, pin), shown);
+  return isHere ? fetchTrusting(await textOf(noted.authority ?? "", "authority"), shown) : undefined;
+}
+
+/** Turns what says that nobody answers into a sentence with a remedy; everything else is passed on. */
+export function notAnswering(error: unknown, url: string, remedy: string): unknown {
+  if (!(error instanceof ConnectionFailure)) return error;
+  const reason = error.message.match(/failed on the way: (?:fetch failed: )?(.*?)\. Check the address/)?.[1] ?? error.message;
+  // Where a client certificate is wanted, TLS 1.3 tells nothing before the first answer fails to come.
+  const isShut = url.startsWith("https:") && /closed|hang up|reset|certificate required|bad certificate/i.test(reason);
+  const certificates = "where it asks for client certificates, give one by `sheaf cert device` that was not revoked";
+  return new SheafError("unavailable", `No coordinator answers at ${url} (${reason}); ${isShut ? certificates : remedy}.`, {
+    cause: error,
+  });
+}
+
+/** The token of whoever can read the folder. Throws `usage` where the coordinator is elsewhere. */
+async function tokenIn(store: string, given: string | undefined): Promise<string> {
+  if (given === undefined || existsSync(join(store, addressFile))) return await localAdminToken(store);
+  throw new SheafError(
+    "usage",
+    `${given} wants a token: whoever runs it makes one by \`sheaf devices invite --role viewer\`; give it with --token, or the --store where it runs here.`,
+  );
+}
+
+/** A client for the coordinator of a command line, and its address. Throws `data` and `usage` where there is none, `unavailable` where nobody answers. */
 export async function connect(
-  { options }: Invocation,
+  { options, signal }: Invocation,
   given: string | undefined,
 ): Promise<{ readonly client: Client; readonly url: string }> {
   const store = options.store as string;
-  const address = parseJoinAddress(given ?? (await addressIn(store)));
-  const token = (options.token as string | undefined) ?? address.token ?? (await localAdminToken(store));
-  const own = join(store, "authority", "ca.pem");
-  const authority =
-    address.pin !== undefined ? await authorityOf(address.url, address.pin) : existsSync(own) ? await textOf(own, "authority") : undefined;
+  const noted = given === undefined || existsSync(join(store, addressFile)) ? await notedIn(store) : undefined;
+  const address = parseJoinAddress(given ?? noted?.url ?? "");
   const { url } = address;
-  const client = openClient({
-    url,
-    credentials: { type: "token", token },
-    timing: { attempts: 3 },
-    ...(authority !== undefined && url.startsWith("https:") ? { fetch: fetchTrusting(authority) } : {}),
+  const token = (options.token as string | undefined) ?? address.token ?? (await tokenIn(store, given));
+  const fetch = await fetchFor(address, noted);
+  const client = openClient({ url, credentials: { type: "token", token }, timing: { attempts: 3 }, ...(fetch ? { fetch } : {}) });
+  const remedy =
+    given === undefined ? `start it with \`sheaf serve --store ${store}\`` : "look whether `sheaf serve` runs there, and at the address";
+  await client.call("health", {}, { signal }).catch((error: unknown) => {
+    throw notAnswering(error, url, remedy);
   });
   return { client, url };
+}
+
+/** All devices that a coordinator knows. */
+export async function allDevices(client: Client, signal: AbortSignal): Promise<readonly DeviceSummary[]> {
+  const found: DeviceSummary[] = [];
+  for (let after: string | undefined; ; ) {
+    const { devices, next } = await client.call("listDevices", { query: after === undefined ? {} : { after } }, { signal });
+    found.push(...devices);
+    if (next === undefined) return found;
+    after = next;
+  }
 }
 
 /** The run that a command is about: by id or name, or the only one. Throws `usage` where that is not one. */

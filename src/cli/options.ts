@@ -115,6 +115,12 @@ export function addOptions(command: Command, flags: readonly ConfigFlag[]): Comm
     .option("--verbose", "show stack traces");
 }
 
+/** Whether a command line says anything of the run itself: a file, a flag or --set. */
+export function hasSettings(options: CommonOptions & Readonly<Record<string, unknown>>): boolean {
+  const { config, set } = options;
+  return config !== undefined || set !== undefined || Object.keys(configFlags).some((name) => options[name] !== undefined);
+}
+
 /**
  * Reads the configuration: file, then flags, then --set, later ones winning; defaults fill the rest. With --resume and no file, what is not given is as
  * in the run directory. Throws `config` where nothing is given and no run is there, beside what parsing throws.
@@ -124,8 +130,7 @@ export async function readConfig(options: CommonOptions & Readonly<Record<string
   let where = "the configuration";
   if (options.resume && options.out !== undefined && options.config === undefined) {
     const saved = await readSavedConfig(options.out);
-    const isBare = options.set === undefined && Object.keys(configFlags).every((name) => options[name] === undefined);
-    if (!saved && isBare && Object.keys(defaults as object).length === 0) {
+    if (!saved && !hasSettings(options) && Object.keys(defaults as object).length === 0) {
       throw new SheafError(
         "config",
         `${options.out} holds no run to go on with; give another --out, or the settings of a run to begin there.`,

@@ -16,6 +16,9 @@ export interface Terminal {
   note(text: string): void;
 }
 
+/** A moment, in milliseconds since 1970, as this machine's clock on the wall shows it: `22:05:09`. */
+export const clockTime = (at: number): string => new Date(at).toTimeString().slice(0, 8);
+
 /** A terminal over the process's streams. Colours only where a person sees them (and NO_COLOR is unset). */
 export function openTerminal(json: boolean): Terminal {
   // A terminal that says it has no rows would show nothing of a redrawn picture.

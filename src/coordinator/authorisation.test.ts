@@ -2,8 +2,9 @@
 import { beforeAll, describe, expect, it } from "vitest";
 import { protocolErrors } from "../protocol/errors.ts";
 import { type RouteName, routeNames, routes } from "../protocol/routes.ts";
+import { createKey, signEnrolment } from "../protocol/signing.ts";
 import { openAccessTokens } from "./accessTokens.ts";
-import { bodies, codeOf, type Fake, openFake, startMs } from "./server.fixture.ts";
+import { addJoinToken, bodies, codeOf, data, type Fake, openFake, profile, serverId, startMs } from "./server.fixture.ts";
 import { commandRoutes } from "./service.ts";
 
 /** Kinds of callers; each has the error code of its refusal, or the role that it is let in by. */
@@ -128,6 +129,16 @@ describe("another device's things", () => {
       expect((await fake.call("POST", path("lease-none"), { token: own, body: bodies[name] })).status).toBe(404);
     },
   );
+
+  it("its identity is not had by knowing its public key, even with a join token", async () => {
+    const joinToken = await addJoinToken(fake);
+    const { key: thief } = await createKey();
+    const { publicKey } = fake.devices.get("device-b")!.key;
+    const facts = { joinToken, name: "device-b", profile, data, software: "sheaf" };
+    const claim = await signEnrolment({ publicKey, sign: thief.sign }, facts, serverId, startMs);
+    const response = await fake.call("POST", "/v1/enrol", { body: claim });
+    expect([response.status, await codeOf(response)]).toEqual([401, "unauthenticated"]);
+  });
 
   it("an object that no lease of the device names is not found, whether it is there or not", async () => {
     const other = await fake.bearer("device-b", "device");

@@ -4,7 +4,9 @@ import { tmpdir } from "node:os";
 import { join } from "node:path";
 import { afterAll, describe, expect, it } from "vitest";
 import { openClient } from "../protocol/client.ts";
+import { enrol } from "../protocol/enrol.ts";
 import type { Fetch } from "../protocol/exchange.ts";
+import { defaultTiming } from "../protocol/retry.ts";
 import { createKey } from "../protocol/signing.ts";
 import { memorySource } from "../protocol/transfer.ts";
 import { random } from "../util/random.ts";
@@ -55,9 +57,17 @@ describe("client and server", () => {
 
     const { key } = await createKey();
     const stranger = openClient({ url, credentials: { type: "none" } });
-    const enrolment = { joinToken: token, publicKey: key.publicKey, name: "device-n", profile, data, software: "test" };
-    const { deviceId, serverId } = await stranger.call("enrol", { body: enrolment });
-    expect((await stranger.call("enrol", { body: enrolment })).deviceId).toBe(deviceId);
+    const facts = { joinToken: token, name: "device-n", profile, data, software: "test" };
+    const { deviceId, serverId } = await enrol({ client: stranger, key, facts, timing: defaultTiming });
+    let lost = 0;
+    const losing: Fetch = async (to, init) => {
+      const response = await fetch(to, init as RequestInit);
+      if (!to.endsWith("/v1/enrol") || lost++ > 1) return response;
+      throw new TypeError("connection reset");
+    };
+    const unlucky = openClient({ url, credentials: { type: "none" }, fetch: losing, timing });
+    expect(await enrol({ client: unlucky, key, facts, timing: { ...defaultTiming, ...timing } })).toMatchObject({ deviceId, serverId });
+    expect(lost).toBe(3);
 
     // A line that fails before, during and after the request, and a server that is restarted in the middle.
     const dice = random(3, "line");

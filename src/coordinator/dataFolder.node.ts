@@ -12,6 +12,7 @@ import { type AccessTokens, openAccessTokens, tokenKeyBytes } from "./accessToke
 import { type FileObjectsOptions, openFileObjects } from "./fileObjects.node.ts";
 import { openSqliteStores, type SqliteStores } from "./sqliteLog.node.ts";
 import type { ObjectStore, Sequenced } from "./store.ts";
+import type { Upgrade } from "./storeLayout.node.ts";
 
 export interface DataFolder<Entry extends Sequenced> extends AsyncDisposable {
   readonly log: SqliteStores<Entry>["log"];
@@ -20,8 +21,8 @@ export interface DataFolder<Entry extends Sequenced> extends AsyncDisposable {
   readonly tokens: AccessTokens;
   /** Identity of this coordinator; devices sign for it. Stays with the folder. */
   readonly serverId: string;
-  /** Copies the log and its secrets to a path where nothing is; objects never change and can be copied as files. Throws `storage`. */
-  backupLog(path: string): Promise<void>;
+  /** Present where the folder was of an older layout. */
+  readonly upgrade?: Upgrade;
   close(): Promise<void>;
 }
 
@@ -80,14 +81,23 @@ export async function openDataFolder<Entry extends Sequenced>(
     const tokens = await openAccessTokens(await readKey(folder), options.nowMs ?? Date.now);
     const serverId = new TextDecoder().decode(await readFileChecked(join(folder, identityFile), "server identity")).trim();
     stores = await openSqliteStores(join(folder, "log.sqlite"), parse);
-    const { log, secrets, backup } = stores;
+    const { log, secrets, upgrade } = stores;
     const objects = await openFileObjects(folder, options);
     const close = async (): Promise<void> => {
       await objects.close();
       await stores?.close();
       await lock.close();
     };
-    return { log, secrets, objects, tokens, serverId, backupLog: backup, close, [Symbol.asyncDispose]: close };
+    return {
+      log,
+      secrets,
+      objects,
+      tokens,
+      serverId,
+      ...(upgrade ? { upgrade } : {}),
+      close,
+      [Symbol.asyncDispose]: close,
+    };
   } catch (error) {
     await stores?.close();
     await lock.close();

@@ -295,7 +295,7 @@ describe("a run", () => {
     work(devices);
     const turns: string[] = [];
     for (let i = 0; i < 3; i++) {
-      const open = [...(c.state.runs.first()?.open.keys() ?? [])];
+      const open = [...(c.state.runs.first()?.open ?? [])].map(([, taskId]) => taskId);
       expect(open.length).toBe(1);
       turns.push(open[0] as string);
       const offers = devices.map((deviceId) => c.ask(deviceId)).filter((offer) => offer !== undefined);
@@ -304,6 +304,17 @@ describe("a run", () => {
     }
     expect([...turns].sort()).toEqual(["settle1-d1", "settle1-d2", "settle1-d3"]);
     expect(c.state.runs.first()?.phase).toBe("statistics");
+  });
+
+  it.each(["together", "sequential"] as const)("lets devices sit out passes of settling %s", (order) => {
+    const { settle } = settleWork(order, 3);
+    const { devices } = start(definitionOf({ settle: settle && { ...settle, skip: { d1: [1, 2], d2: [2], d3: [2, 3] } } }));
+    work(devices);
+    for (let i = 0; i < 9; i++) work(devices);
+    const settled = [...(c.state.runs.first()?.tasks.keys() ?? [])].filter((taskId) => taskId.startsWith("settle")).sort();
+    // Nobody takes part in the second pass.
+    expect(settled).toEqual(["settle1-d2", "settle1-d3", "settle3-d1", "settle3-d2"]);
+    expect(c.state.runs.first()?.phase).toBe("assemble");
   });
 
   it("leaves lost devices behind, and says which classes its model cannot tell", () => {

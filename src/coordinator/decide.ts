@@ -12,6 +12,7 @@ import { expiryOf, type Liveness, type Signs } from "./liveness.ts";
 import { hopeless, missingIn } from "./progress.ts";
 import { type Asking, chooseTask, expectedSeconds, isStuck } from "./schedule.ts";
 import {
+  currentRuns,
   type Device,
   type EndedLease,
   harvestedSlots,
@@ -319,7 +320,7 @@ const rules: { readonly [T in CommandType]: Rule<T> } = {
       if (expiryOf(liveness, lease, leaseSeconds) <= now) return expire("silent");
       return isStuck(lease, liveness, now, giveUpAfterSeconds) ? expire("stuck") : [];
     });
-    return done({}, [...expired, ...[...state.runs.values()].flatMap((run) => hopeless(run, liveness, now))]);
+    return done({}, [...expired, ...currentRuns(state).flatMap((run) => hopeless(run, liveness, now))]);
   },
   createRun: (_, { definition }, { newId }) => {
     const runId = newId();

@@ -5,8 +5,9 @@ import { join } from "node:path";
 import Database from "libsql";
 import { afterAll, describe, expect, it } from "vitest";
 import { openFileObjects } from "./fileObjects.node.ts";
-import { openSqliteStores, type SqliteStores, storeVersion } from "./sqliteLog.node.ts";
+import { openSqliteStores, type SqliteStores } from "./sqliteLog.node.ts";
 import { type Opened, type TestEntry, testEventLog, testObjectStore, testSecretStore } from "./storeContract.fixture.ts";
+import { storeVersion } from "./storeLayout.node.ts";
 
 const folder = mkdtempSync(join(tmpdir(), "sheaf-store-"));
 afterAll(() => rmSync(folder, { recursive: true, force: true }));

@@ -61,8 +61,12 @@ export interface RunWork {
         readonly order: "sequential" | "together";
         readonly settings: TrainingSettings;
         readonly backgroundShare: number;
+        /** Passes that the device of a place sits out, by the place's name. */
+        readonly skip?: Readonly<Record<string, readonly number[]>> | undefined;
       }
     | undefined;
+  /** Objects that devices' starting weights are made from; without it they start from scratch. */
+  readonly warmStart?: { readonly target: ObjectReference; readonly activation?: ObjectReference | undefined } | undefined;
   /** What the statistics pass sums; without it there is no such pass, and the model answers with H0. */
   readonly statistics?: { readonly scores: boolean; readonly expansion: number } | undefined;
 }

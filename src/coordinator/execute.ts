@@ -7,7 +7,7 @@ import { type Event, type Fact, runOf } from "./events.ts";
 import { fold } from "./fold.ts";
 import type { Signs } from "./liveness.ts";
 import { nextFacts, type Planner } from "./progress.ts";
-import type { State } from "./state.ts";
+import { currentRuns, type State } from "./state.ts";
 
 export interface ExecutionContext extends DecisionContext {
   readonly planner: Planner;
@@ -39,7 +39,7 @@ export function execute<T extends CommandType>(state: State, command: CommandOf<
   take(decision.facts);
   const touched = events.map(runOf);
   // A device that comes or goes may matter to any run, and so does time.
-  const runIds = command.type === "tick" || touched.includes(undefined) ? [...next.runs.keys()] : [...new Set(touched as string[])];
+  const runIds = command.type === "tick" || touched.includes(undefined) ? next.currentRuns : [...new Set(touched as string[])];
   for (const runId of runIds) {
     for (;;) {
       const run = next.runs.get(runId);
@@ -58,8 +58,7 @@ export type Outstanding =
 
 /** What the rim is to do: answer with `runAssembled` or `assemblyFailed`, `harvestMade` or `harvestFailed`. */
 export function outstanding(state: State): readonly Outstanding[] {
-  return [...state.runs.values()].flatMap((run): Outstanding[] => {
-    if (run.archived) return [];
+  return currentRuns(state).flatMap((run): Outstanding[] => {
     const { runId } = run;
     const harvests = run.harvests.filter(({ outputs, reason }) => outputs === undefined && reason === undefined);
     return [

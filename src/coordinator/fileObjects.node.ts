@@ -132,7 +132,8 @@ export async function openFileObjects(folder: string, options: FileObjectsOption
       const givenUp = await uploads.collect(now, graceMs);
       const removed: StoredObject[] = [];
       for await (const stored of list()) {
-        if (keep(stored.sha256) || now - stored.storedAtMs < graceMs) continue;
+        // Asked last: what is referred to may have changed while the others were looked at.
+        if (now - stored.storedAtMs < graceMs || keep(stored.sha256)) continue;
         await operations.remove(pathOf(stored.sha256));
         removed.push(stored);
       }

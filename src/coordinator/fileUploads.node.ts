@@ -65,13 +65,30 @@ async function findPartials(folder: string): Promise<Map<string, PartialUpload>>
 export async function openUploads(options: UploadsOptions): Promise<Uploads> {
   const { folder, operations, nowMs } = options;
   const partials = await findPartials(folder);
+  /** Uploads by owner, of those whose owner is known, and bytes that all of them have yet to bring. */
+  const byOwner = new Map<string, Set<string>>();
+  let promised = [...partials.values()].reduce((sum, { bytes, offset }) => sum + bytes - offset, 0);
+  const own = ({ owner, uploadId }: PartialUpload): void => {
+    if (owner !== undefined) byOwner.set(owner, (byOwner.get(owner) ?? new Set()).add(uploadId));
+  };
+  const moveTo = (upload: PartialUpload, offset: number): void => {
+    promised -= offset - upload.offset;
+    upload.offset = offset;
+  };
+  const forget = (upload: PartialUpload): void => {
+    if (!partials.delete(upload.uploadId)) return;
+    promised -= upload.bytes - upload.offset;
+    const uploads = byOwner.get(upload.owner ?? "");
+    uploads?.delete(upload.uploadId);
+    if (uploads?.size === 0) byOwner.delete(upload.owner ?? "");
+  };
   const finished = new Map<string, Pick<UploadRequest, "owner" | "bytes">>();
   const writing = new Set<Promise<unknown>>();
   const stateOf = ({ uploadId, offset }: PartialUpload): UploadAnswer => ({ ok: true, upload: { uploadId, offset, done: false } });
   const doneState = (uploadId: string, bytes: number): UploadAnswer => ({ ok: true, upload: { uploadId, offset: bytes, done: true } });
 
   const drop = async (upload: PartialUpload): Promise<void> => {
-    partials.delete(upload.uploadId);
+    forget(upload);
     await operations.remove(upload.path);
   };
   const finish = async (upload: PartialUpload, handle: WriteHandle): Promise<UploadAnswer> => {
@@ -81,7 +98,7 @@ export async function openUploads(options: UploadsOptions): Promise<Uploads> {
       return { ok: false, problem: "wrongHash" };
     }
     await options.adopt(upload.path, upload.sha256);
-    partials.delete(upload.uploadId);
+    forget(upload);
     finished.set(upload.uploadId, { owner: upload.owner ?? "", bytes: upload.bytes });
     if (finished.size > rememberedFinished) finished.delete(finished.keys().next().value!);
     return doneState(upload.uploadId, upload.bytes);
@@ -93,11 +110,11 @@ export async function openUploads(options: UploadsOptions): Promise<Uploads> {
       for await (const piece of body) {
         if (upload.offset + piece.length > upload.bytes) {
           await handle.truncate(before);
-          upload.offset = before;
+          moveTo(upload, before);
           return { ok: false, problem: "tooLong", offset: before };
         }
         await handle.write(piece, upload.offset);
-        upload.offset += piece.length;
+        moveTo(upload, upload.offset + piece.length);
         upload.touchedAtMs = nowMs();
       }
       return upload.offset >= upload.bytes ? await finish(upload, handle) : stateOf(upload);
@@ -123,10 +140,7 @@ export async function openUploads(options: UploadsOptions): Promise<Uploads> {
       writing.delete(settled);
     }
   };
-  const room = async (bytes: number): Promise<boolean> => {
-    const promised = [...partials.values()].reduce((sum, upload) => sum + Math.max(0, upload.bytes - upload.offset), 0);
-    return (await options.freeBytes(folder)) - promised - bytes >= options.reserveBytes;
-  };
+  const room = async (bytes: number): Promise<boolean> => (await options.freeBytes(folder)) - promised - bytes >= options.reserveBytes;
   return {
     async start(request) {
       const uploadId = await uploadIdOf(request);
@@ -138,17 +152,20 @@ export async function openUploads(options: UploadsOptions): Promise<Uploads> {
       }
       if (known) {
         known.owner = request.owner;
+        own(known);
         // All bytes are there and the crash came before the hash was checked.
         if (known.offset >= known.bytes && !known.busy) return exclusively(known, () => write(known, []));
         return stateOf(known);
       }
-      if ([...partials.values()].filter(({ owner }) => owner === request.owner).length >= options.maxUploadsPerOwner) {
+      if ((byOwner.get(request.owner)?.size ?? 0) >= options.maxUploadsPerOwner) {
         return { ok: false, problem: "tooMany" };
       }
       if (!(await room(request.bytes))) return { ok: false, problem: "full" };
       const path = join(folder, `${uploadId}.${request.sha256}.${request.bytes}.part`);
       const upload: PartialUpload = { ...request, uploadId, path, offset: 0, touchedAtMs: nowMs(), busy: false };
       partials.set(uploadId, upload);
+      promised += upload.bytes;
+      own(upload);
       return exclusively(upload, () => write(upload, []));
     },
     async proceed(owner, uploadId, offset, body) {
@@ -160,6 +177,7 @@ export async function openUploads(options: UploadsOptions): Promise<Uploads> {
         return { ok: false, problem: "unknown" };
       }
       upload.owner = owner;
+      own(upload);
       if (upload.busy) return { ok: false, problem: "busy" };
       if (offset !== upload.offset) return { ok: false, problem: "offset", offset: upload.offset };
       return exclusively(upload, () => write(upload, body));

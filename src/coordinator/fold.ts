@@ -5,7 +5,9 @@
 import { Map as PersistentMap } from "immutable";
 import { SheafError } from "../util/errors.ts";
 import type { Event, EventOf, EventType, Slot, TaskSeed } from "./events.ts";
-import { emptyState, type Lease, type LeaseEnd, type Run, type State, type Task } from "./state.ts";
+import { holdings, takesPart } from "./holdings.ts";
+import { currentRuns, type Device, emptyState, type Lease, type LeaseEnd, type Run, type State, type Task, totalsOf } from "./state.ts";
+import { emptyTimeline } from "./timeline.ts";
 
 type Step<T extends EventType> = (state: State, event: EventOf<T>) => State;
 
@@ -39,18 +41,56 @@ function taskIn(run: Run, taskId: string): Task {
   return task;
 }
 
+/** Whether a task need not wait for its own device, which was revoked or is not to try again. */
+function isOrphan(devices: State["devices"], run: Run, task: Task): boolean {
+  const owner = devices.get(run.slots.get(task.slot)?.deviceId ?? "");
+  return !owner || owner.revokedAt !== undefined || task.faults.get(owner.deviceId)?.until === Number.POSITIVE_INFINITY;
+}
+
 /** Puts a changed task in its place, among the open ones where nobody is at work on it. */
-function withTask(run: Run, task: Task): Run {
-  const before = run.tasks.get(task.taskId);
+function withTask({ devices }: Pick<State, "devices">, run: Run, task: Task): Run {
+  const { taskId, openedAt } = task;
+  const before = run.tasks.get(taskId);
   const isOpen = task.status === "open";
   const wasOpen = before?.status === "open";
   const lies = isOpen && task.leases.length === 0;
+  const others = before ? run.open.remove(before.openedAt, taskId) : run.open;
+  const otherOrphans = before ? run.orphaned.remove(before.openedAt, taskId) : run.orphaned;
   return {
     ...run,
-    tasks: run.tasks.set(task.taskId, task),
-    open: lies ? run.open.set(task.taskId, true) : run.open.delete(task.taskId),
+    tasks: run.tasks.set(taskId, task),
+    open: lies ? others.add(openedAt, taskId) : others,
+    orphaned: lies && isOrphan(devices, run, task) ? otherOrphans.add(openedAt, taskId) : otherOrphans,
     remaining: run.remaining + Number(isOpen) - Number(wasOpen),
   };
+}
+
+/** When the device of a lease becomes a straggler. */
+const overdueAt = ({ grantedAt, expectedSeconds }: Lease, { definition }: Run): number =>
+  grantedAt + 1000 * definition.policy.stragglerFactor * expectedSeconds;
+
+/** The leases that are alone at their task, after the leases of one task have changed; `gone` is no more. */
+function overdueOf(state: State, run: Run, before: readonly string[], after: readonly string[], gone?: Lease): State["overdue"] {
+  const leaseIn = (leaseId: string): Lease | undefined => (leaseId === gone?.leaseId ? gone : state.leases.get(leaseId));
+  const [was, is] = [before, after].map((leases) => (leases.length === 1 ? leaseIn(leases[0] as string) : undefined));
+  const without = was ? state.overdue.remove(overdueAt(was, run), was.leaseId) : state.overdue;
+  return is ? without.add(overdueAt(is, run), is.leaseId) : without;
+}
+
+/** Adds what a device brings to a run that gathers, or with `by` -1 takes it away. */
+function gather(run: Run, device: Device, by: 1 | -1): Run {
+  if (!run.gathered || !takesPart(run.definition, device)) return run;
+  const held = holdings(run.definition, device);
+  const owners = run.gathered.owners.map((count, classId) => count + ((held[classId] ?? 0) > 0 ? by : 0));
+  return { ...run, gathered: { devices: run.gathered.devices + by, owners } };
+}
+
+/** A device that came, changed or went, in the eyes of all runs. */
+function withDevice(state: State, device: Device): State {
+  const before = state.devices.get(device.deviceId);
+  const changed = { ...state, devices: state.devices.set(device.deviceId, device), fleetVersion: state.fleetVersion + 1 };
+  const gathering = currentRuns(state).filter(({ gathered }) => gathered);
+  return gathering.reduce((next, run) => withRun(next, gather(before ? gather(run, before, -1) : run, device, 1)), changed);
 }
 
 /** Ends a live lease; one that is not live stays as it is. A task that nobody works on any more waits from `at` on, unless `waiting` says since when. */
@@ -61,9 +101,10 @@ function endLease(state: State, leaseId: string, end: LeaseEnd, at: number, wait
   const task = taskIn(run, lease.taskId);
   const leases = task.leases.filter((id) => id !== leaseId);
   const reopened = leases.length === 0 && task.status === "open" ? { openedAt: at } : {};
-  const changed = withTask(run, { ...task, leases, ...reopened, ...waiting?.(task) });
+  const changed = withTask(state, run, { ...task, leases, ...reopened, ...waiting?.(task) });
   return {
     ...withRun(state, changed),
+    overdue: overdueOf(state, run, task.leases, leases),
     leases: state.leases.delete(leaseId),
     leaseOfDevice: state.leaseOfDevice.get(lease.deviceId) === leaseId ? state.leaseOfDevice.delete(lease.deviceId) : state.leaseOfDevice,
     endedLeases: state.endedLeases.set(leaseId, { ...lease, end }),
@@ -81,7 +122,7 @@ function closeTask(
 ): State {
   const run = runIn(state, runId);
   const task = taskIn(run, taskId);
-  const closed = withRun(state, withTask(run, { ...task, ...change }));
+  const closed = withRun(state, withTask(state, run, { ...task, ...change }));
   return task.leases.reduce((next, leaseId) => endLease(next, leaseId, endOf(leaseId), at), closed);
 }
 
@@ -106,11 +147,11 @@ const waitingOn =
   (change: (task: Task) => Partial<Task>) =>
   (task: Task): Partial<Task> => ({ openedAt: task.openedAt, ...change(task) });
 
-function addTasks(run: Run, seeds: readonly TaskSeed[], at: number): Run {
+function addTasks(state: State, run: Run, seeds: readonly TaskSeed[], at: number): Run {
   return seeds.reduce((next, seed) => {
     const task: Task = { ...seed, status: "open", openedAt: at, leases: [], attempts: 0, faults: PersistentMap() };
     const own = next.slots.get(seed.slot)?.deviceId ?? "";
-    return { ...withTask(next, task), ownTasks: next.ownTasks.update(own, [], (ids) => [...ids, seed.taskId]) };
+    return { ...withTask(state, next, task), ownTasks: next.ownTasks.update(own, [], (ids) => [...ids, seed.taskId]) };
   }, run);
 }
 
@@ -133,39 +174,69 @@ function revive(state: State, leaseId: string): State {
 function addLease(state: State, lease: Lease, attempts: number): State {
   const run = runIn(state, lease.runId);
   const task = taskIn(run, lease.taskId);
+  const leases = [...task.leases, lease.leaseId];
+  const added = { ...state, leases: state.leases.set(lease.leaseId, lease) };
   return {
-    ...withRun(state, withTask(run, { ...task, leases: [...task.leases, lease.leaseId], attempts: task.attempts + attempts })),
-    leases: state.leases.set(lease.leaseId, lease),
+    ...withRun(added, withTask(state, run, { ...task, leases, attempts: task.attempts + attempts })),
+    overdue: overdueOf(added, run, task.leases, leases),
     leaseOfDevice: state.leaseOfDevice.set(lease.deviceId, lease.leaseId),
   };
 }
 
-function withoutRun(state: State, runId: string): State {
-  return { ...state, endedLeases: state.endedLeases.filter((lease) => lease.runId !== runId) };
+/** What stays of an archived run: its definition, its models and its figures. */
+function shelve(state: State, runId: string): State {
+  const run = runIn(state, runId);
+  const { slots: _, tasks: __, gathered: ___, ...rest } = run;
+  const shelved: Run = {
+    ...rest,
+    archived: true,
+    totals: totalsOf(run),
+    slots: PersistentMap(),
+    slotOrder: [],
+    tasks: PersistentMap(),
+    open: emptyTimeline,
+    orphaned: emptyTimeline,
+    remaining: 0,
+    ownTasks: PersistentMap(),
+    quarantined: [],
+    harvests: run.harvests.filter(({ outputs }) => outputs !== undefined),
+  };
+  return {
+    ...withRun(state, shelved),
+    currentRuns: state.currentRuns.filter((id) => id !== runId),
+    endedLeases: state.endedLeases.filter((lease) => lease.runId !== runId),
+  };
 }
 
 const steps: { readonly [T in EventType]: Step<T> } = {
   "joinToken.created": (state) => state,
   "device.enrolled": (state, { type: _, at, ...device }) => ({
-    ...state,
-    devices: state.devices.set(device.deviceId, { ...device, enrolledAt: at }),
+    ...withDevice(state, { ...device, enrolledAt: at }),
     deviceOfKey: state.deviceOfKey.set(device.publicKey, device.deviceId),
-    fleetVersion: state.fleetVersion + 1,
   }),
   "device.updated": (state, { type: _, at: __, ...facts }) => {
     const device = state.devices.get(facts.deviceId);
     if (!device) return state;
-    return { ...state, devices: state.devices.set(facts.deviceId, { ...device, ...facts }), fleetVersion: state.fleetVersion + 1 };
+    return withDevice(state, { ...device, ...facts });
   },
   "device.revoked": (state, { deviceId, at }) => {
     const device = state.devices.get(deviceId);
     if (!device) return state;
     const leaseId = state.leaseOfDevice.get(deviceId);
-    const revoked = { ...state, devices: state.devices.set(deviceId, { ...device, revokedAt: at }), fleetVersion: state.fleetVersion + 1 };
-    return leaseId === undefined ? revoked : endLease(revoked, leaseId, "revoked", at);
+    const revoked = withDevice(state, { ...device, revokedAt: at });
+    const ended = leaseId === undefined ? revoked : endLease(revoked, leaseId, "revoked", at);
+    // Nobody waits for it any more.
+    return currentRuns(ended).reduce(
+      (next, { runId, ownTasks }) =>
+        (ownTasks.get(deviceId) ?? []).reduce((s, taskId) => {
+          const run = runIn(s, runId);
+          return withRun(s, withTask(s, run, taskIn(run, taskId)));
+        }, next),
+      ended,
+    );
   },
-  "run.created": (state, { runId, definition, at }) =>
-    withRun(state, {
+  "run.created": (state, { runId, definition, at }) => {
+    const run: Run = {
       runId,
       definition,
       createdAt: at,
@@ -178,12 +249,17 @@ const steps: { readonly [T in EventType]: Step<T> } = {
       slotOrder: [],
       plannedMissing: [],
       tasks: PersistentMap(),
-      open: PersistentMap(),
+      open: emptyTimeline,
+      orphaned: emptyTimeline,
       remaining: 0,
       ownTasks: PersistentMap(),
       quarantined: [],
       harvests: [],
-    }),
+      gathered: { devices: 0, owners: definition.classNames.map(() => 0) },
+    };
+    const gathered = state.devices.valueSeq().reduce((next, device) => gather(next, device, 1), run);
+    return { ...withRun(state, gathered), currentRuns: [...state.currentRuns, runId] };
+  },
   "run.paused": (state, { runId, at }) => endLeases(changeRun(state, runId, { paused: true }), runId, "paused", at),
   "run.resumed": (state, { runId, at }) => {
     const { reason: _, failedIn, plannedFor: __, ...run } = runIn(state, runId);
@@ -196,7 +272,7 @@ const steps: { readonly [T in EventType]: Step<T> } = {
       state,
       tasks.reduce((next: Run, task) => {
         const { reason: ___, ...rest } = task;
-        return withTask(next, {
+        return withTask(state, next, {
           ...rest,
           status: "open",
           openedAt: at,
@@ -207,20 +283,19 @@ const steps: { readonly [T in EventType]: Step<T> } = {
   },
   "run.cancelled": (state, { runId, at }) =>
     endLeases(changeRun(state, runId, { phase: "cancelled", paused: false }), runId, "cancelled", at),
-  "run.archived": (state, { runId, at }) =>
-    withoutRun(endLeases(changeRun(state, runId, { archived: true }), runId, "cancelled", at), runId),
+  "run.archived": (state, { runId, at }) => shelve(endLeases(state, runId, "cancelled", at), runId),
   "run.failed": (state, { runId, reason, at }) =>
     endLeases(changeRun(state, runId, { phase: "failed", failedIn: runIn(state, runId).phase, reason }), runId, "cancelled", at),
   "run.finished": (state, { runId, outputs, missingClasses }) => changeRun(state, runId, { phase: "finished", outputs, missingClasses }),
   "plan.made": (state, { runId, slots, missingClasses }) =>
     withRun(state, { ...withSlots(runIn(state, runId), slots), plannedMissing: missingClasses, plannedFor: state.fleetVersion }),
   "plan.extended": (state, { runId, slots, tasks, at }) =>
-    withRun(state, { ...addTasks(withSlots(runIn(state, runId), slots), tasks, at), plannedFor: state.fleetVersion }),
+    withRun(state, { ...addTasks(state, withSlots(runIn(state, runId), slots), tasks, at), plannedFor: state.fleetVersion }),
   "plan.refused": (state, { runId, reason }) => changeRun(state, runId, { plannedFor: state.fleetVersion, reason }),
   "phase.started": (state, { runId, phase, pass, tasks, at }) => {
-    const { reason: _, ...run } = runIn(state, runId);
+    const { reason: _, gathered: __, ...run } = runIn(state, runId);
     const turn = phase === "settle" ? (pass === run.pass ? run.turn + 1 : 1) : run.turn;
-    return withRun(state, addTasks({ ...run, phase, pass: pass ?? run.pass, turn }, tasks, at));
+    return withRun(state, addTasks(state, { ...run, phase, pass: pass ?? run.pass, turn }, tasks, at));
   },
   "offer.leased": (state, { runId, taskId, leaseId, deviceId, expectedSeconds, why, at }) =>
     addLease(state, { leaseId, runId, taskId, deviceId, grantedAt: at, expectedSeconds, why }, 1),
@@ -242,7 +317,11 @@ const steps: { readonly [T in EventType]: Step<T> } = {
     const ended = endLease(state, leaseId, "quarantined", at);
     const run = runIn(ended, runId);
     const task = taskIn(run, taskId);
-    const barred = withTask(run, { ...task, openedAt: taskIn(runIn(state, runId), taskId).openedAt, ...faulted(deviceId, at, true)(task) });
+    const barred = withTask(state, run, {
+      ...task,
+      openedAt: taskIn(runIn(state, runId), taskId).openedAt,
+      ...faulted(deviceId, at, true)(task),
+    });
     return withRun(ended, { ...barred, quarantined: [...barred.quarantined, { taskId, deviceId, outputs, reason }] });
   },
   "task.givenUp": (state, { runId, taskId, reason, at }) =>

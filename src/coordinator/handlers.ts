@@ -3,8 +3,9 @@ import type { ZodType } from "zod";
 import { ProtocolError } from "../protocol/errors.ts";
 import type { Role } from "../protocol/messages.ts";
 import { openApiDocument } from "../protocol/openApi.ts";
+import type { Vitals } from "../protocol/operatorMessages.ts";
 import type { PlainBody, QueryOf, RequestOf, ResponseOf, RouteName } from "../protocol/routes.ts";
-import { verifyTokenRequest } from "../protocol/signing.ts";
+import { verifyEnrolment, verifyTokenRequest } from "../protocol/signing.ts";
 import { protocolVersion, uploadOffsetHeader } from "../protocol/version.ts";
 import type { AccessTokens } from "./accessTokens.ts";
 import { sha256 as hashOf, randomText } from "./bytes.ts";
@@ -27,6 +28,8 @@ export interface Services {
   /** The command or address by which the bearer of a new token gets in. */
   readonly joinLine: (token: string, role: Exclude<Role, "public">) => string;
   readonly metricsText: () => string;
+  /** How the process is, where that is known. */
+  readonly vitals?: () => Vitals;
   readonly nowMs: () => number;
   /** Life of a device's access token. */
   readonly accessTokenMs: number;
@@ -44,8 +47,8 @@ export interface Call<N extends RouteName> {
   readonly parameter: string;
   readonly query: QueryOf<N> | undefined;
   readonly body: RequestOf<N>;
-  /** Aborts when the caller is gone or the server closes. */
-  readonly signal: AbortSignal;
+  /** Aborts when the caller is gone or the server closes. Who answers with a stream aborts it at the stream's end. */
+  readonly leave: AbortController;
   /** Most bytes of the body, where the handler reads it. */
   readonly bodyBytes: number;
 }
@@ -66,18 +69,36 @@ const ownerOf = ({ role, subject }: Caller): string => `${role}:${subject}`;
 
 function command<N extends CommandRoute>(route: N): (call: Call<N>, services: Services) => Promise<ResponseOf<N>> {
   return async (call, { coordinator }) => {
-    const { parameter, query, body, signal } = call;
-    return coordinator.apply({ route, caller: callerOf(call), parameter, query, body, signal });
+    const { parameter, query, body } = call;
+    return coordinator.apply({
+      route,
+      caller: callerOf(call),
+      parameter,
+      query,
+      body,
+      get signal() {
+        return call.leave.signal;
+      },
+    });
   };
 }
 
 const enrol: Handler<"enrol"> = async ({ body }, services) => {
-  const { joinToken, ...enrolment } = body;
-  const use = await services.secrets.useJoinToken(await hashOf(joinToken), enrolment.publicKey, services.nowMs());
+  const { joinToken, at: _, nonce: __, signature: ___, ...enrolment } = body;
+  // Without this, whoever knows a device's public key and has a join token would be that device.
+  if (!(await verifyEnrolment(body, services.serverId)))
+    throw new ProtocolError(
+      "unauthenticated",
+      "The enrolment is not signed for this coordinator with the key that is in it; sign it anew.",
+    );
+  const now = checkClock(body, services);
+  const use = await services.secrets.useJoinToken(await hashOf(joinToken), enrolment.publicKey, now);
   if (!use.ok) {
     const why = { unknown: "is not known", expired: "has expired", usedUp: "was used as often as it may be" }[use.problem];
     throw new ProtocolError("unauthenticated", `The join token ${why}; ask an administrator for a new one.`);
   }
+  // Only now: who has no join token must not fill the store of nonces.
+  await useNonce(body.publicKey, body, services);
   const { deviceId } = await services.coordinator.enrol(enrolment);
   return { deviceId, serverId: services.serverId, ...(await grant(deviceId, services)) };
 };
@@ -87,21 +108,33 @@ async function grant(deviceId: string, { tokens, accessTokenMs, nowMs }: Service
   return { accessToken: token, expiresAt: claims.expiresAtMs, now: nowMs() };
 }
 
+/** The time here, near which a claim must have been made. Throws `unauthenticated` with this time in the details. */
+function checkClock({ at }: { readonly at: number }, { nowMs }: Services): number {
+  const now = nowMs();
+  if (Math.abs(now - at) <= clockToleranceMs) return now;
+  const details = { now: String(now) };
+  throw new ProtocolError("unauthenticated", `The request is dated ${at}, and the time here is ${now}; set the clock.`, { details });
+}
+
+/** Takes a signer's nonce for as long as the claim would be believed. Throws `conflict` for one that has served. */
+async function useNonce(
+  signer: string,
+  { at, nonce }: { readonly at: number; readonly nonce: string },
+  { secrets, nowMs }: Services,
+): Promise<void> {
+  if (!(await secrets.remember(`${signer}:${nonce}`, at + clockToleranceMs + 1, nowMs())))
+    throw new ProtocolError("conflict", "The nonce was used before; sign a new request.");
+}
+
 const token: Handler<"token"> = async ({ body }, services) => {
-  const now = services.nowMs();
   const device = await services.coordinator.device(body.deviceId);
   // An unknown device and a wrong signature look the same from outside.
   if (!device || !(await verifyTokenRequest(device.publicKey, body, services.serverId))) {
     throw new ProtocolError("unauthenticated", "The request is not signed by a device that this coordinator knows; enrol again.");
   }
   if (device.revoked) throw new ProtocolError("revoked", `Device ${body.deviceId} was revoked by an administrator.`);
-  if (Math.abs(now - body.at) > clockToleranceMs) {
-    const details = { now: String(now) };
-    throw new ProtocolError("unauthenticated", `The request is dated ${body.at}, and the time here is ${now}; set the clock.`, { details });
-  }
-  if (!(await services.secrets.remember(`${body.deviceId}:${body.nonce}`, body.at + clockToleranceMs + 1, now))) {
-    throw new ProtocolError("conflict", "The nonce was used before; sign a new request.");
-  }
+  checkClock(body, services);
+  await useNonce(body.deviceId, body, services);
   return grant(body.deviceId, services);
 };
 
@@ -184,22 +217,21 @@ const watchRun: Handler<"watchRun"> = async (call, { coordinator, claimWatcher, 
   if (!/^\d{1,15}$/.test(last)) throw new ProtocolError("invalid", "The header last-event-id must be the id of an event.");
   const release = claimWatcher();
   if (!release) throw new ProtocolError("unavailable", "Too many watchers are connected; try later.", { retryAfterMs: 10_000 });
-  const leave = new AbortController();
+  const { leave } = call;
   // A token that has expired shows nothing more; setTimeout takes at most 31 bits.
   const expiry = setTimeout(() => leave.abort(), Math.min(2 ** 31 - 1, caller.expiresAtMs - nowMs()));
-  const signal = AbortSignal.any([call.signal, leave.signal]);
   const end = (): void => {
     clearTimeout(expiry);
     release();
     leave.abort();
   };
   try {
-    const events = await coordinator.watch(call.parameter, Number(last), signal);
+    const events = await coordinator.watch(call.parameter, Number(last), leave.signal);
     if (!events) {
       end();
       return new Response(null, { status: 204 });
     }
-    return new Response(eventStream(events, signal, end), {
+    return new Response(eventStream(events, leave.signal, end), {
       headers: { "content-type": "text/event-stream", "cache-control": "no-store", "x-accel-buffering": "no" },
     });
   } catch (error) {
@@ -259,7 +291,13 @@ export const handlers: { readonly [N in RouteName]: Handler<N> } = {
   createJoinToken,
   audit,
   openApi: async (_, { publicUrl }) => openApiDocument(publicUrl),
-  health: async (_, { serverId, nowMs }) => ({ status: "ok", protocol: protocolVersion, serverId, now: nowMs() }),
+  health: async (_, { serverId, nowMs, vitals }) => ({
+    status: "ok",
+    protocol: protocolVersion,
+    serverId,
+    now: nowMs(),
+    ...(vitals ? { process: vitals() } : {}),
+  }),
   metrics: async (_, { metricsText }) =>
     new Response(metricsText(), { headers: { "content-type": "text/plain; version=0.0.4; charset=utf-8" } }),
 };

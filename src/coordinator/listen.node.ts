@@ -31,6 +31,8 @@ export interface ListenOptions {
 /** A server that listens. */
 export interface Listening extends AsyncDisposable {
   readonly port: number;
+  /** Connections that are open. */
+  readonly connections: number;
   /** Replaces certificates and the revocation list for connections that come. Throws `config` without TLS, and for what is no certificate. */
   renew(tls: TlsOptions): void;
   /** Stops accepting, ends streams, finishes what is under way, closes; twice is fine. */
@@ -98,6 +100,13 @@ export async function listen(server: Server, { host, port, tls, closeMs = 5000, 
   ) as ReturnType<typeof createTlsServer>;
   net.maxConnections = connections;
   let answering = 0;
+  let connected = 0;
+  net.on("connection", (socket) => {
+    connected++;
+    socket.once("close", () => {
+      connected--;
+    });
+  });
   net.on("request", (_, outgoing) => {
     answering++;
     outgoing.once("close", () => {
@@ -122,6 +131,9 @@ export async function listen(server: Server, { host, port, tls, closeMs = 5000, 
   };
   return {
     port: bound,
+    get connections() {
+      return connected;
+    },
     renew(renewed) {
       if (!tls) throw new SheafError("config", "A server without TLS has no certificates to renew.");
       withConfigError(() => net.setSecureContext(contextOf(renewed)));
@@ -148,7 +160,9 @@ async function bind(net: NetServer, host: string, port: number): Promise<number>
       resolve();
     });
   }).catch((cause: Error) => {
-    throw new SheafError("unavailable", `Cannot listen on ${host} port ${port}: ${cause.message}; choose another port.`, { cause });
+    throw new SheafError("unavailable", `Cannot listen on ${host} port ${port}: ${cause.message}; choose another port or address.`, {
+      cause,
+    });
   });
   const address = net.address();
   return typeof address === "object" && address !== null ? address.port : port;

@@ -5,13 +5,14 @@ import type { LogEntry } from "./chain.ts";
 import type { Verdict } from "./decide.ts";
 import { type Live, openLive } from "./live.ts";
 import { type Assembled, type LiveService, openLiveService } from "./liveService.ts";
-import { openMemoryLog } from "./memory.ts";
+import { openMemoryLog, openMemoryObjects } from "./memory.ts";
 import { dataOf, dealByTurn, definitionOf } from "./model.fixture.ts";
 import type { Caller, CommandOf, CommandRoute } from "./service.ts";
-import type { EventLog } from "./store.ts";
+import type { EventLog, ObjectStore } from "./store.ts";
 
 let log: EventLog<LogEntry>;
 let live: Live;
+let objects: ObjectStore;
 let service: LiveService;
 let gate: () => Promise<Verdict>;
 let assemble: () => Promise<Assembled>;
@@ -32,10 +33,12 @@ async function open(): Promise<void> {
     },
     gate: () => gate(),
     assemble: () => assemble(),
+    put: (bytes) => objects.put(bytes),
   });
 }
 beforeEach(async () => {
   log = openMemoryLog();
+  objects = openMemoryObjects();
   gate = async () => ({ accepted: true });
   assemble = async () => ({ outputs: [model], head: "H0" });
   await open();
@@ -185,5 +188,19 @@ describe("the live service", () => {
     const entries: unknown[] = [];
     for await (const entry of service.audit(0)) entries.push(entry);
     expect(entries.at(-1)).toMatchObject({ event: { type: "joinToken.created" } });
+  });
+
+  it("says of objects that they are being judged as long as nothing else speaks of them", async () => {
+    await ask("createRun", admin, { name: "night", config: {} });
+    const ann = await enrol("ann");
+    const { offer } = await ask("offer", ann, wanted);
+    let decide: (verdict: Verdict) => void = () => undefined;
+    gate = () => new Promise((resolve) => (decide = resolve));
+    const name = "b".repeat(64);
+    const answer = ask("complete", ann, completion("b"), offer?.leaseId);
+    expect([service.isJudged(name), service.isJudged("c".repeat(64))]).toEqual([true, false]);
+    decide({ accepted: true });
+    expect(await answer).toMatchObject({ accepted: true });
+    expect(service.isJudged(name)).toBe(false);
   });
 });

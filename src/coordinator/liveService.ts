@@ -9,14 +9,16 @@ import type { HarvestAnswer, RunRequest, WatchEvent } from "../protocol/operator
 import { SheafError } from "../util/errors.ts";
 import type { LogEntry } from "./chain.ts";
 import { judgementOf, type Verdict } from "./decide.ts";
-import { type EventType, type RunDefinition, runOf } from "./events.ts";
+import { type Event, type EventType, type RunDefinition, runOf } from "./events.ts";
 import { type Outstanding, outstanding } from "./execute.ts";
 import type { Live } from "./live.ts";
 import type { Caller, CommandOf, CommandRoute, Coordinator } from "./service.ts";
 import { inputsOf, taskSpec } from "./spec.ts";
-import { isOver, type Run, type Task } from "./state.ts";
+import { isOver, type Run, type State, type Task } from "./state.ts";
 import type { EventLog } from "./store.ts";
+import { openTaskObjects, type TaskObjectsOptions } from "./taskObjects.ts";
 import { deviceSummary, modelRole, runDetail, runSummary, watchEvent } from "./views.ts";
+import { openWakes } from "./wakes.ts";
 
 /** A model from what is there. */
 export interface Assembled {
@@ -25,7 +27,7 @@ export interface Assembled {
   readonly head: string;
 }
 
-export interface LiveServiceOptions {
+export interface LiveServiceOptions extends TaskObjectsOptions {
   readonly live: Live;
   readonly log: EventLog<LogEntry>;
   readonly now: () => number;
@@ -38,12 +40,16 @@ export interface LiveServiceOptions {
 }
 
 export interface LiveService extends Coordinator, AsyncDisposable {
+  /** Whether an object is part of a result that is being judged: nothing refers to it yet, and it must not be removed. */
+  isJudged(sha256: string): boolean;
+  /** Names of objects that tasks may need now and that the state does not speak of; a collection must leave them alone. */
+  taskObjects(): ReadonlySet<string>;
   /** Waits for the work in progress, then takes up none. Does not close `live`. */
   close(): Promise<void>;
 }
 
 /** Events after which a device that waits for work should ask again. */
-const mayBringWork: ReadonlySet<EventType> = new Set<EventType>([
+export const mayBringWork: ReadonlySet<EventType> = new Set<EventType>([
   "phase.started",
   "plan.extended",
   "run.resumed",
@@ -52,6 +58,19 @@ const mayBringWork: ReadonlySet<EventType> = new Set<EventType>([
   "upload.quarantined",
   "device.revoked",
 ]);
+
+/** The devices that may find work after an event where they found none before, of those that wait for it. */
+function wokenBy(state: State, event: Event): "all" | readonly string[] {
+  if (!mayBringWork.has(event.type)) return [];
+  const run = "runId" in event ? state.runs.get(event.runId) : undefined;
+  const ownersOf = (slots: readonly string[]): readonly string[] => slots.flatMap((slot) => run?.slots.get(slot)?.deviceId ?? []);
+  if (!run || run.orphaned.size > 0) return "all";
+  if ("tasks" in event) return ownersOf(event.tasks.map(({ slot }) => slot));
+  if (!("leaseId" in event)) return "all";
+  // Others may take a task only later, and ask again by then.
+  const lease = state.endedLeases.get(event.leaseId);
+  return ownersOf([run.tasks.get(lease?.taskId ?? "")?.slot ?? ""]);
+}
 
 /** Room for what a device uploads beside what was planned. */
 const spareUploadBytes = 2 ** 24;
@@ -65,11 +84,13 @@ const deviceIdOf = ({ role, subject }: Caller): string => {
 };
 
 /** Opens the service; work that was asked for before a restart begins at once. */
-export function openLiveService({ live, log, now, define, gate, assemble }: LiveServiceOptions): LiveService {
+export function openLiveService({ live, log, now, define, gate, assemble, ...making }: LiveServiceOptions): LiveService {
   let closed = false;
   let working: Promise<void> | undefined;
-  const listeners = new Set<() => void>();
+  const wakes = openWakes();
+  const taskObjects = openTaskObjects(making);
   const judging = new Map<string, Promise<Verdict>>();
+  const judged = new Set<readonly ObjectReference[]>();
 
   const runIn = (runId: string): Run => {
     const run = live.state.runs.get(runId);
@@ -106,59 +127,59 @@ export function openLiveService({ live, log, now, define, gate, assemble }: Live
   };
   const stopListening = live.listen((entries) => {
     takeUp();
-    if (entries.some(({ event }) => mayBringWork.has(event.type))) for (const wake of [...listeners]) wake();
+    for (const { event } of entries) {
+      const devices = wokenBy(live.state, event);
+      if (devices === "all") wakes.wakeAll();
+      else for (const deviceId of devices) wakes.wake(deviceId);
+    }
   });
   takeUp();
 
-  /** Resolves when there may be work, after `ms`, or when nobody waits any more. */
-  const change = (ms: number, signal: AbortSignal): Promise<void> =>
-    new Promise((resolve) => {
-      const end = (): void => {
-        clearTimeout(timer);
-        listeners.delete(end);
-        signal.removeEventListener("abort", end);
-        resolve();
-      };
-      const timer = setTimeout(end, ms);
-      listeners.add(end);
-      signal.addEventListener("abort", end);
-      if (signal.aborted || closed) end();
-    });
-
   const offer = async (deviceId: string, { waitMs, ...asking }: OfferRequest, signal: AbortSignal): Promise<OfferAnswer> => {
     const until = now() + waitMs;
-    for (;;) {
-      const { assignment } = await live.do({ type: "requestOffer", deviceId, ...asking });
-      if (assignment) {
-        const { lease, run, task, expiresAt } = assignment;
-        const { leaseId, runId } = lease;
-        const heartbeatMs = 1000 * run.definition.policy.heartbeatSeconds;
-        const spec = taskSpec(run, task);
-        return {
-          offer: { leaseId, runId, kind: task.kind, spec, inputs: inputsOf(run, task), expiresAt, heartbeatMs },
-          retryAfterMs: 0,
-          now: now(),
-        };
+    const waiter = wakes.open(deviceId);
+    try {
+      for (;;) {
+        const { assignment } = await live.do({ type: "requestOffer", deviceId, ...asking });
+        if (assignment) {
+          const { lease, run, task, expiresAt } = assignment;
+          const { leaseId, runId } = lease;
+          const heartbeatMs = 1000 * run.definition.policy.heartbeatSeconds;
+          const { objects } = await taskObjects.of(run, task);
+          const spec = taskSpec(run, task, objects);
+          return {
+            offer: { leaseId, runId, kind: task.kind, spec, inputs: inputsOf(run, objects), expiresAt, heartbeatMs },
+            retryAfterMs: 0,
+            now: now(),
+          };
+        }
+        const left = until - now();
+        if (left <= 0 || signal.aborted || closed) return { offer: null, retryAfterMs: waitMs > 0 ? 0 : 1000, now: now() };
+        await waiter.wait(left, signal);
       }
-      const left = until - now();
-      if (left <= 0 || signal.aborted || closed) return { offer: null, retryAfterMs: waitMs > 0 ? 0 : 1000, now: now() };
-      await change(left, signal);
+    } finally {
+      waiter.close();
     }
   };
 
   const harvest = async (runId: string, signal: AbortSignal): Promise<HarvestAnswer> => {
     const { harvestId } = await live.do({ type: "requestHarvest", runId });
-    for (;;) {
-      const found = runIn(runId).harvests.find((h) => h.harvestId === harvestId);
-      if (found?.reason !== undefined) throw new ProtocolError("unacceptable", found.reason);
-      const model = found?.outputs?.find(({ role }) => role === modelRole);
-      if (found && model) {
-        const { classNames } = runIn(runId).definition;
-        const missing = found.missingClasses.map((classId) => classNames[classId] ?? "");
-        return { model, head: found.head ?? "", devices: found.slots, missingClasses: missing };
+    const waiter = wakes.open(harvestId);
+    try {
+      for (;;) {
+        const found = runIn(runId).harvests.find((h) => h.harvestId === harvestId);
+        if (found?.reason !== undefined) throw new ProtocolError("unacceptable", found.reason);
+        const model = found?.outputs?.find(({ role }) => role === modelRole);
+        if (found && model) {
+          const { classNames } = runIn(runId).definition;
+          const missing = found.missingClasses.map((classId) => classNames[classId] ?? "");
+          return { model, head: found.head ?? "", devices: found.slots, missingClasses: missing };
+        }
+        if (signal.aborted || closed) throw new ProtocolError("unavailable", "The harvest goes on; ask for it again in a moment.");
+        await waiter.wait(200, signal);
       }
-      if (signal.aborted || closed) throw new ProtocolError("unavailable", "The harvest goes on; ask for it again in a moment.");
-      await change(200, signal);
+    } finally {
+      waiter.close();
     }
   };
 
@@ -174,11 +195,16 @@ export function openLiveService({ live, log, now, define, gate, assemble }: Live
     const { run, task } = judgement;
     // The same request again, while the first is being judged, waits for the same verdict.
     const key = `${run.runId} ${task.taskId} ${body.outputs.map(({ role, sha256 }) => `${role}=${sha256}`).join(" ")}`;
-    const verdict = judging.get(key) ?? gate(run, task, body.outputs).finally(() => judging.delete(key));
-    judging.set(key, verdict);
-    const { measured, use } = body;
-    const answer = await live.do({ type: "complete", ...submission, measured, use, verdict: await verdict });
-    return answer.reason === undefined ? { accepted: answer.accepted } : { accepted: answer.accepted, reason: answer.reason };
+    judged.add(body.outputs);
+    try {
+      const verdict = judging.get(key) ?? gate(run, task, body.outputs).finally(() => judging.delete(key));
+      judging.set(key, verdict);
+      const { measured, use } = body;
+      const answer = await live.do({ type: "complete", ...submission, measured, use, verdict: await verdict });
+      return answer.reason === undefined ? { accepted: answer.accepted } : { accepted: answer.accepted, reason: answer.reason };
+    } finally {
+      judged.delete(body.outputs);
+    }
   };
 
   const onRun =
@@ -275,7 +301,7 @@ export function openLiveService({ live, log, now, define, gate, assemble }: Live
   const close = async (): Promise<void> => {
     closed = true;
     stopListening();
-    for (const wake of [...listeners]) wake();
+    wakes.wakeAll();
     await working;
   };
   return {
@@ -290,7 +316,7 @@ export function openLiveService({ live, log, now, define, gate, assemble }: Live
       const lease = live.state.leases.get(live.state.leaseOfDevice.get(deviceId) ?? "");
       const run = lease && live.state.runs.get(lease.runId);
       const task = lease && run?.tasks.get(lease.taskId);
-      return run !== undefined && task !== undefined && inputsOf(run, task).some((input) => input.sha256 === sha256);
+      return run !== undefined && task !== undefined && (await taskObjects.of(run, task)).readable.has(sha256);
     },
     async mayUpload(deviceId, { bytes }) {
       const lease = live.state.leases.get(live.state.leaseOfDevice.get(deviceId) ?? "");
@@ -309,7 +335,9 @@ export function openLiveService({ live, log, now, define, gate, assemble }: Live
     async model(runId) {
       return runIn(runId).outputs?.find(({ role }) => role === modelRole);
     },
+    taskObjects: () => taskObjects.names(live.state),
     audit: (after) => log.read({ after }),
+    isJudged: (name) => [...judged].some((outputs) => outputs.some(({ sha256 }) => sha256 === name)),
     async note({ type: _, ...note }) {
       await live.do({ type: "noteJoinToken", ...note });
     },

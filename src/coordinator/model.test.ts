@@ -5,6 +5,7 @@ import type { Assignment } from "./decide.ts";
 import type { FleetPolicy, RunWork } from "./events.ts";
 import { foldAll } from "./fold.ts";
 import { definitionOf, plain, resultsOf, settleWork, TestCoordinator } from "./model.fixture.ts";
+import { candidates } from "./progress.ts";
 import { isOver, type State } from "./state.ts";
 
 const names = ["ann", "bob", "cid", "dan"] as const;
@@ -171,7 +172,7 @@ function checkInvariants({ c, runId, poisoned }: Fleet): void {
   if (!run) throw new Error("no run");
   const tasks = [...run.tasks.values()];
   expect(run.remaining).toBe(tasks.filter(({ status }) => status === "open").length);
-  expect([...run.open.keys()].sort()).toEqual(
+  expect([...run.open].map(([, taskId]) => taskId).sort()).toEqual(
     tasks
       .filter(({ status, leases }) => status === "open" && leases.length === 0)
       .map(({ taskId }) => taskId)
@@ -189,6 +190,17 @@ function checkInvariants({ c, runId, poisoned }: Fleet): void {
     expect(task.status === "done").toBe(task.result !== undefined);
     for (const { sha256 } of task.result?.outputs ?? []) expect(poisoned).not.toContain(sha256);
   }
+  // What is kept beside tasks and leases so that nobody need look through all of them.
+  const alone = tasks.flatMap((task) => (task.leases.length === 1 ? task.leases : []));
+  expect([...state.overdue].map(([, leaseId]) => leaseId).sort()).toEqual(alone.sort());
+  for (const [at, taskId] of run.open) expect(at).toBe(run.tasks.get(taskId)?.openedAt);
+  const orphans = tasks.filter(({ status, leases, slot, faults }) => {
+    const owner = state.devices.get(run.slots.get(slot)?.deviceId ?? "");
+    const isLost = owner?.revokedAt !== undefined || faults.get(owner?.deviceId ?? "")?.until === Number.POSITIVE_INFINITY;
+    return status === "open" && leases.length === 0 && isLost;
+  });
+  expect([...run.orphaned].map(([, taskId]) => taskId).sort()).toEqual(orphans.map(({ taskId }) => taskId).sort());
+  expect(run.gathered?.devices).toBe(run.phase === "gathering" ? candidates(state, run.definition).length : undefined);
   const completed = c.log.flatMap((event) => (event.type === "lease.completed" ? [event.taskId] : []));
   expect(new Set(completed).size).toBe(completed.length);
 }

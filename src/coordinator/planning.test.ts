@@ -1,11 +1,13 @@
+import fc from "fast-check";
 import { describe, expect, it } from "vitest";
 import { placeLayers } from "../network/shapes.ts";
 import { offerSchema } from "../protocol/messages.ts";
+import { random } from "../util/random.ts";
 import type { Assignment } from "./decide.ts";
-import type { PlanSettings, RunDefinition } from "./events.ts";
+import type { PlanSettings, RunDefinition, RunWork } from "./events.ts";
 import { classNames, definitionOf, sampleShape, settleWork, TestCoordinator } from "./model.fixture.ts";
-import { planRun, slotNames } from "./planning.ts";
-import { branchesOf, inputsOf, referencedObjects, taskSpec } from "./spec.ts";
+import { plannedSpeed, planRun, slotNames } from "./planning.ts";
+import { branchesFor, branchesOf, inputsOf, referencedObjects, taskSpec } from "./spec.ts";
 import type { Device } from "./state.ts";
 
 const deviceOf = (name: string, counts: readonly number[] | undefined, changes: Partial<Device> = {}): Device => ({
@@ -85,6 +87,65 @@ describe("the plan of a fleet", () => {
     ).toBe(true);
   });
 
+  it("gives whole groups of classes, to devices with the same samples and to devices with different ones", () => {
+    const groups = { classGroups: [0, 1, 1, 0], classesPerDevice: 2 };
+    const same = (name: string) => deviceOf(name, [9, 9, 9, 9], { data: { ...deviceOf(name, [9, 9, 9, 9]).data, fingerprint: "same" } });
+    const alike = planned([same("a"), same("b")], groups).slots.map(({ taskSet }) => taskSet);
+    expect([...alike].sort()).toEqual([
+      [0, 3],
+      [1, 2],
+    ]);
+    // Most of one class, but more of the other group.
+    const different = planned([deviceOf("a", [50, 40, 40, 1]), deviceOf("b", [40, 30, 30, 40])], groups);
+    expect(different.slots.map(({ taskSet }) => taskSet)).toEqual([
+      [1, 2],
+      [0, 3],
+    ]);
+  });
+
+  it("counts weights to start from, and fewer passes where some are sat out", () => {
+    const devices = [deviceOf("a", [50, 50, 50, 50]), deviceOf("b", [50, 50, 50, 50])];
+    const settle = { passes: 2, epochs: 1, backgroundShare: 1 };
+    const of = (work: Partial<RunWork>) => {
+      const definition = definitionOf(work);
+      const outcome = planRun({ ...definition, planning: { ...definition.planning, settle, width: 0.5 } }, devices, []);
+      if (outcome.type === "refused") throw new Error(outcome.reason);
+      return outcome.slots;
+    };
+    const [plain, warm] = [of({}), of({ warmStart: { target: { role: "target", sha256: "0".repeat(64), bytes: 1 } } })];
+    expect(warm[0]?.bytesDown).toBeGreaterThan(plain[0]?.bytesDown ?? 0);
+    const work = settleWork("together", 2).settle;
+    const [a, b] = of({ settle: work && { ...work, skip: { b: [1] } } });
+    expect(a?.macs.settle).toBe(plain[0]?.macs.settle);
+    expect(b?.macs.settle).toBe((plain[1]?.macs.settle ?? 0) / 2);
+  });
+
+  it("is the same however noisy the benchmark was within a step, and sees every device at most as fast as it is", () => {
+    const planAt = (noise: () => number, speeds = [3.4e7, 1.4e8, 2.3e9]) =>
+      planned(
+        speeds.map((speed, i) => {
+          const macsPerSecond = 2 ** (Math.floor(2 * Math.log2(speed)) / 2 + 0.25) * noise();
+          return deviceOf(`d${i}`, [50, 50, 50, 50], {
+            profile: { macsPerSecond, memoryBytes: 4e9, bandwidthBitsPerSecond: 1.2e8 * noise() },
+          });
+        }),
+        { width: 0.5, redundancy: 2 },
+      ).slots;
+    const quiet = planAt(() => 1);
+    expect(quiet[0]?.taskSet.length).toBeLessThan(quiet[2]?.taskSet.length ?? 0);
+    const source = random(1, "noise");
+    for (let i = 0; i < 6; i++) expect(planAt(() => 0.87 + 0.26 * source.uniform())).toEqual(quiet);
+    expect(planAt(() => 1, [2.3e9, 1.4e8, 2.3e9])).not.toEqual(quiet);
+    fc.assert(
+      fc.property(fc.double({ min: 1, max: 1e15, noNaN: true }), (speed) => {
+        const seen = plannedSpeed(speed);
+        expect(seen).toBeLessThanOrEqual(speed * (1 + 1e-9));
+        expect(seen).toBeGreaterThan(speed / 1.42);
+        expect(plannedSpeed(seen)).toBe(seen);
+      }),
+    );
+  });
+
   it("is refused with the planner's sentence where it is not possible", () => {
     const weak = deviceOf("a", [9, 9, 9, 9], { profile: { macsPerSecond: 1e9, memoryBytes: 1e3, bandwidthBitsPerSecond: 1e6 } });
     expect(planRun(definitionOf(), [weak], [])).toMatchObject({ type: "refused", reason: expect.stringMatching(/"a"/) });
@@ -106,13 +167,15 @@ describe("specifications", () => {
         const offer = c.ask(deviceId);
         if (!offer) continue;
         const { lease, run, task } = offer;
-        const spec = taskSpec(run, task);
+        const branches = { role: "branches", sha256: "b".repeat(64), bytes: 9 };
+        const objects = task.kind === "train" ? {} : { branches };
+        const spec = taskSpec(run, task, objects);
         const message = {
           leaseId: lease.leaseId,
           runId,
           kind: task.kind,
           spec,
-          inputs: inputsOf(run, task),
+          inputs: inputsOf(run, objects),
           expiresAt: offer.expiresAt,
           heartbeatMs: 15_000,
         };
@@ -139,10 +202,9 @@ describe("specifications", () => {
   it("of sums name the branches as they are after all settle passes", () => {
     const { spec, offer } = runTo(definitionOf(settleWork("sequential", 2)), ({ task }) => task.kind === "statistics");
     if (spec.kind !== "statistics") throw new Error(spec.kind);
-    expect(spec.branches.map(({ device, parameters }) => [device, parameters])).toEqual(
+    expect(branchesFor(offer.run, offer.task).map(({ device, parameters }) => [device, parameters])).toEqual(
       ["ann", "bob", "cid"].map((name) => [name, hashOf(`settle2-${name}`)]),
     );
-    expect(inputsOf(offer.run, offer.task).map(({ role }) => role)).toEqual(["branch-ann", "branch-bob", "branch-cid"]);
   });
 
   it.each(["together", "sequential"] as const)(
@@ -158,13 +220,13 @@ describe("specifications", () => {
       });
       if (spec.kind !== "settle") throw new Error(spec.kind);
       const before = order === "together" ? [] : seen.slice(0, -1);
-      for (const { device, parameters } of spec.branches) {
+      for (const { device, parameters } of branchesFor(offer.run, offer.task)) {
         expect(parameters).toBe(hashOf(before.includes(device) ? `settle1-${device}` : `train-${device}`));
       }
       const run = c.state.runs.get(runId);
-      expect(run && taskSpec(run, offer.task)).toEqual(spec);
+      expect(run && branchesFor(run, offer.task)).toEqual(branchesFor(offer.run, offer.task));
       const named = referencedObjects(c.state);
-      expect(branchesOf(offer.run).every(({ branch }) => named.has(branch.parameters))).toBe(true);
+      expect(branchesOf(offer.run).every(({ parameters }) => named.has(parameters))).toBe(true);
     },
   );
 });

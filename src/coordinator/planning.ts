@@ -7,6 +7,7 @@ import { type BranchCost, branchCost, expectedCost, fleetCost } from "../plan/co
 import { type Plan, type PlannedDevice, planFleet } from "../plan/plan.ts";
 import { planTowards } from "../plan/planTowards.ts";
 import type { PlanRequest } from "../plan/request.ts";
+import { settlePassesOf } from "../run/settlePlan.ts";
 import { SheafError } from "../util/errors.ts";
 import type { RunDefinition, Slot } from "./events.ts";
 import { holdings } from "./holdings.ts";
@@ -46,9 +47,9 @@ function fleetCounts(classCount: number, holders: readonly Holder[]): readonly n
   return counts;
 }
 
-/** Classes that a device would like to own: what it asked for, else, where devices differ, what it holds, most samples first. */
+/** Classes that a device would like to own: what it asked for, else, where devices differ, what it holds, most samples first; classes of a group together. */
 function preferences(
-  { classNames }: RunDefinition,
+  { classNames, planning: { classGroups } }: RunDefinition,
   { device, held }: Holder,
   unowned: ReadonlySet<number>,
   allAlike: boolean,
@@ -57,8 +58,18 @@ function preferences(
   const asked = device.preferredClasses?.map((name) => classNames.indexOf(name)).filter(mayOwn) ?? [];
   if (asked.length > 0) return [...new Set(asked)];
   if (allAlike) return undefined;
-  const most = held.map((count, classId) => ({ count, classId })).filter(({ classId }) => mayOwn(classId));
-  return most.sort((a, b) => b.count - a.count || a.classId - b.classId).map(({ classId }) => classId);
+  const ofGroup = new Map<number, number>();
+  for (const [classId, count] of held.entries()) {
+    const group = classGroups?.[classId] ?? classId;
+    ofGroup.set(group, (ofGroup.get(group) ?? 0) + count);
+  }
+  const most = held.flatMap((count, classId) => {
+    const group = classGroups?.[classId] ?? classId;
+    return mayOwn(classId) ? [{ count, classId, group, inGroup: ofGroup.get(group) ?? 0 }] : [];
+  });
+  // Whole groups one after another; without groups each class is one.
+  most.sort((a, b) => b.inGroup - a.inGroup || a.group - b.group || b.count - a.count || a.classId - b.classId);
+  return most.map(({ classId }) => classId);
 }
 
 /** Task sets of classes that their devices hold; what that takes from a class's last owner goes to the device with most samples of it. */
@@ -77,6 +88,17 @@ function heldTaskSets(planned: readonly PlannedDevice[], holders: readonly Holde
     const most = Math.max(...counts);
     return most > 0 ? [counts.indexOf(most)] : [];
   });
+}
+
+/** Steps in which planning sees speeds: by half an octave, a factor of 1.41. */
+const stepsPerOctave = 2;
+
+/**
+ * A speed as the plan sees it: the next step below. A benchmark is never twice the same, and a tenth more or less should not make another plan; nor should
+ * a device be planned to be faster than it is.
+ */
+export function plannedSpeed(speed: number): number {
+  return 2 ** (Math.floor(stepsPerOctave * Math.log2(speed) + 1e-9) / stepsPerOctave);
 }
 
 /** Cost of a branch by size and logits, each looked at once: many devices are of one size. */
@@ -115,8 +137,9 @@ function samplesOf(
 }
 
 function slotsOf(definition: RunDefinition, plan: Plan, holders: readonly Holder[]): readonly Slot[] {
-  const { target, planning, classNames } = definition;
-  const chosen = plan.devices.map(({ id }) => holders.find(({ slot }) => slot === id) as Holder);
+  const { target, planning, classNames, work } = definition;
+  const bySlot = new Map(holders.map((holder) => [holder.slot, holder]));
+  const chosen = plan.devices.map(({ id }) => bySlot.get(id) as Holder);
   const taskSets = heldTaskSets(plan.devices, chosen, classNames.length);
   const places = plan.devices.flatMap((planned, i) => {
     const taskSet = taskSets[i] as readonly number[];
@@ -136,12 +159,17 @@ function slotsOf(definition: RunDefinition, plan: Plan, holders: readonly Holder
   const whole = branchCost(target, planning.wholeTarget ? undefined : planning.progressive);
   return places.map(({ planned, taskSet, holder }, i): Slot => {
     const samples = samplesOf(definition, holder, taskSet, ownersOf, planned);
+    const branch = branches[i] as BranchCost;
+    const settle = planning.settle && {
+      ...planning.settle,
+      passes: work.settle ? settlePassesOf({ settle: work.settle }, holder.slot).length : planning.settle.passes,
+    };
     const {
       seconds: _,
       compute,
       ...expected
     } = expectedCost(
-      branches[i] as BranchCost,
+      branch,
       {
         ...samples,
         sampleBytesDown: samples.backgroundSamples * (planning.backgroundSampleBytes ?? 0),
@@ -152,7 +180,9 @@ function slotsOf(definition: RunDefinition, plan: Plan, holders: readonly Holder
         hardShare: planning.hardShare ?? 1,
         ...(planning.targetEpochs === undefined ? {} : { targetEpochs: planning.targetEpochs }),
         ...(planning.progressive ? { progressive: { ...planning.progressive, targetSmallMacs: whole.smallMacs } } : {}),
-        ...(planning.settle ? { settle: planning.settle } : {}),
+        ...(settle && settle.passes > 0 ? { settle } : {}),
+        // What it starts from is as long as what it hands in.
+        ...(work.warmStart ? { warmStart: { samples: 0, targetBytes: branch.weightBytes } } : {}),
         ...(planning.sums ? { sums: planning.sums } : {}),
       },
       planned.profile,
@@ -183,7 +213,12 @@ function planHolders(definition: RunDefinition, holders: readonly Holder[], unow
   const allAlike = new Set(holders.map(({ device }) => device.data.fingerprint)).size === 1;
   const devices = holders.map((holder) => {
     const preferredClasses = preferences(definition, holder, unowned, allAlike);
-    const { watts, ...profile } = holder.device.profile;
+    const { watts, macsPerSecond, bandwidthBitsPerSecond, memoryBytes } = holder.device.profile;
+    const profile = {
+      memoryBytes,
+      macsPerSecond: plannedSpeed(macsPerSecond),
+      bandwidthBitsPerSecond: plannedSpeed(bandwidthBitsPerSecond),
+    };
     const optional = { ...(watts === undefined ? {} : { watts }), ...(preferredClasses ? { preferredClasses } : {}) };
     return { id: holder.slot, profile: { name: holder.slot, ...profile, ...optional } };
   });
@@ -199,7 +234,7 @@ function planHolders(definition: RunDefinition, holders: readonly Holder[], unow
   });
   try {
     const isBound = planning.minimumRatio !== undefined || planning.width !== undefined;
-    const plan = isBound ? planFleet(request(planning.minimumRatio)) : planTowards((ratio) => planFleet(request(ratio)));
+    const plan = isBound ? planFleet(request(planning.minimumRatio)) : planTowards((ratio, least) => planFleet(request(ratio), least));
     return { type: "planned", slots: slotsOf(definition, plan, holders), excluded: plan.excluded };
   } catch (error) {
     if (error instanceof SheafError && (error.code === "plan" || error.code === "config"))

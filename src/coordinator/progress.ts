@@ -3,10 +3,11 @@
  * Pure; asked again after every change until nothing more follows.
  */
 
+import { settlePassesOf } from "../run/settlePlan.ts";
 import { unreachable } from "../util/errors.ts";
 import { random, shuffle } from "../util/random.ts";
 import type { Fact, RunDefinition, Slot, TaskSeed } from "./events.ts";
-import { holdings, takesPart } from "./holdings.ts";
+import { takesPart } from "./holdings.ts";
 import { type Liveness, waitedMs } from "./liveness.ts";
 import {
   type Device,
@@ -54,20 +55,15 @@ export function candidates(state: State, definition: RunDefinition): readonly De
 }
 
 function plan(state: State, run: Run, now: number, planner: Planner): readonly Fact[] {
-  const { runId, definition, createdAt, plannedFor } = run;
+  const { runId, definition, createdAt, plannedFor, gathered } = run;
   const { minimumDevices, minimumOwners, startBySeconds } = definition.policy;
   const isLate = startBySeconds !== undefined && now - createdAt >= 1000 * startBySeconds;
-  if (plannedFor === state.fleetVersion || state.devices.size < (isLate ? 1 : minimumDevices)) return [];
-  const devices = candidates(state, definition);
-  if (devices.length < (isLate ? 1 : minimumDevices)) return [];
-  const owners = definition.classNames.map(() => 0);
-  for (const device of devices) {
-    for (const [classId, count] of holdings(definition, device).entries()) if (count > 0) owners[classId] = (owners[classId] ?? 0) + 1;
-  }
+  if (!gathered || plannedFor === state.fleetVersion || gathered.devices < (isLate ? 1 : minimumDevices)) return [];
+  const { owners } = gathered;
   const ownable = owners.flatMap((_, classId) => (classId === definition.otherClass ? [] : [classId]));
   if (!isLate && ownable.some((classId) => (owners[classId] ?? 0) < minimumOwners)) return [];
   const missing = ownable.filter((classId) => owners[classId] === 0);
-  const outcome = planner(definition, devices, missing);
+  const outcome = planner(definition, candidates(state, definition), missing);
   if (outcome.type === "refused") return [{ type: "plan.refused", runId, reason: outcome.reason }];
   const { slots, excluded } = outcome;
   return [
@@ -97,19 +93,26 @@ function settleTurns({ definition: { seed } }: Run, slots: readonly string[], pa
   return Array.from(order, (i) => slots[i] as string);
 }
 
+/** Slots by the turns in which they settle in a pass; without those that sit it out. */
+function turnsOf(run: Run, settle: NonNullable<RunDefinition["work"]["settle"]>, pass: number): readonly (readonly string[])[] {
+  const takesPart = (slot: string): boolean => settlePassesOf({ settle }, slot).includes(pass);
+  const slots = settleTurns(run, harvestedSlots(run), pass).filter(takesPart);
+  if (settle.order === "sequential") return slots.map((slot) => [slot]);
+  return slots.length === 0 ? [] : [run.slotOrder.filter((slot) => slots.includes(slot))];
+}
+
 /** The next turn of settling; undefined when there is none. */
 function nextSettle(run: Run): readonly Fact[] | undefined {
   const { runId, definition, pass, turn } = run;
   const settle = definition.work.settle;
   if (!settle) return undefined;
-  const slots = harvestedSlots(run);
-  const turns = settle.order === "together" ? 1 : slots.length;
-  const goesOn = pass > 0 && turn < turns;
-  const next = goesOn ? pass : pass + 1;
-  if (next > settle.passes) return undefined;
-  const group = settle.order === "together" ? slots : settleTurns(run, slots, next).slice(goesOn ? turn : 0, (goesOn ? turn : 0) + 1);
-  const tasks = group.map((slot): TaskSeed => ({ taskId: settleTaskId(slot, next), kind: "settle", slot, pass: next }));
-  return [{ type: "phase.started", runId, phase: "settle", pass: next, tasks }];
+  for (let next = Math.max(1, pass); next <= settle.passes; next++) {
+    const group = turnsOf(run, settle, next)[next === pass ? turn : 0];
+    if (!group) continue;
+    const tasks = group.map((slot): TaskSeed => ({ taskId: settleTaskId(slot, next), kind: "settle", slot, pass: next }));
+    return [{ type: "phase.started", runId, phase: "settle", pass: next, tasks }];
+  }
+  return undefined;
 }
 
 function assemble({ runId }: Run): readonly Fact[] {
@@ -162,11 +165,12 @@ export function hopeless(run: Run, liveness: Liveness, now: number): readonly Fa
       return `Nobody who could do it came for the part of "${slot}" for ${giveUpAfterSeconds} s.`;
     return undefined;
   };
-  return [...run.open.keys()].sort(byCodeUnits).flatMap((taskId): Fact[] => {
+  const given = [...run.open].flatMap(([, taskId]): (Fact & { readonly type: "task.givenUp" })[] => {
     const task = run.tasks.get(taskId);
     const reason = task && reasonOf(task);
     return reason === undefined ? [] : [{ type: "task.givenUp", runId: run.runId, taskId, reason }];
   });
+  return given.sort((a, b) => byCodeUnits(a.taskId, b.taskId));
 }
 
 /** Classes that a finished run's model cannot tell. */

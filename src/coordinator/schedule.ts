@@ -4,10 +4,12 @@
  */
 import type { Capabilities, MeasuredProfile } from "../protocol/messages.ts";
 import type { TaskKind } from "../protocol/tasks.ts";
+import { settlePassesOf } from "../run/settlePlan.ts";
 import type { LeaseReason, Slot } from "./events.ts";
 import { standsFor, takesPart } from "./holdings.ts";
 import { type Liveness, waitedMs } from "./liveness.ts";
-import { type Device, isWorking, type Lease, type Run, type State, type Task } from "./state.ts";
+import { currentRuns, type Device, isWorking, type Lease, type Run, type State, type Task } from "./state.ts";
+import type { Timeline } from "./timeline.ts";
 
 /** Even the smallest task takes so long: fetching, compiling, uploading. */
 const leastSeconds = 30;
@@ -16,7 +18,8 @@ const stuckFactor = 10;
 
 /** Seconds that a task of a slot should take a device. */
 export function expectedSeconds({ definition }: Run, slot: Slot, kind: TaskKind, profile: MeasuredProfile): number {
-  const passes = kind === "settle" ? (definition.work.settle?.passes ?? 1) : 1;
+  const { settle } = definition.work;
+  const passes = kind === "settle" && settle ? Math.max(1, settlePassesOf({ settle }, slot.slot).length) : 1;
   const compute = slot.macs[kind] / passes / profile.macsPerSecond;
   const traffic = (8 * (slot.bytesDown + slot.bytesUp)) / profile.bandwidthBitsPerSecond;
   return Math.max(leastSeconds, compute + traffic);
@@ -81,60 +84,79 @@ function ownTask(context: Context, run: Run): Choice | undefined {
   return undefined;
 }
 
-/** Whether a task need not wait for its own device any longer. */
-function isAnybodys({ state, liveness, now }: Context, { definition: { policy } }: Run, task: Task, slot: Slot): boolean {
-  const owner = state.devices.get(slot.deviceId);
-  if (!owner || owner.revokedAt !== undefined || task.faults.get(slot.deviceId)?.until === Number.POSITIVE_INFINITY) return true;
-  return waitedMs(liveness, task.openedAt, now) >= 1000 * policy.substituteAfterSeconds;
+/** The latest time at which somebody may have begun to wait so long. After a clock was set back, times do not tell, and everything is looked at. */
+const waitingSince = ({ state, now }: Context, seconds: number): number =>
+  now < state.lastAt ? Number.POSITIVE_INFINITY : now - 1000 * seconds;
+
+/** Names of a timeline up to a time, oldest first. */
+function* upTo(timeline: Timeline, at: number): Generator<string> {
+  for (const [time, name] of timeline) {
+    if (time > at) return;
+    yield name;
+  }
 }
 
-/** The first of those that are better by `compare`. */
-function best<T>(items: Iterable<T>, compare: (a: T, b: T) => number): T | undefined {
-  let found: T | undefined;
-  for (const item of items) if (found === undefined || compare(item, found) < 0) found = item;
+/** Open tasks that need not wait for their own device any longer, oldest first. */
+function* anybodys(context: Context, { open, orphaned, tasks, definition: { policy } }: Run): Generator<Task> {
+  const { liveness, now } = context;
+  const { substituteAfterSeconds } = policy;
+  const since = waitingSince(context, substituteAfterSeconds);
+  const mayWait = now - liveness.startedAt < 1000 * substituteAfterSeconds;
+  for (const taskId of mayWait ? [] : upTo(open, since)) {
+    const task = tasks.get(taskId);
+    if (task && waitedMs(liveness, task.openedAt, now) >= 1000 * substituteAfterSeconds) yield task;
+  }
+  for (const [, taskId] of orphaned) {
+    const task = tasks.get(taskId);
+    if (task) yield task;
+  }
+}
+
+/** So many tasks are compared before the best of them is taken. */
+const mostCompared = 64;
+
+/** Same samples first, since they give the same result as the own device's; else what has waited longest, which comes first. */
+function best({ state, device }: Context, choices: Iterable<Choice>): Choice | undefined {
+  let found: Choice | undefined;
+  let compared = 0;
+  for (const choice of choices) {
+    if (hasSameSamples(state, choice.slot, device)) return choice;
+    found ??= choice;
+    if (++compared >= mostCompared) break;
+  }
   return found;
 }
 
-/** Same samples first, since they give the same result as the own device's; then whatever has waited longest. */
-function byNeed({ state, device }: Context, sinceOf: (choice: Choice) => number): (a: Choice, b: Choice) => number {
-  const foreign = ({ slot }: Choice): number => (hasSameSamples(state, slot, device) ? 0 : 1);
-  return (a, b) => foreign(a) - foreign(b) || sinceOf(a) - sinceOf(b) || (a.task.taskId < b.task.taskId ? -1 : 1);
-}
-
 function substitute(context: Context, run: Run): Choice | undefined {
-  const choices = run.open.keySeq().flatMap((taskId): Choice[] => {
-    const task = run.tasks.get(taskId);
-    const slot = task && run.slots.get(task.slot);
-    if (!task || !slot || !isFree(context, task) || !isAnybodys(context, run, task, slot)) return [];
-    return canStandIn(context, run, slot, task.kind) ? [{ run, task, slot, why: "substitute" }] : [];
-  });
-  return best(
-    choices,
-    byNeed(context, ({ task }) => task.openedAt),
-  );
+  function* choices(): Generator<Choice> {
+    for (const task of anybodys(context, run)) {
+      const slot = run.slots.get(task.slot);
+      if (slot && isFree(context, task) && canStandIn(context, run, slot, task.kind)) yield { run, task, slot, why: "substitute" };
+    }
+  }
+  return best(context, choices());
 }
 
 function straggler(context: Context): Choice | undefined {
   const { state, liveness, now, device } = context;
-  const choices = state.leases.valueSeq().flatMap((lease): Choice[] => {
-    const run = state.runs.get(lease.runId);
-    if (!run || !isWorking(run) || lease.deviceId === device.deviceId) return [];
-    if (!isStraggling(lease, liveness, now, run.definition.policy.stragglerFactor)) return [];
-    const task = run.tasks.get(lease.taskId);
-    const slot = task && run.slots.get(task.slot);
-    if (!task || !slot || task.leases.length > 1 || !isFree(context, task) || !canStandIn(context, run, slot, task.kind)) return [];
-    return [{ run, task, slot, why: "straggler" }];
-  });
-  return best(
-    choices,
-    byNeed(context, ({ task }) => state.leases.get(task.leases[0] ?? "")?.grantedAt ?? 0),
-  );
+  function* choices(): Generator<Choice> {
+    for (const leaseId of upTo(state.overdue, waitingSince(context, 0))) {
+      const lease = state.leases.get(leaseId);
+      const run = lease && state.runs.get(lease.runId);
+      if (!lease || !run || !isWorking(run) || lease.deviceId === device.deviceId) continue;
+      if (!isStraggling(lease, liveness, now, run.definition.policy.stragglerFactor)) continue;
+      const task = run.tasks.get(lease.taskId);
+      const slot = task && run.slots.get(task.slot);
+      if (task && slot && isFree(context, task) && canStandIn(context, run, slot, task.kind)) yield { run, task, slot, why: "straggler" };
+    }
+  }
+  return best(context, choices());
 }
 
 /** The task that a device without a lease should do now; undefined when there is none. Runs are served in the order of their creation. */
 export function chooseTask(state: State, device: Device, asking: Asking, liveness: Liveness, now: number): Choice | undefined {
   const context: Context = { state, liveness, now, device, asking };
-  const runs = [...state.runs.values()].filter(isWorking).sort((a, b) => a.createdAt - b.createdAt || (a.runId < b.runId ? -1 : 1));
+  const runs = currentRuns(state).filter(isWorking);
   for (const find of [ownTask, substitute]) {
     for (const run of runs) {
       const choice = find(context, run);

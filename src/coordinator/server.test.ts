@@ -1,9 +1,9 @@
 /** The server over a fake coordinator: enrolment and tokens, objects, uploads, events, limits, and what hostile strangers send. */
 import fc from "fast-check";
 import { beforeEach, describe, expect, it } from "vitest";
-import { errorBodySchema } from "../protocol/errors.ts";
+import { errorBodySchema, protocolErrors } from "../protocol/errors.ts";
 import { routeNames, routes } from "../protocol/routes.ts";
-import { createKey, signTokenRequest, toBase64 } from "../protocol/signing.ts";
+import { createKey, type DeviceKey, signEnrolment, signTokenRequest, toBase64 } from "../protocol/signing.ts";
 import { SheafError } from "../util/errors.ts";
 import { sha256 } from "./bytes.ts";
 import { addJoinToken, bodies, codeOf, data, type Fake, openFake, profile, serverId, startMs } from "./server.fixture.ts";
@@ -22,15 +22,14 @@ beforeEach(async () => {
 const text = (response: Response): Promise<string> => response.text();
 
 describe("enrolment and tokens", () => {
-  const enrolment = (joinToken: string, publicKey: string, name: string): unknown => ({
-    body: { joinToken, publicKey, name, profile, data, software: "sheaf/1" },
-  });
-  const enrol = (joinToken: string, publicKey: string, name = "device-c"): Promise<Response> =>
-    fake.call("POST", "/v1/enrol", enrolment(joinToken, publicKey, name) as { body: unknown });
+  const enrolment = (joinToken: string, key: DeviceKey, name = "device-c", audience = serverId, at = fake.clock.nowMs) =>
+    signEnrolment(key, { joinToken, name, profile, data, software: "sheaf/1" }, audience, at);
+  const enrol = async (...of: Parameters<typeof enrolment>): Promise<Response> =>
+    fake.call("POST", "/v1/enrol", { body: await enrolment(...of) });
 
   it("a join token lets in as many devices as it has uses, and a device again", async () => {
     const join = await addJoinToken(fake, 2);
-    const keys = await Promise.all([1, 2, 3].map(async () => (await createKey()).key.publicKey));
+    const keys = await Promise.all([1, 2, 3].map(async () => (await createKey()).key));
     const first = (await (await enrol(join, keys[0]!)).json()) as { deviceId: string; accessToken: string; serverId: string };
     expect(first).toMatchObject({ deviceId: "device-c", serverId });
     expect((await fake.call("POST", "/v1/offers", { token: first.accessToken, body: bodies.offer })).status).toBe(200);
@@ -45,8 +44,50 @@ describe("enrolment and tokens", () => {
   it("a revoked device cannot enrol again with its key", async () => {
     const join = await addJoinToken(fake);
     fake.devices.get("device-a")!.revoked = true;
-    const response = await enrol(join, fake.devices.get("device-a")!.key.publicKey);
+    const response = await enrol(join, fake.devices.get("device-a")!.key);
     expect(await codeOf(response)).toBe("revoked");
+  });
+
+  it("an enrolment needs the secret of its key, this coordinator, its time and a nonce that has not served", async () => {
+    const join = await addJoinToken(fake, 9);
+    const [{ key }, { key: thief }] = await Promise.all([createKey(), createKey()]);
+    const send = (body: unknown): Promise<Response> => fake.call("POST", "/v1/enrol", { body });
+    const good = await enrolment(join, key);
+    const refusedAs = async (body: unknown, code: string): Promise<void> => {
+      const response = await send(body);
+      expect([response.status, await codeOf(response)]).toEqual([protocolErrors[code as "conflict"].status, code]);
+    };
+    const changes: object[] = [
+      { publicKey: thief.publicKey },
+      { publicKey: fake.devices.get("device-a")!.key.publicKey },
+      { name: "device-b" },
+      { profile: { ...profile, macsPerSecond: 2e9 } },
+      { data: { ...data, counts: [5, 8] } },
+      { preferredClasses: ["cat"] },
+      { joinToken: `${join}x` },
+      { at: startMs + 1 },
+      { nonce: toBase64(new Uint8Array(16)) },
+      { signature: toBase64(new Uint8Array(64)) },
+    ];
+    for (const change of changes) await refusedAs({ ...good, ...change }, "unauthenticated");
+    await refusedAs(await enrolment(join, key, "device-c", "server-2"), "unauthenticated");
+    const { signature: _, ...bare } = good;
+    await refusedAs(bare, "invalid");
+    for (const at of [startMs - 6 * 60_000, startMs + 6 * 60_000]) {
+      const late = (await (await send(await enrolment(join, key, "device-c", serverId, at))).json()) as { error: unknown };
+      expect(late.error).toMatchObject({ code: "unauthenticated", details: { now: String(startMs) } });
+    }
+    // A token request of the same key is no enrolment.
+    const { deviceId: __, ...request } = await signTokenRequest(key, "device-c", serverId, startMs);
+    await refusedAs({ ...good, ...request }, "unauthenticated");
+    // Nobody was let in, and nothing of the refused served: the good one is still good, once.
+    expect(fake.devices.size).toBe(3);
+    expect((await fake.secrets.joinTokens()).map(({ uses }) => uses)).toEqual([9]);
+    expect((await send(good)).status).toBe(200);
+    await refusedAs(good, "conflict");
+    fake.clock.nowMs += 6 * 60_000;
+    await fake.secrets.forget(fake.clock.nowMs);
+    await refusedAs(good, "unauthenticated");
   });
 
   const ask = async (change: object = {}, at = startMs, id = "device-a", audience = serverId): Promise<Response> => {
@@ -96,7 +137,7 @@ describe("enrolment and tokens", () => {
       const { token, line, expiresAt } = (await response.json()) as { token: string; line: string; expiresAt: number };
       expect(line).toContain(token);
       expect(expiresAt).toBe(startMs + 60_000);
-      if (role === "device") expect((await enrol(token, (await createKey()).key.publicKey)).status).toBe(200);
+      if (role === "device") expect((await enrol(token, (await createKey()).key)).status).toBe(200);
       else expect((await fake.call("GET", "/v1/runs", { token })).status).toBe(200);
     }
     expect(fake.notes.map(({ role }) => role)).toEqual(["device", "viewer", "admin"]);
@@ -106,8 +147,8 @@ describe("enrolment and tokens", () => {
   it("no secret reaches the log", async () => {
     const join = await addJoinToken(fake);
     const { key } = await createKey();
-    await enrol(join, key.publicKey);
-    await enrol(`${join}x`, key.publicKey);
+    await enrol(join, key);
+    await enrol(`${join}x`, key);
     await fake.call("GET", `/v1/runs?token=${admin}`, { token: admin });
     await fake.call("GET", `/${admin}`, { token: `${device}x` });
     fake.fault = new Error(`failed with Bearer ${admin} and ${join}`);
@@ -265,6 +306,8 @@ describe("events", () => {
     expect((await poll).status).toBe(200);
     for (let done = false; !done; ) done = (await reader.read()).done;
     expect(await codeOf(await fake.call("GET", "/healthz"))).toBe("unavailable");
+    // That is no fault of anybody's.
+    expect(JSON.parse(fake.lines.at(-1) ?? "{}")).toMatchObject({ level: "info", status: 503 });
   });
 
   it("end when the watcher's token expires", async () => {

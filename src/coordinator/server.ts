@@ -6,6 +6,7 @@ import { type Context, Hono } from "hono";
 import type { ZodType } from "zod";
 import { errorBody, ProtocolError } from "../protocol/errors.ts";
 import type { Role } from "../protocol/messages.ts";
+import type { Vitals } from "../protocol/operatorMessages.ts";
 import {
   type Method,
   type PathParameters,
@@ -35,6 +36,7 @@ export interface ServerOptions extends Injected {
   readonly limits?: Partial<ServerLimits>;
   /** The command by which the bearer of a new token gets in; by default `sheaf join URL#TOKEN` for devices. */
   readonly joinLine?: Services["joinLine"];
+  readonly vitals?: () => Vitals;
   readonly metrics?: Metrics;
   readonly nowMs?: () => number;
   /** Life of a device's access token; default 15 minutes. */
@@ -71,7 +73,9 @@ export function openServer(options: ServerOptions): Server {
   const nowMs = options.nowMs ?? Date.now;
   const limits = { ...defaultLimits, ...options.limits };
   const metrics = options.metrics ?? openMetrics();
-  const closing = new AbortController();
+  let isClosing = false;
+  /** Calls that wait for something, of which each is told when the server closes. */
+  const waiting = new Set<AbortController>();
   let watchers = 0;
   const running = new Set<Promise<unknown>>();
   const byAddress = rateLimiter(limits.address, nowMs);
@@ -129,6 +133,15 @@ export function openServer(options: ServerOptions): Server {
     wait(byCaller.take(`${caller.role}:${caller.subject}`), "caller");
     return caller;
   };
+  /** Aborts with the caller's signal, or when the server closes. */
+  const leaveWith = (signal: AbortSignal): AbortController => {
+    const leave = new AbortController();
+    waiting.add(leave);
+    leave.signal.addEventListener("abort", () => waiting.delete(leave), { once: true });
+    if (signal.aborted || isClosing) leave.abort();
+    else signal.addEventListener("abort", () => leave.abort(), { once: true });
+    return leave;
+  };
   const answer = async <N extends RouteName>(name: N, c: Context, trace: Trace): Promise<Response> => {
     const request = c.req.raw;
     const route: Route = routes[name] as Route;
@@ -143,11 +156,26 @@ export function openServer(options: ServerOptions): Server {
     checkBodyHeaders(request.headers, bodyLimits);
     const body = isSchema(route.request) ? await readJson(request, route.request as ZodType<unknown>, bodyLimits) : route.request;
     if (route.request === "none") await readNothing(request, bodyLimits);
-    const signal = AbortSignal.any([request.signal, closing.signal]);
-    const call = { route: name, request, caller, parameter, query, body, signal, bodyBytes: bodyLimits.bytes } as Call<N>;
+    // Made when it is asked for, which few routes do: it costs more than the rest of a call, and AbortSignal.any keeps a trace of each in a lasting signal.
+    let leave: AbortController | undefined;
+    const forget = (): void => void (leave && waiting.delete(leave));
+    const call = {
+      ...{ route: name, request, caller, parameter, query, body, bodyBytes: bodyLimits.bytes },
+      get leave() {
+        leave ??= leaveWith(request.signal);
+        return leave;
+      },
+    } as Call<N>;
     const handle: Handler<N> = handlers[name];
     const run = async () => handle(call, services);
-    const reply = await (caller ? run() : guarded(trace.address, run));
+    let reply: Awaited<ReturnType<Handler<N>>>;
+    try {
+      reply = await (caller ? run() : guarded(trace.address, run));
+    } catch (error) {
+      forget();
+      throw error;
+    }
+    if (!(reply instanceof Response)) forget();
     if (reply instanceof Response) return reply;
     if (options.checkAnswers && isSchema(route.response)) route.response.parse(reply);
     return Response.json(reply, { status: route.status });
@@ -158,7 +186,7 @@ export function openServer(options: ServerOptions): Server {
     let response: Response;
     let failure: ProtocolError | undefined;
     try {
-      if (closing.signal.aborted) throw new ProtocolError("unavailable", "The coordinator is stopping.", { retryAfterMs: 5000 });
+      if (isClosing) throw new ProtocolError("unavailable", "The coordinator is stopping.", { retryAfterMs: 5000 });
       response = await action(trace);
     } catch (error) {
       failure = toProtocolError(error, trace, options.log);
@@ -170,7 +198,9 @@ export function openServer(options: ServerOptions): Server {
     if (!response.headers.has("cache-control")) response.headers.set("cache-control", "no-store");
     requests.add({ route: label, status: String(response.status) });
     seconds.observe((nowMs() - trace.startedMs) / 1000, { route: label });
-    options.log(response.status >= 500 ? "error" : failure ? "warn" : "debug", "request", {
+    // That a coordinator turns callers away while it stops is as it should be.
+    const severity = isClosing && response.status === 503 ? "info" : response.status >= 500 ? "error" : failure ? "warn" : "debug";
+    options.log(severity, "request", {
       requestId: trace.id,
       route: label,
       status: response.status,
@@ -185,7 +215,8 @@ export function openServer(options: ServerOptions): Server {
 
   const app = mount(respond, answer);
   const close = async (): Promise<void> => {
-    closing.abort();
+    isClosing = true;
+    for (const leave of [...waiting]) leave.abort();
     await Promise.allSettled([...running]);
   };
   return {

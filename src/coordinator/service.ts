@@ -2,7 +2,7 @@
  * What the HTTP server asks of the coordinator behind it. The server speaks HTTP, knows who calls and keeps bytes; everything else, such as
  * whose lease is whose, is decided behind this interface, so that a test can put a fake there.
  */
-import type { Enrolment, ObjectReference } from "../protocol/messages.ts";
+import type { EnrolmentClaim, ObjectReference } from "../protocol/messages.ts";
 import type { WatchEvent } from "../protocol/operatorMessages.ts";
 import type { QueryOf, RequestOf, ResponseOf } from "../protocol/routes.ts";
 
@@ -64,7 +64,7 @@ export interface AuditNote {
 export interface Coordinator {
   apply<N extends CommandRoute>(command: CommandOf<N>): Promise<ResponseOf<N>>;
   /** Makes a device known; the same key again gives the same id. The join token was checked and counted. Throws `revoked` for a revoked key. */
-  enrol(enrolment: Omit<Enrolment, "joinToken">): Promise<{ readonly deviceId: string }>;
+  enrol(enrolment: Omit<EnrolmentClaim, "joinToken" | "at" | "nonce">): Promise<{ readonly deviceId: string }>;
   device(deviceId: string): Promise<{ readonly publicKey: string; readonly revoked: boolean } | undefined>;
   /** Whether a lease that the device holds names the object, as an input or as an output that it uploaded. */
   mayRead(deviceId: string, sha256: string): Promise<boolean>;

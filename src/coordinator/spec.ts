@@ -1,5 +1,6 @@
 /** What a device is told to do: a task's specification and the objects that it needs, as they follow from the run and the results so far. Pure. */
 import { narrow } from "../network/narrow.ts";
+import type { Network } from "../network/network.ts";
 import type { ObjectReference } from "../protocol/messages.ts";
 import type { Branch, TaskSpec } from "../protocol/tasks.ts";
 import { SheafError, unreachable } from "../util/errors.ts";
@@ -33,39 +34,41 @@ function evenCounts(classCount: number, taskSet: readonly number[], own: number,
   );
 }
 
-/** A slot's branch as it was before settle pass `pass` (now, by default); undefined where there is none. */
-export function branchOf(
-  run: Run,
-  slotName: string,
-  pass?: number,
-): { readonly branch: Branch; readonly parameters: ObjectReference } | undefined {
-  const task = branchTask(run, slotName, pass);
-  const trained = branchTask(run, slotName, 1);
-  if (!task || !trained) return undefined;
-  const { slot, taskSet, widths, ownSamples, backgroundSamples } = slotOf(run, slotName);
+/** All branches as they were before settle pass `pass` (now, by default), in the order of the plan. */
+export function branchesOf(run: Run, pass?: number): readonly Branch[] {
   const { classNames, target, work } = run.definition;
-  const parameters = parametersOf(task);
-  const use = trained.result?.use ?? { ownSamples, backgroundSamples };
   const { logitAdjustment } = work.training;
-  return {
-    parameters,
-    branch: {
-      device: slot,
-      taskSet,
-      network: narrow(target, widths, taskSet.length + 1),
-      parameters: parameters.sha256,
-      ownSamples: use.ownSamples,
-      backgroundSamples: use.backgroundSamples,
-      ...(use.madeSamples === undefined ? {} : { madeSamples: use.madeSamples }),
-      ...(logitAdjustment === undefined ? {} : { logitAdjustment }),
-      classCounts: use.classCounts ?? evenCounts(classNames.length, taskSet, use.ownSamples, use.backgroundSamples),
-    },
+  // Most branches of a large fleet are of a few sizes.
+  const networks = new Map<string, Network>();
+  const networkOf = ({ widths, taskSet }: Slot): Network => {
+    const key = JSON.stringify([widths, taskSet.length]);
+    const network = networks.get(key) ?? narrow(target, widths, taskSet.length + 1);
+    networks.set(key, network);
+    return network;
   };
-}
-
-/** All branches in the order of the plan, for heads, sums and settling; `pass` as in `branchOf`. */
-export function branchesOf(run: Run, pass?: number): readonly { readonly branch: Branch; readonly parameters: ObjectReference }[] {
-  return harvestedSlots(run).flatMap((slot) => branchOf(run, slot, pass) ?? []);
+  return harvestedSlots(run).flatMap((slotName): Branch[] => {
+    const task = branchTask(run, slotName, pass);
+    const trained = branchTask(run, slotName, 1);
+    if (!task || !trained) return [];
+    const slot = slotOf(run, slotName);
+    const { taskSet, ownSamples, backgroundSamples } = slot;
+    const { sha256, bytes } = parametersOf(task);
+    const use = trained.result?.use ?? { ownSamples, backgroundSamples };
+    return [
+      {
+        device: slotName,
+        taskSet,
+        network: networkOf(slot),
+        parameters: sha256,
+        parameterBytes: bytes,
+        ownSamples: use.ownSamples,
+        backgroundSamples: use.backgroundSamples,
+        ...(use.madeSamples === undefined ? {} : { madeSamples: use.madeSamples }),
+        ...(logitAdjustment === undefined ? {} : { logitAdjustment }),
+        classCounts: use.classCounts ?? evenCounts(classNames.length, taskSet, use.ownSamples, use.backgroundSamples),
+      },
+    ];
+  });
 }
 
 /** Which branches a settle task sees: in turns those that came before it in its pass too, together those of the pass before. */
@@ -73,16 +76,32 @@ function settledBefore(run: Run, pass: number): number {
   return run.definition.work.settle?.order === "together" ? pass : pass + 1;
 }
 
-/** Objects that a device needs for a task, and may read. */
-export function inputsOf(run: Run, task: Task): readonly ObjectReference[] {
-  const common = run.definition.work.inputs ?? [];
-  if (task.kind === "train") return common;
-  const branches = branchesOf(run, task.kind === "settle" ? settledBefore(run, task.pass ?? 1) : undefined);
-  return [...common, ...branches.map(({ branch, parameters }) => ({ ...parameters, role: `branch-${branch.device}` }))];
+/** The branches that a settle or statistics task is about. */
+export function branchesFor(run: Run, task: Task): readonly Branch[] {
+  return branchesOf(run, task.kind === "settle" ? settledBefore(run, task.pass ?? 1) : undefined);
+}
+
+/** Objects of a task that follow from its run; see `taskObjects.ts`. */
+export interface TaskObjects {
+  /** The list of branches, of a settle or statistics task. */
+  readonly branches?: ObjectReference;
+  /** Weights to start from, of a training task. */
+  readonly initial?: ObjectReference;
+}
+
+/** Objects that a device needs for a task; what the list of branches names comes to it. */
+export function inputsOf({ definition: { work } }: Run, { branches, initial }: TaskObjects): readonly ObjectReference[] {
+  return [...(work.inputs ?? []), ...(branches ? [branches] : []), ...(initial ? [initial] : [])];
+}
+
+/** The list of branches, without which nothing is settled or summed. */
+function listIn({ branches }: TaskObjects, { taskId }: Task): string {
+  if (!branches) throw new SheafError("internal", `Task "${taskId}" needs the list of branches, which was not made.`);
+  return branches.sha256;
 }
 
 /** The specification of a task. Depends on the run and accepted results alone, not on who does the task or when. */
-export function taskSpec(run: Run, task: Task): TaskSpec {
+export function taskSpec(run: Run, task: Task, objects: TaskObjects): TaskSpec {
   const { seed, classNames, otherClass, target, work } = run.definition;
   const { slot, taskSet, widths } = slotOf(run, task.slot);
   const { background, heldOutShare, heldOutFrom } = work;
@@ -106,16 +125,16 @@ export function taskSpec(run: Run, task: Task): TaskSpec {
         ...keptFromTraining,
         network: narrow(target, widths, taskSet.length + 1),
         settings: work.training,
+        ...(objects.initial ? { initial: objects.initial.sha256 } : {}),
       };
     case "statistics": {
       const { scores, expansion } = work.statistics ?? { scores: false, expansion: 0 };
-      const branches = branchesOf(run).map(({ branch }) => branch);
       return {
         kind: "statistics",
         ...common,
         ...heldOut,
         ...(heldOutFrom === undefined ? {} : { heldOutFrom }),
-        branches,
+        branches: listIn(objects, task),
         scores,
         expansion,
       };
@@ -124,8 +143,8 @@ export function taskSpec(run: Run, task: Task): TaskSpec {
       const { settle } = work;
       if (!settle || task.pass === undefined)
         throw new SheafError("internal", `Task "${task.taskId}" settles, but its run has no settle passes.`);
-      const branches = branchesOf(run, settledBefore(run, task.pass)).map(({ branch }) => branch);
       const { settings, backgroundShare } = settle;
+      const branches = listIn(objects, task);
       return { kind: "settle", ...common, ...keptFromTraining, pass: task.pass, branches, settings, backgroundShare };
     }
     default:
@@ -133,7 +152,7 @@ export function taskSpec(run: Run, task: Task): TaskSpec {
   }
 }
 
-/** Names of all objects that the state speaks of. Of an archived run only its models stay; what else is stored may be removed. */
+/** Names of all objects that the state speaks of; those that tasks need beside them are in `taskObjects.ts`. Of an archived run only its models stay; what else is stored may be removed. */
 export function referencedObjects(state: State): ReadonlySet<string> {
   const names = new Set<string>();
   const add = (outputs: readonly ObjectReference[] = []): void => {
@@ -143,7 +162,9 @@ export function referencedObjects(state: State): ReadonlySet<string> {
     add(run.outputs);
     for (const harvest of run.harvests) add(harvest.outputs);
     if (run.archived) continue;
-    add(run.definition.work.inputs);
+    const { inputs, warmStart } = run.definition.work;
+    add(inputs);
+    if (warmStart) add([warmStart.target, ...(warmStart.activation ? [warmStart.activation] : [])]);
     for (const task of run.tasks.values()) add(task.result?.outputs);
     for (const { outputs } of run.quarantined) add(outputs);
   }

@@ -3,27 +3,14 @@
  * Appends are transactions that check the sequence, so two processes on one file cannot both win.
  */
 import { mkdir } from "node:fs/promises";
-import { dirname, resolve } from "node:path";
+import { dirname } from "node:path";
 import Database from "libsql";
 import { SheafError } from "../util/errors.ts";
 import { storageError } from "../util/files.node.ts";
 import { checkSequences } from "./sequences.ts";
 import { sqliteSecrets } from "./sqliteSecrets.node.ts";
 import type { EventLog, SecretStore, Sequenced } from "./store.ts";
-
-/** Steps from one layout of the file to the next; the file's `user_version` counts those done. Never change one that was released: add another. */
-const migrations: readonly string[] = [
-  `CREATE TABLE entries (sequence INTEGER PRIMARY KEY, entry TEXT NOT NULL) STRICT;
-   CREATE TABLE join_tokens (token_hash TEXT PRIMARY KEY, role TEXT NOT NULL, uses INTEGER NOT NULL, uses_left INTEGER NOT NULL,
-     created_at_ms INTEGER NOT NULL, expires_at_ms INTEGER NOT NULL) STRICT;
-   CREATE TABLE join_token_users (token_hash TEXT NOT NULL REFERENCES join_tokens ON DELETE CASCADE, user TEXT NOT NULL,
-     PRIMARY KEY (token_hash, user)) STRICT;
-   CREATE TABLE remembered (value TEXT PRIMARY KEY, expires_at_ms INTEGER NOT NULL) STRICT;
-   CREATE TABLE revoked (token_id TEXT PRIMARY KEY, expires_at_ms INTEGER NOT NULL) STRICT;`,
-];
-
-/** Version of the file's layout that this program writes. */
-export const storeVersion: number = migrations.length;
+import { checkLayout, type Upgrade, upgradeLayout } from "./storeLayout.node.ts";
 
 /** Entries fetched from the file at a time. */
 const pageEntries = 500;
@@ -33,43 +20,28 @@ const numberIn = (row: unknown, column: string): number => {
   return typeof value === "number" ? value : 0;
 };
 
-function migrate(database: Database.Database, path: string): void {
-  database.exec("BEGIN IMMEDIATE");
-  try {
-    const version = numberIn(database.prepare("PRAGMA user_version").get(), "user_version");
-    if (version > storeVersion) {
-      throw new SheafError(
-        "storage",
-        `${resolve(path)} has layout ${version}, this version of Sheaf knows layouts up to ${storeVersion}; use the newer Sheaf that wrote it.`,
-      );
-    }
-    for (const step of migrations.slice(version)) database.exec(step);
-    if (version < storeVersion) database.exec(`PRAGMA user_version = ${storeVersion}`);
-    database.exec("COMMIT");
-  } catch (error) {
-    database.exec("ROLLBACK");
-    throw error;
-  }
-}
-
 /** What one SQLite file holds. */
 export interface SqliteStores<Entry extends Sequenced> extends AsyncDisposable {
   readonly log: EventLog<Entry>;
   readonly secrets: SecretStore;
+  /** Present where the file was of an older layout. */
+  readonly upgrade?: Upgrade;
   /** Writes a whole copy of the file, as of now, to a path where nothing is. Throws `storage`. */
   backup(path: string): Promise<void>;
   close(): Promise<void>;
 }
 
 /**
- * Opens the file, made when missing and brought to the present layout when older. `parse` checks each entry as it is read.
- * Throws `storage` when it cannot be written, is no database, or was written by a newer Sheaf.
+ * Opens the file, made when missing and brought to the present layout when older, unless `onlyRead` (a coordinator may have it). `parse` checks each entry
+ * as it is read. Throws `storage` when it cannot be written, is no database, or was written by a newer Sheaf.
  * @example await using stores = await openSqliteStores("data/log.sqlite", parseEntry);
  */
 export async function openSqliteStores<Entry extends Sequenced>(
   path: string,
   parse: (value: unknown) => Entry,
+  { onlyRead = false }: { readonly onlyRead?: boolean } = {},
 ): Promise<SqliteStores<Entry>> {
+  let upgrade: Upgrade | undefined;
   let database: Database.Database;
   try {
     await mkdir(dirname(path), { recursive: true });
@@ -78,8 +50,12 @@ export async function openSqliteStores<Entry extends Sequenced>(
     throw storageError(error, path);
   }
   try {
-    database.exec("PRAGMA busy_timeout = 5000; PRAGMA journal_mode = WAL; PRAGMA synchronous = FULL; PRAGMA foreign_keys = ON;");
-    migrate(database, path);
+    database.exec("PRAGMA busy_timeout = 5000;");
+    if (onlyRead) checkLayout(database, path);
+    else {
+      database.exec("PRAGMA journal_mode = WAL; PRAGMA synchronous = FULL; PRAGMA foreign_keys = ON;");
+      upgrade = upgradeLayout(database, path);
+    }
   } catch (error) {
     database.close();
     throw storageError(error, path);
@@ -100,6 +76,7 @@ export async function openSqliteStores<Entry extends Sequenced>(
   return {
     log: sqliteLog(database, guard, parse, close),
     secrets: sqliteSecrets(database, guard, close),
+    ...(upgrade ? { upgrade } : {}),
     backup: async (target) => guard(() => void database.prepare("VACUUM INTO ?").run(target)),
     close,
     [Symbol.asyncDispose]: close,

@@ -27,7 +27,7 @@ export function sqliteSecrets(database: Database.Database, guard: Guard, close: 
   const isUser = database.prepare("SELECT 1 AS known FROM join_token_users WHERE token_hash = ? AND user = ?");
   const addUser = database.prepare("INSERT INTO join_token_users (token_hash, user) VALUES (?, ?)");
   const countUse = database.prepare("UPDATE join_tokens SET uses_left = uses_left - 1 WHERE token_hash = ?");
-  const use = database.transaction((tokenHash: string, user: string, nowMs: number): JoinTokenUse => {
+  const use = (tokenHash: string, user: string, nowMs: number): JoinTokenUse => {
     const row = find.get(tokenHash);
     if (!row) return { ok: false, problem: "unknown" };
     const token = readToken(row as Row);
@@ -38,13 +38,30 @@ export function sqliteSecrets(database: Database.Database, guard: Guard, close: 
       countUse.run(tokenHash);
     }
     return { ok: true, role: token.role };
-  });
+  };
+  const useAll = database.transaction((uses: readonly Parameters<typeof use>[]): readonly JoinTokenUse[] => uses.map((one) => use(...one)));
+  const revoked = database.prepare("SELECT 1 AS known FROM revoked WHERE token_id = ?");
   const run = (sql: string, ...values: readonly (string | number)[]): number => guard(() => database.prepare(sql).run(...values).changes);
+  /** Uses that come together are written together: a whole fleet may enrol at once, and each write waits for the disk. */
+  let together: { readonly uses: Parameters<typeof use>[]; readonly written: Promise<readonly JoinTokenUse[]> } | undefined;
+  const useTogether = async (...one: Parameters<typeof use>): Promise<JoinTokenUse> => {
+    together ??= (() => {
+      const uses: Parameters<typeof use>[] = [];
+      const written = new Promise<void>((resolve) => setImmediate(resolve)).then(() => {
+        together = undefined;
+        return guard(() => useAll.immediate(uses));
+      });
+      return { uses, written };
+    })();
+    const { uses, written } = together;
+    const place = uses.push(one) - 1;
+    return (await written)[place] as JoinTokenUse;
+  };
   return {
     addJoinToken: async ({ tokenHash, role, uses, createdAtMs, expiresAtMs }) => {
       run("INSERT INTO join_tokens VALUES (?, ?, ?, ?, ?, ?)", tokenHash, role, uses, uses, createdAtMs, expiresAtMs);
     },
-    useJoinToken: async (tokenHash, user, nowMs) => guard(() => use.immediate(tokenHash, user, nowMs)),
+    useJoinToken: useTogether,
     removeJoinToken: async (tokenHash) => run("DELETE FROM join_tokens WHERE token_hash = ?", tokenHash) > 0,
     joinTokens: async () =>
       guard(() =>
@@ -64,8 +81,7 @@ export function sqliteSecrets(database: Database.Database, guard: Guard, close: 
     revoke: async (tokenId, expiresAtMs) => {
       run("INSERT OR REPLACE INTO revoked VALUES (?, ?)", tokenId, expiresAtMs);
     },
-    isRevoked: async (tokenId) =>
-      guard(() => database.prepare("SELECT 1 AS known FROM revoked WHERE token_id = ?").get(tokenId) !== undefined),
+    isRevoked: async (tokenId) => guard(() => revoked.get(tokenId) !== undefined),
     async forget(nowMs) {
       for (const table of ["join_tokens", "remembered", "revoked"]) run(`DELETE FROM ${table} WHERE expires_at_ms <= ?`, nowMs);
     },

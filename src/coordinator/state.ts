@@ -5,6 +5,7 @@
 import { Map as PersistentMap } from "immutable";
 import type { ObjectReference, SampleUse } from "../protocol/messages.ts";
 import type { DeviceFacts, LeaseReason, Measured, RunDefinition, Slot, TaskSeed, WorkPhase } from "./events.ts";
+import { emptyTimeline, type Timeline } from "./timeline.ts";
 
 /** An enrolled device. */
 export interface Device extends DeviceFacts {
@@ -104,8 +105,10 @@ export interface Run {
   /** Fleet version of the last try at a plan, good or not. */
   readonly plannedFor?: number;
   readonly tasks: PersistentMap<string, Task>;
-  /** Tasks that nobody is at work on. */
-  readonly open: PersistentMap<string, true>;
+  /** Tasks that nobody is at work on, by the time since when. */
+  readonly open: Timeline;
+  /** Those of them that need not wait for their own device: it was revoked, or is not to try again. */
+  readonly orphaned: Timeline;
   /** Tasks that are neither done nor given up. */
   readonly remaining: number;
   /** Tasks of a device's own, by device. */
@@ -114,14 +117,31 @@ export interface Run {
   readonly harvests: readonly Harvest[];
   readonly outputs?: readonly ObjectReference[];
   readonly missingClasses?: readonly number[];
+  /** While it gathers: the devices that could take part, and how many of them hold each class. */
+  readonly gathered?: { readonly devices: number; readonly owners: readonly number[] };
+  /** Of an archived run, whose places and tasks are forgotten: how many there were. */
+  readonly totals?: RunTotals;
+}
+
+/** A run in numbers. */
+export interface RunTotals {
+  readonly tasks: { readonly total: number; readonly leased: number; readonly done: number; readonly failed: number };
+  /** Classes that some place answers for. */
+  readonly covered: number;
+  /** Places. */
+  readonly devices: number;
 }
 
 export interface State {
   readonly devices: PersistentMap<string, Device>;
   readonly deviceOfKey: PersistentMap<string, string>;
   readonly runs: PersistentMap<string, Run>;
+  /** Runs that are not archived, in the order of their creation. */
+  readonly currentRuns: readonly string[];
   /** Live leases. */
   readonly leases: PersistentMap<string, Lease>;
+  /** Those that are alone at their task, by the time from which the device is a straggler. */
+  readonly overdue: Timeline;
   readonly leaseOfDevice: PersistentMap<string, string>;
   /** Kept until their run is archived, so that a repeated request has the answer of the first. */
   readonly endedLeases: PersistentMap<string, EndedLease>;
@@ -136,12 +156,19 @@ export const emptyState: State = {
   devices: PersistentMap(),
   deviceOfKey: PersistentMap(),
   runs: PersistentMap(),
+  currentRuns: [],
   leases: PersistentMap(),
+  overdue: emptyTimeline,
   leaseOfDevice: PersistentMap(),
   endedLeases: PersistentMap(),
   fleetVersion: 0,
   lastAt: 0,
 };
+
+/** The runs that are not archived. */
+export function currentRuns({ runs, currentRuns: ids }: State): readonly Run[] {
+  return ids.flatMap((runId) => runs.get(runId) ?? []);
+}
 
 const ended: ReadonlySet<RunPhase> = new Set<RunPhase>(["finished", "failed", "cancelled"]);
 
@@ -175,6 +202,20 @@ export function missingClasses(run: Run, slots: readonly string[]): readonly num
   const covered = new Set(slots.flatMap((slot) => run.slots.get(slot)?.taskSet ?? []));
   const { classNames, otherClass } = run.definition;
   return classNames.flatMap((_, classId) => (covered.has(classId) || classId === otherClass ? [] : [classId]));
+}
+
+/** How far a run has come. */
+export function totalsOf(run: Run): RunTotals {
+  if (run.totals) return run.totals;
+  const tasks = { total: run.tasks.size, leased: 0, done: 0, failed: 0 };
+  for (const { status, leases } of run.tasks.values()) {
+    if (leases.length > 0) tasks.leased++;
+    if (status === "done") tasks.done++;
+    if (status === "givenUp") tasks.failed++;
+  }
+  const { classNames, otherClass } = run.definition;
+  const ownable = classNames.length - (otherClass === undefined ? 0 : 1);
+  return { tasks, covered: ownable - missingClasses(run, run.slotOrder).length, devices: run.slotOrder.length };
 }
 
 export const trainTaskId = (slot: string): string => `train-${slot}`;

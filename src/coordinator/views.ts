@@ -4,7 +4,8 @@ import type { LogEntry } from "./chain.ts";
 import type { Slot } from "./events.ts";
 import type { Liveness } from "./liveness.ts";
 import { expectedSeconds } from "./schedule.ts";
-import { type Device, missingClasses, type Run, type RunPhase, type State, type Task } from "./state.ts";
+import { type Device, type Run, type RunPhase, type State, type Task, totalsOf } from "./state.ts";
+import { deviceWaitsFor, runWaitsFor } from "./waiting.ts";
 
 const statuses: { readonly [P in RunPhase]: RunStatus } = {
   gathering: "waiting",
@@ -22,26 +23,22 @@ export const modelRole = "model";
 
 /** A run in a line. */
 export function runSummary(run: Run): RunSummary {
-  const tasks = [...run.tasks.values()];
+  const { tasks, covered, devices } = totalsOf(run);
   const { classNames, otherClass } = run.definition;
-  const total = classNames.length - (otherClass === undefined ? 0 : 1);
   const model = run.outputs?.find(({ role }) => role === modelRole);
+  const waitsFor = runWaitsFor(run);
   return {
     runId: run.runId,
     name: run.definition.name,
     status: run.paused ? "paused" : statuses[run.phase],
     archived: run.archived,
     createdAt: run.createdAt,
-    tasks: {
-      total: tasks.length,
-      leased: tasks.filter(({ leases }) => leases.length > 0).length,
-      done: tasks.filter(({ status }) => status === "done").length,
-      failed: tasks.filter(({ status }) => status === "givenUp").length,
-    },
-    classes: { total, covered: total - missingClasses(run, run.slotOrder).length },
-    devices: run.slotOrder.length,
+    tasks,
+    classes: { total: classNames.length - (otherClass === undefined ? 0 : 1), covered },
+    devices,
     ...(model ? { model } : {}),
     ...(run.reason === undefined ? {} : { reason: run.reason }),
+    ...(waitsFor ? { waitsFor } : {}),
   };
 }
 
@@ -87,6 +84,7 @@ export function deviceSummary(state: State, liveness: Liveness, device: Device, 
   const leaseId = state.leaseOfDevice.get(deviceId);
   const seenAt = liveness.seenAt.get(deviceId) ?? enrolledAt;
   const quiet = now - seenAt > awayMs;
+  const waitsFor = quiet ? undefined : deviceWaitsFor(state, device, now);
   return {
     deviceId,
     name,
@@ -97,6 +95,7 @@ export function deviceSummary(state: State, liveness: Liveness, device: Device, 
     profile,
     classes: data.classNames.filter((_, i) => (data.counts ? (data.counts[i] ?? 0) > 0 : data.present?.[i])),
     leases: leaseId === undefined ? [] : [leaseId],
+    ...(waitsFor ? { waitsFor } : {}),
   };
 }
 

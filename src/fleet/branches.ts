@@ -1,5 +1,5 @@
 /** Results in the coordinator's store as what the heads are made from, each read whole, checked against its hash and its shape. */
-import { branchesOf } from "../coordinator/spec.ts";
+import { branchesOf, parametersRole } from "../coordinator/spec.ts";
 import type { Run } from "../coordinator/state.ts";
 import type { ObjectStore } from "../coordinator/store.ts";
 import { inspectHarvest } from "../harvest/gate.ts";
@@ -25,7 +25,7 @@ export async function readObject(objects: ObjectStore, { role, sha256, bytes }: 
 }
 
 /** A branch's weights, through the gate. Throws `corrupt` with the first reason. */
-export function harvestOf({ device, taskSet, network, parameters: _, ...rest }: Branch, bytes: Uint8Array): Harvested {
+export function harvestOf({ device, taskSet, network, parameters: _, parameterBytes: __, ...rest }: Branch, bytes: Uint8Array): Harvested {
   const { tensors } = decodeSafetensors(bytes, `The result of ${device}`);
   // Widths and filter places say where a branch came from; nothing that runs it reads them.
   const subModel = { device, taskSet, network, widths: 1, filters: {} };
@@ -35,9 +35,10 @@ export function harvestOf({ device, taskSet, network, parameters: _, ...rest }: 
 /** The branches of some slots, all by default, in the order of the plan. */
 export async function readBranches(run: Run, objects: ObjectStore, slots?: readonly string[]): Promise<readonly Harvested[]> {
   const harvested: Harvested[] = [];
-  for (const { branch, parameters } of branchesOf(run)) {
+  for (const branch of branchesOf(run)) {
     if (slots && !slots.includes(branch.device)) continue;
-    harvested.push(harvestOf(branch, await readObject(objects, parameters)));
+    const { parameters: sha256, parameterBytes: bytes } = branch;
+    harvested.push(harvestOf(branch, await readObject(objects, { role: parametersRole, sha256, bytes })));
   }
   return harvested;
 }

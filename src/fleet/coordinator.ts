@@ -13,15 +13,26 @@ import { planRun } from "../coordinator/planning.ts";
 import { openServer } from "../coordinator/server.ts";
 import { referencedObjects } from "../coordinator/spec.ts";
 import type { Run } from "../coordinator/state.ts";
+import type { Upgrade } from "../coordinator/storeLayout.node.ts";
+import { addVitals, openVitals } from "../coordinator/vitals.node.ts";
 import type { ObjectReference } from "../protocol/messages.ts";
 import { SheafError } from "../util/errors.ts";
 import { writeFileAtomic } from "../util/files.node.ts";
+import { sha256Hex } from "../util/hash.node.ts";
 import { canonicalJson } from "../util/json.ts";
 import { assembleRun } from "./assemble.ts";
 import { readObject } from "./branches.ts";
 import { defineRun } from "./define.ts";
 import { judge } from "./gate.ts";
 import { openSamplesOf } from "./samples.ts";
+import { openStartingWeights } from "./warmStart.ts";
+
+/** Whom commands on this machine trust, and what they show; paths of PEM files. */
+export interface LocalTrust {
+  readonly authority: string;
+  readonly certificate?: string;
+  readonly key?: string;
+}
 
 export interface CoordinatorOptions {
   /** The coordinator's own folder. */
@@ -30,6 +41,9 @@ export interface CoordinatorOptions {
   /** 0 for any free one. */
   readonly port: number;
   readonly tls?: TlsOptions;
+  /** Asked every few seconds for other certificates than those in use, such as a longer list of revoked ones. */
+  readonly renewTls?: () => Promise<TlsOptions | undefined>;
+  readonly trust?: LocalTrust;
   /** Address that devices use, where it is not that of `publicHost` and the port. */
   readonly url?: string;
   /** Name or address of this machine in the line to join; `host` by default. */
@@ -38,6 +52,8 @@ export interface CoordinatorOptions {
   readonly pin?: string;
   /** Where data sets lie. */
   readonly dataFolder?: string;
+  /** How often what nothing refers to is removed, and how old it must be; an hour by default. */
+  readonly tidyMs?: number;
   readonly log: Log;
 }
 
@@ -45,6 +61,8 @@ export interface CoordinatorOptions {
 export interface RunningCoordinator extends AsyncDisposable {
   readonly url: string;
   readonly live: Live;
+  /** Present where the folder was of an older layout. */
+  readonly upgrade?: Upgrade;
   /** Creates a run, or finds the one of this name and configuration that is there. Throws what a wrong configuration throws. */
   ensureRun(name: string, config: Readonly<Record<string, unknown>>): Promise<{ readonly runId: string; readonly isNew: boolean }>;
   /** A line to type on another computer; good for `uses` devices and so many hours. */
@@ -56,7 +74,8 @@ export interface RunningCoordinator extends AsyncDisposable {
 }
 
 const tickMs = 1000;
-const tidyMs = 3_600_000;
+/** A revoked certificate is shut out after so long at most. */
+const renewMs = 5000;
 /** Name of the file that tells other commands where the coordinator is. */
 export const addressFile = "address.json";
 
@@ -77,7 +96,6 @@ function addGauges(metrics: Metrics, live: Live): void {
   );
   metrics.gauge("sheaf_leases", "Leases that are held.", () => live.state.leases.size);
   metrics.gauge("sheaf_log_entries", "Entries of the log.", () => live.head.sequence);
-  metrics.gauge("sheaf_resident_bytes", "Memory of the process.", () => process.memoryUsage.rss());
   const phases = ["gathering", "train", "settle", "statistics", "assemble", "finished", "failed", "cancelled"] as const;
   metrics.gauge("sheaf_runs", "Runs by phase.", () =>
     phases.map((phase) => [{ phase }, live.state.runs.count((run) => run.phase === phase && !run.archived)] as const),
@@ -85,9 +103,19 @@ function addGauges(metrics: Metrics, live: Live): void {
 }
 
 /** Removes what nothing refers to and forgets what has expired. */
-async function tidy(folder: DataFolder<LogEntry>, live: Live, log: Log): Promise<void> {
-  const names = referencedObjects(live.state);
-  const removed = await folder.objects.collect({ keep: (name) => names.has(name), nowMs: Date.now(), graceMs: tidyMs });
+async function tidy(folder: DataFolder<LogEntry>, live: Live, service: LiveService, log: Log, graceMs: number): Promise<void> {
+  let { state } = live;
+  const namesNow = () => new Set([...referencedObjects(state), ...service.taskObjects()]);
+  let names = namesNow();
+  // Results come in while files are looked at.
+  const keep = (name: string): boolean => {
+    if (!names.has(name) && state !== live.state) {
+      state = live.state;
+      names = namesNow();
+    }
+    return names.has(name) || service.isJudged(name);
+  };
+  const removed = await folder.objects.collect({ keep, nowMs: Date.now(), graceMs });
   await folder.secrets.forget(Date.now());
   if (removed.bytes > 0) log("info", "Removed objects that nothing refers to.", { objects: removed.objects.length, bytes: removed.bytes });
 }
@@ -97,7 +125,7 @@ async function tidy(folder: DataFolder<LogEntry>, live: Live, log: Log): Promise
  * the folder throws.
  */
 export async function startCoordinator(options: CoordinatorOptions): Promise<RunningCoordinator> {
-  const { store, host, port, tls, log } = options;
+  const { store, host, port, tls, log, tidyMs = 3_600_000 } = options;
   const folder = await openDataFolder<LogEntry>(store, parseEntry);
   const cleanUp: (() => unknown)[] = [() => folder.close()];
   const close = async (): Promise<void> => {
@@ -106,7 +134,7 @@ export async function startCoordinator(options: CoordinatorOptions): Promise<Run
   try {
     const { objects } = folder;
     const now = steadyClock(Date.now, () => performance.now());
-    const live = await openLive({ log: folder.log, sha256, planner: planRun, newId: randomUUID, now });
+    const live = await openLive({ log: folder.log, sha256: sha256Hex, planner: planRun, newId: randomUUID, now });
     cleanUp.push(() => live.close());
     const samplesOf = openSamplesOf(options.dataFolder);
     const put = (bytes: Uint8Array): Promise<ObjectReference & { readonly sha256: string }> => objects.put(bytes) as never;
@@ -117,12 +145,18 @@ export async function startCoordinator(options: CoordinatorOptions): Promise<Run
       define: (request) => defineRun(request, samplesOf, put),
       gate: (run, task, outputs) => judge(run, task, outputs, objects, samplesOf),
       assemble: (run, slots) => assembleRun(run, objects, samplesOf, slots),
+      put,
+      initialOf: openStartingWeights(objects),
     });
     cleanUp.push(() => service.close());
     const metrics = openMetrics();
     addGauges(metrics, live);
+    const vitals = openVitals({ logFile: join(store, "log.sqlite"), connections: () => listening.connections });
+    cleanUp.push(() => vitals.close());
+    addVitals(metrics, vitals.read);
     const place = { url: options.url ?? "" };
-    const lineOf = (token: string): string => `sheaf join ${place.url}#${token}${options.pin === undefined ? "" : `:${options.pin}`}`;
+    const lineOf = (token: string, command = "join"): string =>
+      `sheaf ${command} ${place.url}#${token}${options.pin === undefined ? "" : `:${options.pin}`}`;
     const server = openServer({
       coordinator: service,
       objects,
@@ -132,27 +166,45 @@ export async function startCoordinator(options: CoordinatorOptions): Promise<Run
       get publicUrl() {
         return place.url;
       },
-      joinLine: (token, role) => (role === "device" ? lineOf(token) : `sheaf status ${place.url} --token ${token}`),
+      joinLine: (token, role) => lineOf(token, role === "device" ? "join" : "status"),
       log,
       addressOf: addressOfNode,
       metrics,
+      vitals: vitals.read,
     });
     const listening = await listen(server, { host, port, ...(tls ? { tls } : {}) });
     cleanUp.push(() => listening.close());
     const urlAt = (name: string): string => `${tls ? "https" : "http"}://${name.includes(":") ? `[${name}]` : name}:${listening.port}`;
     place.url ||= urlAt(options.publicHost ?? host);
     // For commands on this machine.
-    await writeFileAtomic(join(store, addressFile), `${canonicalJson({ url: urlAt(isWildcard(host) ? "127.0.0.1" : host) })}\n`);
+    await writeFileAtomic(
+      join(store, addressFile),
+      `${canonicalJson({ url: urlAt(isWildcard(host) ? "127.0.0.1" : host), ...options.trust })}\n`,
+    );
     const ticking = setInterval(() => {
       live.do({ type: "tick" }).catch((error: unknown) => log("error", `Time could not be noted: ${String(error)}`));
     }, tickMs);
-    const tidying = setInterval(() => void tidy(folder, live, log).catch((error: unknown) => log("error", String(error))), tidyMs);
+    const tidying = setInterval(
+      () => void tidy(folder, live, service, log, tidyMs).catch((error: unknown) => log("error", String(error))),
+      tidyMs,
+    );
+    const { renewTls } = options;
+    const renew = async (): Promise<void> => {
+      const renewed = await renewTls?.();
+      if (renewed) listening.renew(renewed);
+    };
+    const renewing = setInterval(
+      () => void renew().catch((error: unknown) => log("error", `Certificates could not be renewed: ${String(error)}`)),
+      renewMs,
+    );
+    cleanUp.push(() => clearInterval(renewing));
     cleanUp.push(() => clearInterval(ticking));
     cleanUp.push(() => clearInterval(tidying));
-    await tidy(folder, live, log);
+    await tidy(folder, live, service, log, tidyMs);
     return {
       url: place.url,
       live,
+      ...(folder.upgrade ? { upgrade: folder.upgrade } : {}),
       async ensureRun(name, config) {
         const definition = await defineRun({ name, config }, samplesOf, put);
         const wanted = canonicalJson(definition);

@@ -7,29 +7,27 @@ import type { RunRequest } from "../protocol/operatorMessages.ts";
 import { parseConfig, type RunConfig } from "../run/config.ts";
 import { headPlan } from "../run/headPlan.ts";
 import { sampleSources } from "../run/negatives.ts";
-import { planSettings } from "../run/planning.ts";
-import { settleShare } from "../run/settlePlan.ts";
+import { coarseGroups, planSettings } from "../run/planning.ts";
+import { checkSettle, settleShare } from "../run/settlePlan.ts";
 import { loadTarget, withRates } from "../run/target.ts";
 import { subModelSettings, trainingSettings } from "../run/trainingSettings.ts";
 import { SheafError } from "../util/errors.ts";
+import { type PutObject, store } from "./objects.ts";
 import type { KnownSamples, SamplesOf } from "./samples.ts";
+import { keepTarget } from "./warmStart.ts";
 
 /** Role of a public pool among a run's inputs. */
 export const poolRole = "pool";
 
-/** Puts bytes into the coordinator's store. */
-export type PutObject = (bytes: Uint8Array) => Promise<{ readonly sha256: string; readonly bytes: number }>;
-
-/** Throws `config` for what a live fleet cannot do yet. */
+/** Throws `config` for keys that contradict each other. */
 function checkLive(config: RunConfig): void {
   const refuse = (sentence: string): never => {
     throw new SheafError("config", sentence);
   };
-  if (config.fleet.groupBy === "coarse") refuse('fleet.groupBy "coarse" is for `sheaf run`; devices of a live fleet own what they hold.');
   if (config.fleet.progressive && config.training.progressive)
     refuse("training.progressive and fleet.progressive are both given; leave one of them out.");
-  if (config.settle.passes > 0 && Object.keys(config.settle.skip).length > 0)
-    refuse("settle.skip is for `sheaf run`; a device of a live fleet that is not there skips by itself.");
+  // Which devices there will be is not known yet.
+  checkSettle(config);
   if (config.serve.leaseSeconds < 2 * config.serve.heartbeatSeconds) {
     const { leaseSeconds, heartbeatSeconds } = config.serve;
     refuse(`serve.leaseSeconds must be at least twice serve.heartbeatSeconds (${heartbeatSeconds}), got ${leaseSeconds}.`);
@@ -41,10 +39,10 @@ async function poolOf(config: RunConfig, { train }: KnownSamples, put: PutObject
   if (!train)
     throw new SheafError("config", 'negatives "pool" needs samples that the coordinator can publish; give `data` and no `serve.samples`.');
   using samples = openSamples(train);
-  return { role: poolRole, ...(await put(encodePool(samples, sampleSources(config, train).pool))) };
+  return store(poolRole, encodePool(samples, sampleSources(config, train).pool), put);
 }
 
-function workOf(config: RunConfig, pool: ObjectReference | undefined): RunWork {
+function workOf(config: RunConfig, pool: ObjectReference | undefined, warmStart: RunWork["warmStart"]): RunWork {
   const { heads, head, negatives, rho, settle } = config;
   const { scores, expanded } = headPlan(config);
   // A settle pass is short, and the frozen scores are those of whole images.
@@ -54,6 +52,7 @@ function workOf(config: RunConfig, pool: ObjectReference | undefined): RunWork {
     training: subModelSettings(config),
     background: { source: negatives, rho: negatives === "none" ? 0 : rho, ...(pool ? { pool: pool.sha256 } : {}) },
     ...(pool ? { inputs: [pool] } : {}),
+    ...(warmStart ? { warmStart } : {}),
     ...(heads.heldOutShare > 0 ? { heldOutShare: heads.heldOutShare, heldOutFrom: heads.heldOutFrom } : {}),
     ...(settle.passes > 0
       ? {
@@ -62,11 +61,21 @@ function workOf(config: RunConfig, pool: ObjectReference | undefined): RunWork {
             order: settle.order,
             settings: { ...narrow, epochs: settle.epochs, schedule: { ...narrow.schedule, learningRate } },
             backgroundShare: settleShare(config),
+            ...(Object.keys(settle.skip).length > 0 ? { skip: settle.skip } : {}),
           },
         }
       : {}),
     ...(head === "H0" ? {} : { statistics: { scores, expansion: expanded } }),
   };
+}
+
+/** The superclass of each class. Throws `config` where the coordinator does not know them. */
+function groupsOf({ train }: KnownSamples): readonly number[] {
+  if (train) return coarseGroups(train);
+  throw new SheafError(
+    "config",
+    'fleet.groupBy "coarse" needs the superclasses of a data set that the coordinator has; give `data` and no `serve.samples`.',
+  );
 }
 
 /**
@@ -79,8 +88,6 @@ export async function defineRun({ name, config: given }: RunRequest, samplesOf: 
   const samples = await samplesOf(asked);
   const { classNames, otherClass, input } = samples;
   const target = await loadTarget(asked, { input, classes: classNames.length });
-  if (target.parameters && asked.fleet.warmStart !== "none")
-    throw new SheafError("config", "Devices of a live fleet train from scratch; set fleet.warmStart to none for a target with weights.");
   const config = withRates(asked, target);
   const { minimumOwnAccuracy: _, samples: __, ...policy } = config.serve;
   const { minimumRatio } = config.fleet;
@@ -98,9 +105,10 @@ export async function defineRun({ name, config: given }: RunRequest, samplesOf: 
       overlap: "share",
       statisticsPass: config.head !== "H0",
       ...(minimumRatio === undefined ? {} : { minimumRatio }),
+      ...(config.fleet.groupBy === "coarse" ? { classGroups: groupsOf(samples) } : {}),
       ...(pool && samples.train ? { backgroundSampleBytes: Math.ceil(pool.bytes / Math.max(1, poolSize(config, samples))) } : {}),
     },
-    work: workOf(config, pool),
+    work: workOf(config, pool, await keepTarget(config, target, samples, put)),
     policy,
     config: config as unknown as Readonly<Record<string, unknown>>,
   };

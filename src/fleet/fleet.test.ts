@@ -1,18 +1,25 @@
 /** Runs of a live fleet from configurations, the gate and the model, on a store in memory and with devices that really train. */
+import { mkdtempSync, rmSync, writeFileSync } from "node:fs";
+import { tmpdir } from "node:os";
+import { join } from "node:path";
 import { afterAll, beforeAll, describe, expect, it } from "vitest";
 import { summarizeData } from "../agent/ownData.ts";
 import { runTask, type TaskResult } from "../agent/tasks.ts";
+import { initialParameters } from "../compile/initialize.ts";
 import type { RunDefinition } from "../coordinator/events.ts";
 import { openMemoryObjects } from "../coordinator/memory.ts";
 import { TestCoordinator } from "../coordinator/model.fixture.ts";
 import { planRun } from "../coordinator/planning.ts";
 import { inputsOf, taskSpec } from "../coordinator/spec.ts";
 import type { Run, Task } from "../coordinator/state.ts";
+import { openTaskObjects } from "../coordinator/taskObjects.ts";
 import type { Dataset } from "../data/dataset.ts";
 import { openSamples } from "../data/samples.node.ts";
 import { readOnnx } from "../onnx/read.ts";
 import type { ObjectReference } from "../protocol/messages.ts";
 import type { TaskSpec } from "../protocol/tasks.ts";
+import { parseConfig } from "../run/config.ts";
+import { buildTarget, fitOf } from "../run/target.ts";
 import { openSession } from "../runtime/session.node.ts";
 import { decodeSafetensors, encodeSafetensors } from "../util/safetensors.ts";
 import { floats, type Tensor } from "../util/tensor.ts";
@@ -20,10 +27,11 @@ import { assembleRun } from "./assemble.ts";
 import { readObject } from "./branches.ts";
 import { defineRun } from "./define.ts";
 import { judge } from "./gate.ts";
-import { type KnownSamples, openSamplesOf } from "./samples.ts";
+import { type KnownSamples, openSamplesOf, type SamplesOf } from "./samples.ts";
 
 const objects = openMemoryObjects();
 const samplesOf = openSamplesOf(undefined);
+const taskObjects = openTaskObjects({ put: (bytes) => objects.put(bytes) });
 const small = {
   data: { name: "glyphs", trainCount: 120, testCount: 40 },
   target: { network: "tiny" },
@@ -65,9 +73,45 @@ describe("a run's definition", () => {
     await expect(define({ ...small, negatives: "pool", serve: { samples } })).rejects.toThrow("publish");
   });
 
+  it("knows the superclasses of the coordinator's own data", async () => {
+    const glyphs = await samplesOf(parseConfig(small, "the test"));
+    const train = glyphs.train as Dataset;
+    const coarse = { classNames: ["even", "odd"], labels: Uint16Array.from(train.labels, (label) => label % 2) };
+    const withGroups: SamplesOf = async () => ({ ...glyphs, train: { ...train, coarse } });
+    const request = { name: "test", config: { ...small, fleet: { groupBy: "coarse" } } };
+    const { planning } = await defineRun(request, withGroups, (bytes) => objects.put(bytes));
+    expect(planning.classGroups).toEqual([0, 1, 0, 1, 0, 1, 0, 1, 0, 1]);
+    const samples = { classNames: ["a", "b"], shape: { channels: 1, height: 16, width: 16 }, mean: [100], std: [50] };
+    await expect(define({ ...request.config, serve: { ...small.serve, samples } })).rejects.toThrow("superclasses");
+  });
+
+  it("refuses to choose filters by activation without samples, and leaves the weights aside where devices start from scratch", async () => {
+    const target = await buildTarget(
+      parseConfig(small, "the test"),
+      fitOf((await samplesOf(parseConfig(small, "the test"))).train as Dataset),
+    );
+    const { channels, height, width, mean, std } = target.input;
+    const samples = { classNames: Array.from("abcdefghij"), shape: { channels, height, width }, mean, std };
+    const folder = mkdtempSync(join(tmpdir(), "sheaf-warm-"));
+    const weights = join(folder, "target.safetensors");
+    writeFileSync(weights, encodeSafetensors(initialParameters(target, 1)));
+    const config = {
+      ...small,
+      target: { network: "tiny", weights },
+      serve: { ...small.serve, samples },
+    };
+    await expect(define(config)).rejects.toThrow('set it to "position"');
+    expect((await define({ ...config, fleet: { warmStart: "none" } })).work.warmStart).toBeUndefined();
+    expect((await define({ ...config, fleet: { warmStart: "position" } })).work.warmStart).toEqual({
+      target: { role: "target", sha256: expect.any(String), bytes: expect.any(Number) },
+    });
+    rmSync(folder, { recursive: true });
+  });
+
   it.each([
-    [{ fleet: { groupBy: "coarse" } }, "groupBy"],
-    [{ settle: { passes: 1, skip: { a: [1] } } }, "skip"],
+    [{ fleet: { groupBy: "coarse" } }, "superclasses"],
+    [{ settle: { passes: 1, skip: { a: [2] } } }, "skip pass 2"],
+    [{ settle: { passes: 1, rho: 0.9 }, rho: 0.5 }, "settle.rho"],
     [{ serve: { leaseSeconds: 15, heartbeatSeconds: 10 } }, "leaseSeconds"],
     [{ data: { name: "no-such-set" } }, "no-such-set"],
     [{ training: { epoch: 1 } }, "epoch"],
@@ -110,8 +154,9 @@ describe("a live run", () => {
       if (!assignment) continue;
       const { task, run, lease } = assignment;
       expect(task.kind).toBe(kind);
-      for (const input of inputsOf(run, task)) expect(await objects.find(input.sha256)).toBeDefined();
-      const { outputs, measured, use } = await work(taskSpec(run, task), known.train as Dataset);
+      const prepared = await taskObjects.of(run, task);
+      for (const input of inputsOf(run, prepared.objects)) expect(await objects.find(input.sha256)).toBeDefined();
+      const { outputs, measured, use } = await work(taskSpec(run, task, prepared.objects), known.train as Dataset);
       const references = await upload(outputs);
       const judged = await verdict(task, references);
       expect(judged.accepted).toBe(true);
@@ -132,7 +177,7 @@ describe("a live run", () => {
 
   it("keeps poison out, and says why", async () => {
     const { task, run, lease } = fleet.ask(devices[0] as string) as NonNullable<ReturnType<typeof fleet.ask>>;
-    const { outputs } = await work(taskSpec(run, task), known.train as Dataset);
+    const { outputs } = await work(taskSpec(run, task, {}), known.train as Dataset);
     const good = outputs[0]?.bytes as Uint8Array<ArrayBuffer>;
     const { tensors } = decodeSafetensors(good, "good");
     const [first, value] = [...tensors][0] as [string, Tensor];
@@ -160,7 +205,10 @@ describe("a live run", () => {
     expect(await verdict(task, [])).toMatchObject({ accepted: false });
     const [there] = await upload([{ role: "parameters", bytes: good }]);
     expect(await verdict(task, [{ ...(there as ObjectReference), bytes: 5 }])).toMatchObject({ accepted: false });
-    expect(await verdict(task, [{ role: "parameters", sha256: "0".repeat(64), bytes: 5 }])).toMatchObject({ accepted: false });
+    // Collected while its device slept: no fault of the device, which uploads it again.
+    await expect(verdict(task, [{ role: "parameters", sha256: "0".repeat(64), bytes: 5 }])).rejects.toMatchObject({
+      protocolCode: "notFound",
+    });
     expect(await verdict(task, [there as ObjectReference])).toMatchObject({ accepted: true, evaluation: { own: expect.any(Number) } });
     fleet.do({ type: "fail", deviceId: devices[0] as string, leaseId: lease.leaseId, code: "test", reason: "given back", retry: true });
     fleet.wait(600);

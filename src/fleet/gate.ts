@@ -10,6 +10,7 @@ import { type Harvested, layOut } from "../harvest/harvested.ts";
 import { decodeStatistics, widthsOf } from "../harvest/statistics.ts";
 import { narrow } from "../network/narrow.ts";
 import { writeOnnx } from "../onnx/write.ts";
+import { ProtocolError } from "../protocol/errors.ts";
 import type { ObjectReference } from "../protocol/messages.ts";
 import { branchAccuracies } from "../run/branches.ts";
 import type { RunConfig } from "../run/config.ts";
@@ -47,7 +48,7 @@ async function judgeBranch(run: Run, slot: Slot, output: ObjectReference, object
   const network = narrow(target, widths, taskSet.length + 1);
   const counts = { ownSamples, backgroundSamples, classCounts: classNames.map(() => 0) };
   const branch = harvestOf(
-    { device: slot.slot, taskSet, network, parameters: output.sha256, ...counts },
+    { device: slot.slot, taskSet, network, parameters: output.sha256, parameterBytes: output.bytes, ...counts },
     await readObject(objects, output),
   );
   const config = configOf(run);
@@ -62,7 +63,7 @@ async function judgeBranch(run: Run, slot: Slot, output: ObjectReference, object
 
 async function judgeSums(run: Run, slot: Slot, outputs: readonly ObjectReference[], objects: ObjectStore): Promise<Verdict> {
   const { work, classNames, target, otherClass } = run.definition;
-  const subModels = branchesOf(run).map(({ branch: { device, taskSet, network } }) => ({
+  const subModels = branchesOf(run).map(({ device, taskSet, network }) => ({
     device,
     taskSet,
     network,
@@ -92,7 +93,10 @@ async function judgeSums(run: Run, slot: Slot, outputs: readonly ObjectReference
   return { accepted: true };
 }
 
-/** Judges a result. What is wrong with it is a refusal; throws only what is wrong here, such as a disk that cannot be read. */
+/**
+ * Judges a result. What is wrong with it is a refusal; throws only what is wrong here, such as a disk that cannot be read, and `notFound` where an object is not
+ * there: it may have been removed as long as nothing spoke of it, while its device slept or the clock was set, and has only to be uploaded again.
+ */
 export async function judge(
   run: Run,
   task: Task,
@@ -102,6 +106,10 @@ export async function judge(
 ): Promise<Verdict> {
   const slot = run.slots.get(task.slot);
   if (!slot) return { accepted: false, reason: `There is no place "${task.slot}" in the plan.` };
+  for (const { role, sha256 } of outputs) {
+    if (await objects.find(sha256)) continue;
+    throw new ProtocolError("notFound", `Object ${sha256.slice(0, 12)}, the ${role} of ${task.taskId}, is not here; upload it again.`);
+  }
   try {
     if (task.kind === "statistics") return await judgeSums(run, slot, outputs, objects);
     const [output] = byRole(outputs, ["parameters"]);

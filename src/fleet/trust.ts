@@ -73,8 +73,15 @@ export function authorityOf(url: string, pin: string): Promise<string> {
   });
 }
 
-/** A `fetch` that trusts one authority and no other, and shows a device's certificate where there is one. */
-export function fetchTrusting(authority: string): Fetch {
-  const dispatcher = new Agent({ connect: { ca: authority }, headersTimeout: 0, bodyTimeout: 0 });
+/** A certificate to show to coordinators that ask for one, as PEM text. */
+export interface ClientCertificate {
+  readonly certificate: string;
+  readonly key: string;
+}
+
+/** A `fetch` that trusts one authority and no other (the system's where that is undefined), and shows a certificate where there is one. */
+export function fetchTrusting(authority: string | undefined, shown?: ClientCertificate): Fetch {
+  const connect = { ...(authority === undefined ? {} : { ca: authority }), ...(shown ? { cert: shown.certificate, key: shown.key } : {}) };
+  const dispatcher = new Agent({ connect, headersTimeout: 0, bodyTimeout: 0 });
   return (url, init) => undiciFetch(url, { ...init, dispatcher }) as unknown as Promise<Response>;
 }

@@ -48,9 +48,10 @@ export interface Plan {
 
 /**
  * Deals out classes and sizes every sub-model to its device. Devices that cannot take part are left out where the others suffice.
- * Throws `plan` when no plan exists, saying which device lacks what or which classes stay uncovered; `config` on a request that makes no sense.
+ * Throws `plan` when no plan exists, saying which device lacks what or which classes stay uncovered, or when fewer than `leastDevices` would be left;
+ * `config` on a request that makes no sense.
  */
-export function planFleet(request: PlanRequest): Plan {
+export function planFleet(request: PlanRequest, leastDevices = 0): Plan {
   checkRequest(request);
   const setting = settingOf(request);
   const excluded: { id: string; reason: string }[] = [];
@@ -64,6 +65,7 @@ export function planFleet(request: PlanRequest): Plan {
         return turn.plan;
       case "exclude":
         excluded.push({ id: turn.device.id, reason: `Device "${turn.device.id}" ${turn.reason}.` });
+        if (fleet.length <= leastDevices) throw new SheafError("plan", `${excluded.at(-1)?.reason} It may not be left out.`);
         break;
       case "fewerClasses":
         for (const [id, classes] of turn.most) learnt.set(id, classes);

@@ -102,7 +102,8 @@ export function sizeWidths({ grid, devices, costOf, limits, statisticsPass }: Si
     if (widest === 0) return { type: "impossible", shortfalls: short };
     for (const i of steps.keys()) if (steps[i] === widest) steps[i]!--;
   }
-  const open = new Set(steps.keys());
+  // Without the pass nobody's limits depend on others: whoever went down did so because one step up was too much.
+  const open = new Set(statisticsPass ? steps.keys() : []);
   while (open.size > 0) {
     const narrowest = [...open].reduce((a, b) => (steps[b]! < steps[a]! ? b : a));
     if (steps[narrowest]! < grid.length - 1) {

@@ -4,7 +4,7 @@ import type { LayerAttributes, LayerType, Network } from "../network/network.ts"
 import type { TrainingSettings } from "../train/job.ts";
 import type { AccessGrant, DataSummary, MeasuredProfile, ObjectReference } from "./messages.ts";
 import { phases } from "./messages.ts";
-import { type RunSummary, runStatuses, taskStatuses } from "./operatorMessages.ts";
+import { type RunSummary, runStatuses, taskStatuses, type WaitsFor, waitingCodes } from "./operatorMessages.ts";
 import type { RouteShapes } from "./routes.ts";
 import { type Branch, type TaskSpec, taskKinds } from "./tasks.ts";
 import { base64Of } from "./values.ts";
@@ -145,12 +145,14 @@ const settings: Arbitrary<TrainingSettings> = record(
   "progressive",
 );
 
-const branch: Arbitrary<Branch> = record<Branch>(
+/** A branch as the list of branches has it. */
+export const branch: Arbitrary<Branch> = record<Branch>(
   {
     device: id,
     taskSet,
     network,
     parameters: hash,
+    parameterBytes: whole(0),
     ownSamples: whole(0),
     backgroundSamples: whole(0),
     madeSamples: whole(0),
@@ -187,7 +189,7 @@ const specs = {
       kind: fc.constant("statistics" as const),
       ...common,
       ...held,
-      branches: list(branch, 2, 1),
+      branches: hash,
       scores: fc.boolean(),
       expansion: whole(0, 1_000_000),
       heldOutFrom: fc.constantFrom("training" as const, "sums" as const),
@@ -201,7 +203,7 @@ const specs = {
       kind: fc.constant("settle" as const),
       ...common,
       ...held,
-      branches: list(branch, 2, 1),
+      branches: hash,
       settings,
       pass: whole(1, 10_000),
       backgroundShare: share,
@@ -239,6 +241,7 @@ const offer = fc.constantFrom(...taskKinds).chain((kind) =>
   }),
 );
 
+const waitsFor = record<WaitsFor>({ code: fc.constantFrom(...waitingCodes), reason: text });
 const summary: { readonly [K in keyof RunSummary]-?: Arbitrary<Exclude<RunSummary[K], undefined>> } = {
   runId: id,
   name,
@@ -250,19 +253,24 @@ const summary: { readonly [K in keyof RunSummary]-?: Arbitrary<Exclude<RunSummar
   devices: whole(0),
   model: reference,
   reason: text,
+  waitsFor,
 };
-const run = record<RunSummary>(summary, "model", "reason");
-const device = record<RouteShapes["revokeDevice"]["response"]>({
-  deviceId: id,
-  name,
-  status: fc.constantFrom("idle", "working", "away", "revoked"),
-  enrolledAt: instant,
-  seenAt: instant,
-  software: name,
-  profile,
-  classes: list(name),
-  leases: list(id),
-});
+const run = record<RunSummary>(summary, "model", "reason", "waitsFor");
+const device = record<RouteShapes["revokeDevice"]["response"]>(
+  {
+    deviceId: id,
+    name,
+    status: fc.constantFrom("idle", "working", "away", "revoked"),
+    enrolledAt: instant,
+    seenAt: instant,
+    software: name,
+    profile,
+    classes: list(name),
+    leases: list(id),
+    waitsFor,
+  },
+  "waitsFor",
+);
 const upload = record({ uploadId: id, offset: whole(0), done: fc.boolean() });
 
 type Part<T> = T extends string ? undefined : Arbitrary<T>;
@@ -273,17 +281,18 @@ type Made = {
   };
 };
 const none = { request: undefined } as const;
+const proof = { at: instant, nonce: base64(16), signature: base64(64) };
 
 /** Messages of every route; `undefined` where the body is not JSON. Total. */
 export const made: Made = {
   enrol: {
     request: record<RouteShapes["enrol"]["request"]>(
-      { joinToken: token, publicKey: base64(32), name, profile, data, software: name, preferredClasses: list(name, 3, 1) },
+      { ...proof, joinToken: token, publicKey: base64(32), name, profile, data, software: name, preferredClasses: list(name, 3, 1) },
       "preferredClasses",
     ),
     response: record({ ...grant, deviceId: id, serverId: id }),
   },
-  token: { request: record({ deviceId: id, at: instant, nonce: base64(16), signature: base64(64) }), response: record(grant) },
+  token: { request: record({ deviceId: id, ...proof }), response: record(grant) },
   offer: {
     request: record<RouteShapes["offer"]["request"]>(
       {
@@ -357,6 +366,7 @@ export const made: Made = {
       },
       "model",
       "reason",
+      "waitsFor",
     ),
   },
   pauseRun: { ...none, response: run },
@@ -378,7 +388,26 @@ export const made: Made = {
   },
   audit: { ...none, response: undefined },
   openApi: { ...none, response: json },
-  health: { ...none, response: record({ status: fc.constant("ok" as const), protocol: whole(1, 99), serverId: id, now: instant }) },
+  health: {
+    ...none,
+    response: record(
+      {
+        status: fc.constant("ok" as const),
+        protocol: whole(1, 99),
+        serverId: id,
+        now: instant,
+        process: record({
+          residentBytes: whole(0, 1e12),
+          heapBytes: whole(0, 1e12),
+          eventLoopLagP99Ms: whole(0, 1e6),
+          eventLoopLagMaxMs: whole(0, 1e6),
+          connections: whole(0, 1e6),
+          logBytes: whole(0, 1e12),
+        }),
+      },
+      "process",
+    ),
+  },
   metrics: { ...none, response: undefined },
 };
 

@@ -45,10 +45,9 @@ export interface DataSummary {
   readonly fingerprint: string;
 }
 
-export interface Enrolment {
+/** What a device says of itself when it enrols, before it signs. */
+export interface EnrolmentFacts {
   readonly joinToken: string;
-  /** Raw Ed25519 public key, base64. Enrolling again with the same key gives the same device. */
-  readonly publicKey: string;
   readonly name: string;
   readonly profile: MeasuredProfile;
   readonly data: DataSummary;
@@ -56,6 +55,21 @@ export interface Enrolment {
   readonly software: string;
   /** Classes the device would like to own, by name, dearest first. */
   readonly preferredClasses?: readonly string[];
+}
+
+/** What an enrolment's signature is over, as canonical JSON. */
+export interface EnrolmentClaim extends EnrolmentFacts {
+  /** Raw Ed25519 public key, base64. Enrolling again with the same key gives the same device. */
+  readonly publicKey: string;
+  /** The coordinator's clock, as the device knows it from `/healthz`. */
+  readonly at: number;
+  /** 16 random bytes, base64; serves once. */
+  readonly nonce: string;
+}
+
+export interface Enrolment extends EnrolmentClaim {
+  /** Ed25519, base64; proves that the device holds the secret of `publicKey`. See `signing.ts`. */
+  readonly signature: string;
 }
 
 export interface AccessGrant {
@@ -102,7 +116,7 @@ export interface OfferRequest {
 
 /** An object by what it is for. */
 export interface ObjectReference {
-  /** For instance `parameters`, `statistics`, `heldOut`, `pool`, `branch-NAME`. */
+  /** For instance `parameters`, `statistics`, `heldOut`, `pool`, `branches`, `initial`. */
   readonly role: string;
   readonly sha256: string;
   readonly bytes: number;
@@ -113,6 +127,7 @@ export interface Offer {
   readonly runId: string;
   readonly kind: TaskKind;
   readonly spec: TaskSpec;
+  /** Objects that the specification names; what the list of branches names may be fetched too. */
   readonly inputs: readonly ObjectReference[];
   readonly expiresAt: number;
   /** Longest time between two heartbeats. */
@@ -215,7 +230,11 @@ const data: z.ZodType<DataSummary> = z
   )
   .refine((summary) => new Set(summary.classNames).size === summary.classNames.length, "must not name a class twice");
 
+/** When a claim was made, the nonce that serves it once, and the signature over it. */
+const proof = { at: instant, nonce: base64Of(16), signature: base64Of(64) };
+
 export const enrolmentSchema: z.ZodType<Enrolment> = z.strictObject({
+  ...proof,
   joinToken: secret,
   publicKey: base64Of(32),
   name: shortText,
@@ -231,9 +250,7 @@ export const enrolledSchema: z.ZodType<Enrolled> = z.strictObject({ ...grant, de
 
 export const tokenRequestSchema: z.ZodType<TokenRequest> = z.strictObject({
   deviceId: id,
-  at: instant,
-  nonce: base64Of(16),
-  signature: base64Of(64),
+  ...proof,
 });
 
 /** Longest wait of a long poll. */
@@ -256,7 +273,7 @@ export const offerSchema: z.ZodType<Offer> = z
     runId: id,
     kind: taskKind,
     spec: taskSpecSchema,
-    inputs: z.array(objectReferenceSchema).max(20_000),
+    inputs: z.array(objectReferenceSchema).max(64),
     expiresAt: instant,
     heartbeatMs: z.int().min(100).max(3_600_000),
   })

@@ -23,6 +23,34 @@ export const runStatuses = [
 ] as const;
 export type RunStatus = (typeof runStatuses)[number];
 
+/** Why nothing happens now. */
+export const waitingCodes = [
+  /** Of a run: too few devices; a class that nobody holds; no plan for those who are there; nobody comes for the open tasks. */
+  "fewDevices",
+  "classWithoutOwner",
+  "noPlan",
+  "noWorker",
+  /** Of a run or a device. */
+  "paused",
+  /** Of a device: no run; a run that has not begun; others must finish first; no part in the plan; samples of no use; a pause after a failure; not again; a task is ready. */
+  "noRun",
+  "gathering",
+  "otherDevices",
+  "noPart",
+  "noSamples",
+  "resting",
+  "barred",
+  "due",
+] as const;
+export type WaitingCode = (typeof waitingCodes)[number];
+
+/** What a run or a device waits for. */
+export interface WaitsFor {
+  readonly code: WaitingCode;
+  /** A sentence. */
+  readonly reason: string;
+}
+
 export interface RunSummary {
   readonly runId: string;
   readonly name: string;
@@ -36,6 +64,8 @@ export interface RunSummary {
   readonly model?: ObjectReference;
   /** Why it failed or was cancelled. */
   readonly reason?: string;
+  /** Present while nobody is at work on it. */
+  readonly waitsFor?: WaitsFor;
 }
 
 export const taskStatuses = ["pending", "leased", "done", "failed"] as const;
@@ -93,6 +123,8 @@ export interface DeviceSummary {
   /** Classes that it has samples of. */
   readonly classes: readonly string[];
   readonly leases: readonly string[];
+  /** Present while it is idle. */
+  readonly waitsFor?: WaitsFor;
 }
 
 export interface DeviceList {
@@ -115,14 +147,30 @@ export interface JoinTokenAnswer {
   readonly expiresAt: number;
 }
 
+/** How a coordinator's process is. */
+export interface Vitals {
+  readonly residentBytes: number;
+  /** Of JavaScript objects. */
+  readonly heapBytes: number;
+  /** How long the event loop kept others waiting in the last minute or two. */
+  readonly eventLoopLagP99Ms: number;
+  readonly eventLoopLagMaxMs: number;
+  /** Open now. */
+  readonly connections: number;
+  readonly logBytes: number;
+}
+
 export interface Health {
   readonly status: "ok";
   readonly protocol: number;
   readonly serverId: string;
   readonly now: number;
+  readonly process?: Vitals;
 }
 
 export const runRequestSchema: z.ZodType<RunRequest> = z.strictObject({ name: shortText, config: jsonObject });
+
+const waitsFor: z.ZodType<WaitsFor> = z.strictObject({ code: z.enum(waitingCodes), reason: longText });
 
 const runSummary = {
   runId: id,
@@ -135,6 +183,7 @@ const runSummary = {
   devices: count,
   model: optional(objectReferenceSchema),
   reason: optional(longText),
+  waitsFor: optional(waitsFor),
 };
 export const runSummarySchema: z.ZodType<RunSummary> = z.strictObject(runSummary);
 export const runListSchema: z.ZodType<RunList> = z.strictObject({ runs: z.array(runSummarySchema).max(10_000) });
@@ -176,6 +225,7 @@ export const deviceSummarySchema: z.ZodType<DeviceSummary> = z.strictObject({
   profile: profileSchema,
   classes: z.array(shortText).max(maximumClasses),
   leases: z.array(id).max(1000),
+  waitsFor: optional(waitsFor),
 });
 export const deviceListSchema: z.ZodType<DeviceList> = z.strictObject({
   devices: z.array(deviceSummarySchema).max(1000),
@@ -197,4 +247,14 @@ export const healthSchema: z.ZodType<Health> = z.strictObject({
   protocol: z.int().min(1),
   serverId: id,
   now: instant,
+  process: z
+    .strictObject({
+      residentBytes: count,
+      heapBytes: count,
+      eventLoopLagP99Ms: count,
+      eventLoopLagMaxMs: count,
+      connections: count,
+      logBytes: count,
+    })
+    .exactOptional(),
 });

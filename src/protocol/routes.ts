@@ -168,7 +168,10 @@ export const routes: { readonly [N in RouteName]: Route<N> } = {
     roles: ["public"],
     request: enrolmentSchema,
     response: enrolledSchema,
-    summary: "Make a device known by a join token and its public key; again with the same key, the same device.",
+    summary:
+      "Make a device known by a join token and a key that it signs with; again with the same key, the same device. A nonce serves once.",
+    // As for `token`.
+    repeatable: false,
     limits: { bodyBytes: 4 * MiB },
   },
   token: {

@@ -1,8 +1,18 @@
 /** Token requests: a signature holds for what was signed, by whom and for whom. */
 import fc from "fast-check";
 import { describe, expect, it } from "vitest";
-import { tokenRequestSchema } from "./messages.ts";
-import { createKey, fromBase64, openKey, sha256Of, signTokenRequest, toBase64, verifyTokenRequest } from "./signing.ts";
+import { enrolmentSchema, tokenRequestSchema } from "./messages.ts";
+import {
+  createKey,
+  fromBase64,
+  openKey,
+  sha256Of,
+  signEnrolment,
+  signTokenRequest,
+  toBase64,
+  verifyEnrolment,
+  verifyTokenRequest,
+} from "./signing.ts";
 
 const hex = (text: string): Uint8Array => Uint8Array.from(text.match(/../g) ?? [], (pair) => Number.parseInt(pair, 16));
 
@@ -35,6 +45,30 @@ describe("keys", () => {
 
   it("hash as SHA-256 (FIPS 180-4, abc)", async () => {
     expect(await sha256Of(new TextEncoder().encode("abc"))).toBe("ba7816bf8f01cfea414140de5dae2223b00361a396177a9cb410ff61f20015ad");
+  });
+});
+
+describe("enrolments", () => {
+  const facts = {
+    joinToken: "sheafjoin-123",
+    name: "toaster",
+    profile: { macsPerSecond: 1.1e9, memoryBytes: 1e9, bandwidthBitsPerSecond: 1e6 / 3 },
+    data: { classNames: ["a", "b"], counts: [1, 2], sampleShape: { channels: 1, height: 2, width: 3 }, fingerprint: "f".repeat(64) },
+    software: "sheaf/test",
+  };
+
+  it("are good as signed, also after a journey as JSON, and bad with anything changed", async () => {
+    const [{ key }, { key: other }] = await Promise.all([createKey(), createKey()]);
+    const enrolment = await signEnrolment(key, facts, "server-1", 1_700_000_000_000);
+    const arrived = enrolmentSchema.parse(JSON.parse(JSON.stringify(enrolment)));
+    expect(await verifyEnrolment(arrived, "server-1")).toBe(true);
+    expect(await verifyEnrolment(arrived, "server-2")).toBe(false);
+    for (const name of Object.keys(enrolment) as (keyof typeof enrolment)[]) {
+      const { [name]: _, ...without } = enrolment;
+      expect(await verifyEnrolment(without as typeof enrolment, "server-1"), name).toBe(false);
+    }
+    expect(await verifyEnrolment({ ...enrolment, publicKey: other.publicKey }, "server-1")).toBe(false);
+    expect(await verifyEnrolment({ ...enrolment, preferredClasses: [] }, "server-1")).toBe(false);
   });
 });
 

@@ -1,7 +1,7 @@
-/** A device's Ed25519 key (RFC 8032, by WebCrypto) and the signature by which it asks for access tokens. Holds no state and no files. */
+/** A device's Ed25519 key (RFC 8032, by WebCrypto) and what it signs: its enrolment, and requests for access tokens. Holds no state and no files. */
 import { SheafError } from "../util/errors.ts";
 import { canonicalJson } from "../util/json.ts";
-import type { TokenClaim, TokenRequest } from "./messages.ts";
+import type { Enrolment, EnrolmentFacts, TokenRequest } from "./messages.ts";
 
 /** A key that WebCrypto holds. */
 export type SubtleKey = Parameters<typeof crypto.subtle.sign>[1];
@@ -62,26 +62,53 @@ export async function openKey(secret: string): Promise<DeviceKey> {
   }
 }
 
-/** What is signed: the claim and for whom, so that one coordinator cannot use it with another, and what for. */
-function claimBytes({ deviceId, at, nonce }: TokenClaim, serverId: string): Uint8Array {
-  return new TextEncoder().encode(canonicalJson({ purpose: "sheaf-token-1", audience: serverId, deviceId, at, nonce }));
+/** What a signature is good for. */
+type Purpose = "sheaf-enrol-1" | "sheaf-token-1";
+
+/** What is signed: the claim, what for, and for whom, so that one coordinator cannot use it with another. */
+function claimBytes(purpose: Purpose, serverId: string, claim: object): Uint8Array {
+  return new TextEncoder().encode(canonicalJson({ purpose, audience: serverId, ...claim }));
 }
 
-/** A signed request for an access token, with a nonce of its own. `at` is the device's clock in milliseconds, corrected by the coordinator's. */
-export async function signTokenRequest(key: DeviceKey, deviceId: string, serverId: string, at: number): Promise<TokenRequest> {
-  const claim: TokenClaim = { deviceId, at: Math.round(at), nonce: toBase64(crypto.getRandomValues(new Uint8Array(16))) };
-  return { ...claim, signature: toBase64(await key.sign(claimBytes(claim, serverId))) };
+/** A claim with its time, a nonce of its own and the signature. */
+async function signClaim<T extends object>(purpose: Purpose, key: DeviceKey, serverId: string, at: number, facts: T) {
+  const claim = { ...facts, at: Math.round(at), nonce: toBase64(crypto.getRandomValues(new Uint8Array(16))) };
+  return { ...claim, signature: toBase64(await key.sign(claimBytes(purpose, serverId, claim))) };
 }
 
-/** Whether a token request was signed for this coordinator by the owner of `publicKey`. Time and nonce are the caller's to check. */
-export async function verifyTokenRequest(publicKey: string, request: TokenRequest, serverId: string): Promise<boolean> {
+async function verifyClaim(
+  purpose: Purpose,
+  publicKey: string,
+  serverId: string,
+  { signature, ...claim }: { readonly signature: string },
+): Promise<boolean> {
   try {
     const key = await crypto.subtle.importKey("raw", fromBase64(publicKey), "Ed25519", false, ["verify"]);
-    return await crypto.subtle.verify("Ed25519", key, fromBase64(request.signature), claimBytes(request, serverId) as Buffered);
+    return await crypto.subtle.verify("Ed25519", key, fromBase64(signature), claimBytes(purpose, serverId, claim) as Buffered);
   } catch {
     // A key or signature that cannot even be read has not signed anything.
     return false;
   }
+}
+
+/** A signed request for an access token. `at` is the device's clock in milliseconds, corrected by the coordinator's. */
+export async function signTokenRequest(key: DeviceKey, deviceId: string, serverId: string, at: number): Promise<TokenRequest> {
+  return await signClaim("sheaf-token-1", key, serverId, at, { deviceId });
+}
+
+/** Whether a token request was signed for this coordinator by the owner of `publicKey`. Time and nonce are the caller's to check. */
+export function verifyTokenRequest(publicKey: string, request: TokenRequest, serverId: string): Promise<boolean> {
+  return verifyClaim("sheaf-token-1", publicKey, serverId, request);
+}
+
+/** A signed enrolment, all of which the signature covers. `at` is the coordinator's clock in milliseconds. */
+export async function signEnrolment(key: DeviceKey, facts: EnrolmentFacts, serverId: string, at: number): Promise<Enrolment> {
+  return await signClaim("sheaf-enrol-1", key, serverId, at, { ...facts, publicKey: key.publicKey });
+}
+
+/** Whether an enrolment was signed for this coordinator by the owner of the public key in it. Time, nonce and join token are the caller's to check. */
+export function verifyEnrolment(enrolment: Enrolment, serverId: string): Promise<boolean> {
+  return verifyClaim("sheaf-enrol-1", enrolment.publicKey, serverId, enrolment);
 }
 
 /** SHA-256 in 64 lower-case hexadecimal digits. */

@@ -3,7 +3,7 @@ import { z } from "zod";
 import type { Network } from "../network/network.ts";
 import type { TrainingSettings } from "../train/job.ts";
 import { networkSchema, trainingSettingsSchema } from "./networkSchema.ts";
-import { atLeastZero, classId, classNames, count, id, maximumClasses, sha256, share } from "./values.ts";
+import { classId, classNames, id, maximumClasses, sha256, share } from "./values.ts";
 
 /** Kinds of work, in the order in which a run needs them. */
 export const taskKinds = ["train", "statistics", "settle"] as const;
@@ -18,6 +18,8 @@ export interface Branch {
   readonly network: Network;
   /** Safetensors with every parameter and layer state. */
   readonly parameters: string;
+  /** How long these are. */
+  readonly parameterBytes: number;
   readonly ownSamples: number;
   readonly backgroundSamples: number;
   /** How many of the background samples were made from own samples. */
@@ -66,7 +68,8 @@ export interface TrainSpec extends CommonSpec {
 /** Run all branches over own samples once and sum. Outputs: role `statistics`, and `heldOut` where a share is held out. */
 export interface StatisticsSpec extends CommonSpec {
   readonly kind: "statistics";
-  readonly branches: readonly Branch[];
+  /** The object that lists all branches; see `branchList.ts`. */
+  readonly branches: string;
   /** Classes whose samples this device sums. */
   readonly taskSet: readonly number[];
   readonly background: Background;
@@ -85,8 +88,8 @@ export interface SettleSpec extends CommonSpec {
   /** Pass, from 1. */
   readonly pass: number;
   readonly taskSet: readonly number[];
-  /** All branches as they now are, the device's own among them. */
-  readonly branches: readonly Branch[];
+  /** The object that lists all branches as they now are, the device's own among them; see `branchList.ts`. */
+  readonly branches: string;
   readonly settings: TrainingSettings;
   readonly background: Background;
   /** Share of the background that takes part in this pass. */
@@ -96,26 +99,12 @@ export interface SettleSpec extends CommonSpec {
 
 export type TaskSpec = TrainSpec | StatisticsSpec | SettleSpec;
 
-const taskSet = z
+/** Class ids, ascending. */
+export const taskSet: z.ZodType<readonly number[]> = z
   .array(classId)
   .min(1)
   .max(maximumClasses)
   .refine((ids) => ids.every((v, i) => i === 0 || v > (ids[i - 1] as number)), "must be ascending and name no class twice");
-
-/** Counts per class, in the order of the run's class names. */
-const perClass = z.array(count).max(maximumClasses);
-
-export const branchSchema: z.ZodType<Branch> = z.strictObject({
-  device: id,
-  taskSet,
-  network: networkSchema,
-  parameters: sha256,
-  ownSamples: count,
-  backgroundSamples: count,
-  madeSamples: count.exactOptional(),
-  logitAdjustment: atLeastZero.exactOptional(),
-  classCounts: perClass,
-});
 
 const background = z.strictObject({
   source: z.enum(["local", "pool", "synthetic", "none"]),
@@ -130,7 +119,6 @@ const common = {
   classNames,
   otherClass: classId.exactOptional(),
 };
-const branches = z.array(branchSchema).min(1).max(10_000);
 const heldOutShare = z.number().min(0).lt(1).exactOptional();
 
 /** The specification of a task, told apart by `kind`. */
@@ -148,7 +136,7 @@ export const taskSpecSchema: z.ZodType<TaskSpec> = z.discriminatedUnion("kind", 
   z.strictObject({
     kind: z.literal("statistics"),
     ...common,
-    branches,
+    branches: sha256,
     taskSet,
     background,
     scores: z.boolean(),
@@ -161,7 +149,7 @@ export const taskSpecSchema: z.ZodType<TaskSpec> = z.discriminatedUnion("kind", 
     ...common,
     pass: z.int().min(1).max(10_000),
     taskSet,
-    branches,
+    branches: sha256,
     settings: trainingSettingsSchema,
     background,
     backgroundShare: share,

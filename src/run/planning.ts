@@ -13,18 +13,12 @@ import { backgroundShare, poolCounts, sampleBytes } from "./negatives.ts";
 import { checkSettle, settleWorkOf } from "./settlePlan.ts";
 import { progressiveOf } from "./trainingSettings.ts";
 
-/** The superclass of each class. Throws `config` where there are none to go by. */
-function coarseGroups({ partition }: RunConfig, { name, labels, classNames, coarse }: Dataset): readonly number[] {
+/** The superclass of each class. Throws `config` where there are none to go by, `data` where a class lies in several. */
+export function coarseGroups({ name, labels, classNames, coarse }: Dataset): readonly number[] {
   if (!coarse) {
     throw new SheafError(
       "config",
       `fleet.groupBy is "coarse", but ${name} has no superclasses; set it to "class" or use a set that has, such as cifar100.`,
-    );
-  }
-  if (partition.type !== "byClass") {
-    throw new SheafError(
-      "config",
-      `fleet.groupBy is "coarse", but with partition "${partition.type}" what a device holds decides what it owns; use the partition byClass.`,
     );
   }
   const groups = classNames.map((_, classId) => coarse.labels[labels.indexOf(classId)] ?? 0);
@@ -86,10 +80,20 @@ export function planSettings(config: RunConfig, otherClass: number | undefined):
   };
 }
 
+/** Throws `config` where devices play a partition in which they do not choose what they own. */
+function checkGroups({ partition }: RunConfig): void {
+  if (partition.type === "byClass") return;
+  throw new SheafError(
+    "config",
+    `fleet.groupBy is "coarse", but with partition "${partition.type}" what a device holds decides what it owns; use the partition byClass.`,
+  );
+}
+
 /** The plan of a configuration for a target and its training data. Throws `plan` when there is none. */
 export function planOf(config: RunConfig, target: Network, train: Dataset, locals?: readonly Uint32Array[]): Plan {
   const { fleet, seed } = config;
   checkProgressiveData(config, train);
+  if (fleet.groupBy === "coarse") checkGroups(config);
   const devices = fleetOf(config, train.classNames).map(({ id, profile }, i) => {
     const local = locals?.[i];
     return { id, profile: local && !profile.preferredClasses ? { ...profile, preferredClasses: byCount(train, local) } : profile };
@@ -104,7 +108,7 @@ export function planOf(config: RunConfig, target: Network, train: Dataset, local
     ...planSettings(config, train.otherClass),
     ...(backgroundCounts ? { backgroundCounts, backgroundSampleBytes: sampleBytes(train) } : {}),
     ...(config.heads.sums === "once" ? { statisticsOverlap: "split" } : {}),
-    ...(fleet.groupBy === "coarse" ? { classGroups: coarseGroups(config, train) } : {}),
+    ...(fleet.groupBy === "coarse" ? { classGroups: coarseGroups(train) } : {}),
   };
   const plan = (minimumRatio: number | undefined): Plan =>
     planFleet({

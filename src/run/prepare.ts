@@ -94,7 +94,8 @@ function dealByClass(
 /** Samples of each own class that a trained target is run on: plenty for a mean. */
 const activationSamplesPerClass = 64;
 
-function activationSamples(labels: Uint16Array, own: Uint32Array): Uint32Array {
+/** The samples among `own` that a trained target is run on. */
+export function activationSamples(labels: Uint16Array, own: Uint32Array): Uint32Array {
   const taken = new Map<number, number>();
   return own.filter((sample) => {
     const label = labels[sample] as number;

@@ -4,8 +4,11 @@ import { SheafError } from "../util/errors.ts";
 import { random, shuffle } from "../util/random.ts";
 import type { RunConfig } from "./config.ts";
 
-/** Throws `config` when settle passes ask for more background than devices have, or for a device or pass that there is not. */
-export function checkSettle({ settle, rho }: RunConfig, devices: readonly string[]): void {
+/**
+ * Throws `config` when settle passes ask for more background than devices have, or for a pass that there is not; or for a device that there is not,
+ * where the devices are known.
+ */
+export function checkSettle({ settle, rho }: RunConfig, devices?: readonly string[]): void {
   if (settle.rho !== undefined && settle.rho > rho) {
     throw new SheafError(
       "config",
@@ -13,7 +16,7 @@ export function checkSettle({ settle, rho }: RunConfig, devices: readonly string
     );
   }
   for (const [device, passes] of Object.entries(settle.skip)) {
-    if (!devices.includes(device)) {
+    if (devices && !devices.includes(device)) {
       throw new SheafError(
         "config",
         `settle.skip names "${device}", which is no device of the fleet; its devices are ${devices.join(", ")}.`,
@@ -32,8 +35,11 @@ export function settleShare({ settle, rho }: RunConfig): number {
 }
 
 /** Passes that a device takes part in, from 1. */
-export function settlePassesOf({ settle }: RunConfig, device: string): readonly number[] {
-  const skipped = Object.hasOwn(settle.skip, device) ? (settle.skip[device] ?? []) : [];
+export function settlePassesOf(
+  { settle }: { readonly settle: { readonly passes: number; readonly skip?: RunConfig["settle"]["skip"] | undefined } },
+  device: string,
+): readonly number[] {
+  const skipped = settle.skip && Object.hasOwn(settle.skip, device) ? (settle.skip[device] ?? []) : [];
   return Array.from({ length: settle.passes }, (_, i) => i + 1).filter((pass) => !skipped.includes(pass));
 }
 

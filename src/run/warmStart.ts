@@ -5,6 +5,7 @@ import type { Samples } from "../data/samples.ts";
 import { type ClassActivation, measureActivation } from "../decouple/classActivation.ts";
 import { decouple, type SubModel } from "../decouple/subModel.ts";
 import { warmStarts } from "../decouple/warmStart.ts";
+import type { Network } from "../network/network.ts";
 import { placeLayers } from "../network/shapes.ts";
 import { writeOnnx } from "../onnx/write.ts";
 import { openSession } from "../runtime/session.node.ts";
@@ -16,21 +17,24 @@ import type { PreparedRun } from "./prepare.ts";
 import type { Target } from "./target.ts";
 
 /** Every weight of a target; what a new head lacks is drawn from the seed. */
-function completed({ network, parameters }: Target, seed: number): ReadonlyMap<string, Tensor> {
+export function completedWeights({ network, parameters }: Target, seed: number): ReadonlyMap<string, Tensor> {
   return new Map([...initialParameters(network, seed), ...(parameters ?? [])]);
 }
 
-async function activationOf(
-  prepared: PreparedRun,
+/** Runs a trained target on some samples. Throws as `measureActivation`. */
+export async function activationOf(
+  target: Network,
   parameters: ReadonlyMap<string, Tensor>,
-  train: Samples,
-  signal: AbortSignal | undefined,
+  samples: Samples,
+  indices: ArrayLike<number>,
+  signal?: AbortSignal,
 ): Promise<ClassActivation> {
-  const model = writeOnnx(compileActivations(prepared.target, parameters), { batchAxis: "N" });
+  const model = writeOnnx(compileActivations(target, parameters), { batchAxis: "N" });
   await using session = await openSession(model, { name: "the activation pass" });
-  const samples = prepared.devices.flatMap(({ activation }) => [...activation]);
-  return await measureActivation(session, prepared.target, train, samples, signal ? { signal } : {});
+  return await measureActivation(session, target, samples, indices, signal ? { signal } : {});
 }
+
+const activationSamplesOf = ({ devices }: PreparedRun): readonly number[] => devices.flatMap(({ activation }) => [...activation]);
 
 /** The slim control's place in the target: every class, no "other". */
 function slimSubModel({ target, slimWidth }: PreparedRun, classCount: number): SubModel {
@@ -65,8 +69,11 @@ export async function warmStart(
 ): Promise<PreparedRun> {
   if (!target.parameters) return prepared;
   const { seed, fleet } = config;
-  const parameters = completed(target, seed);
-  const activation = fleet.warmStart === "activation" ? await activationOf(prepared, parameters, train, signal) : undefined;
+  const parameters = completedWeights(target, seed);
+  const activation =
+    fleet.warmStart === "activation"
+      ? await activationOf(prepared.target, parameters, train, activationSamplesOf(prepared), signal)
+      : undefined;
   const subModels = [...prepared.devices.map(({ subModel }) => subModel), slimSubModel(prepared, train.dataset.classNames.length)];
   const starts = warmStarts(prepared.target, parameters, subModels, activation ? { type: "activation", activation } : { type: "position" });
   const startOf = (job: TrainingJob): ReadonlyMap<string, Tensor> | undefined => {

@@ -3,7 +3,8 @@ import type { ChildProcess } from "node:child_process";
 import { readdir, readFile } from "node:fs/promises";
 import { join } from "node:path";
 import { afterAll, beforeAll, describe, expect, it } from "vitest";
-import { beforeRename, chaosArguments, killAndResume, type Moment, moments, randomOf } from "../../scripts/chaos.mjs";
+import { randomOf } from "../../scripts/chaos/random.mjs";
+import { beforeRename, chaosArguments, killAndResume, type Moment, moments } from "../../scripts/chaos/singleRun.mjs";
 import { exitCodes } from "../../src/util/errors.ts";
 import { built, type Outcome, type Scratch, scratch, sha256, sheaf, small, succeed } from "./sheaf.ts";
 

@@ -1,7 +1,7 @@
 /** `--resume --out DIR` alone: a killed run goes on with the settings that it began with. */
 import { cp, readFile } from "node:fs/promises";
 import { afterAll, beforeAll, describe, expect, it } from "vitest";
-import { chaosArguments } from "../../scripts/chaos.mjs";
+import { chaosArguments } from "../../scripts/chaos/singleRun.mjs";
 import { exitCodes } from "../../src/util/errors.ts";
 import { built, type Scratch, scratch, sha256, sheaf, small, succeed } from "./sheaf.ts";
 

@@ -21,7 +21,16 @@ function parseAnchor(text: string | undefined): LogHead {
 
 async function* linesOf(file: string): AsyncGenerator<LogEntry> {
   const text = new TextDecoder().decode(await readFileChecked(file, "log"));
-  for (const line of text.split("\n")) if (line.trim() !== "") yield parseEntry(JSON.parse(line));
+  for (const [i, line] of text.split("\n").entries()) {
+    if (line.trim() === "") continue;
+    let entry: unknown;
+    try {
+      entry = JSON.parse(line);
+    } catch (cause) {
+      throw new SheafError("data", `Line ${i + 1} of ${file} is no entry of a log; give a file as GET /v1/audit answers with.`, { cause });
+    }
+    yield parseEntry(entry);
+  }
 }
 
 export const auditVerify: CommandSpec = {
@@ -43,7 +52,7 @@ export const auditVerify: CommandSpec = {
     const store = options.store as string;
     if (file === undefined && !existsSync(join(store, "log.sqlite")))
       throw new SheafError("data", `${store} has no log.sqlite; give --store as to \`sheaf serve\`.`);
-    const stores = file === undefined ? await openSqliteStores(join(store, "log.sqlite"), parseEntry) : undefined;
+    const stores = file === undefined ? await openSqliteStores(join(store, "log.sqlite"), parseEntry, { onlyRead: true }) : undefined;
     const verification = await verifyLog(stores ? stores.log.read({ after: 0 }) : linesOf(file ?? ""), sha256, anchor).finally(() =>
       stores?.[Symbol.asyncDispose](),
     );

@@ -27,7 +27,7 @@ export const certServer: CommandSpec = {
 
 export const certDevice: CommandSpec = {
   name: ["cert", "device"],
-  summary: "a client certificate, for networks whose gateway asks for one",
+  summary: "a client certificate, for coordinators or gateways that ask for one",
   arguments: "<name>",
   options: [authorityOption],
   examples: [["cert device kitchen-pi --authority ca", "devices/kitchen-pi.pem and .key in the authority's folder"]],

@@ -15,6 +15,7 @@ import { formatBytes } from "../../util/format.ts";
 import { canonicalJson } from "../../util/json.ts";
 import { floats } from "../../util/tensor.ts";
 import type { CommandSpec } from "../command.ts";
+import { notAnswering } from "../coordinator.ts";
 
 interface Check {
   readonly name: string;
@@ -56,7 +57,9 @@ async function coordinatorAnswers(text: string): Promise<string> {
   const fetch = pin === undefined ? {} : { fetch: fetchTrusting(await authorityOf(url, pin)) };
   const client = openClient({ url, credentials: { type: "none" }, timing: { attempts: 1 }, ...fetch });
   const sent = Date.now();
-  const { now, protocol, serverId } = await client.call("health", {});
+  const { now, protocol, serverId } = await client.call("health", {}).catch((error: unknown) => {
+    throw notAnswering(error, url, "look whether `sheaf serve` runs there and whether this machine can reach it");
+  });
   const tookMs = Date.now() - sent;
   const aheadSeconds = Math.round((now - sent - tookMs / 2) / 1000);
   const clock = aheadSeconds === 0 ? "clocks agree" : `its clock is ${Math.abs(aheadSeconds)} s ${aheadSeconds > 0 ? "ahead" : "behind"}`;

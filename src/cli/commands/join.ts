@@ -8,7 +8,7 @@ import { cores } from "../../agent/benchmark.node.ts";
 import { type JoinEvent, joinFleet } from "../../agent/joinNode.node.ts";
 import { type Limits, parseCpuShare, parseHours, parseMemory } from "../../agent/limits.ts";
 import { serviceUnit } from "../../agent/service.ts";
-import { authorityOf, fetchTrusting, type JoinAddress, parseJoinAddress } from "../../fleet/trust.ts";
+import { authorityOf, type ClientCertificate, fetchTrusting, type JoinAddress, parseJoinAddress } from "../../fleet/trust.ts";
 import { catalogNames } from "../../plan/catalog.ts";
 import { resolveProfile } from "../../plan/device.ts";
 import type { Fetch } from "../../protocol/exchange.ts";
@@ -16,7 +16,9 @@ import { loadData } from "../../run/loadData.ts";
 import { readFileChecked, writeFileAtomic } from "../../util/files.node.ts";
 import { formatBytes, formatCount, formatPercent } from "../../util/format.ts";
 import type { CommandSpec, Invocation } from "../command.ts";
+import { clientCertificate, notAnswering } from "../coordinator.ts";
 import { openProgress } from "../progress.ts";
+import { clockTime } from "../terminal.ts";
 
 function limitsOf({ options }: Invocation): Limits {
   return {
@@ -34,15 +36,16 @@ function defaultState(url: string): string {
 }
 
 /** Trusts the authority that the line named, now and after a restart; the system's authorities where there is none. */
-async function trusted({ url, pin }: JoinAddress, stateFolder: string): Promise<Fetch | undefined> {
+async function trusted({ url, pin }: JoinAddress, stateFolder: string, shown: ClientCertificate | undefined): Promise<Fetch | undefined> {
   const file = joinPath(stateFolder, "authority.pem");
   if (pin !== undefined) {
     const authority = await authorityOf(url, pin);
     await mkdir(stateFolder, { recursive: true, mode: 0o700 });
     await writeFileAtomic(file, authority);
-    return fetchTrusting(authority);
+    return fetchTrusting(authority, shown);
   }
-  return existsSync(file) ? fetchTrusting(new TextDecoder().decode(await readFileChecked(file, "authority"))) : undefined;
+  const authority = existsSync(file) ? new TextDecoder().decode(await readFileChecked(file, "authority")) : undefined;
+  return authority !== undefined || shown ? fetchTrusting(authority, shown) : undefined;
 }
 
 /** What a device does, as a line; undefined for what comes too often. */
@@ -89,7 +92,7 @@ function teller({ terminal }: Invocation): (event: JoinEvent) => void {
     const sentence = sentenceOf(event);
     if (sentence === undefined || sentence === said) return;
     said = sentence;
-    terminal.note(`${new Date().toISOString().slice(11, 19)}  ${sentence}`);
+    terminal.note(`${clockTime(Date.now())}  ${sentence}`);
   };
 }
 
@@ -113,6 +116,8 @@ function serviceArguments({ options }: Invocation, url: string, state: string): 
     ...(options.onlyOnPower === true ? ["--only-on-power"] : []),
     ...given("--schedule", options.schedule),
     ...(options.privateCounts === true ? ["--private-counts"] : []),
+    ...given("--certificate", options.certificate && resolve(String(options.certificate))),
+    ...given("--key", options.key && resolve(String(options.key))),
   ];
 }
 
@@ -146,6 +151,8 @@ export const join: CommandSpec = {
     new Option("--only-on-power", "pause on battery"),
     new Option("--schedule <hours>", "work at these hours alone, such as 22:00-06:00"),
     new Option("--private-counts", "tell which classes there are and not how many samples"),
+    new Option("--certificate <file>", "client certificate (PEM) for coordinators that ask for one"),
+    new Option("--key <file>", "its key (PEM)"),
     new Option("--install", "join, write a systemd unit that goes on from here, and stop"),
   ],
   examples: [
@@ -161,7 +168,7 @@ export const join: CommandSpec = {
     const config = await invocation.config();
     const display = openProgress(terminal);
     const { train } = await loadData(config, options, display.data, signal).finally(() => display.close());
-    const fetch = await trusted(address, state);
+    const fetch = await trusted(address, state, await clientCertificate(options.certificate, options.key));
     const tell = teller(invocation);
     const done = new AbortController();
     const profile = options.profile as string | undefined;
@@ -181,9 +188,14 @@ export const join: CommandSpec = {
       ...(profile === undefined
         ? {}
         : {
-            measure: async () => {
+            profile: async () => {
               const { macsPerSecond, memoryBytes, bandwidthBitsPerSecond } = resolveProfile(profile);
-              return { macsPerSecond, memoryBytes, bandwidthBitsPerSecond };
+              // What the owner allows holds for a stated machine too.
+              return {
+                macsPerSecond: macsPerSecond * (limits.cpuShare ?? 1),
+                memoryBytes: Math.min(memoryBytes, limits.memoryBytes ?? memoryBytes),
+                bandwidthBitsPerSecond,
+              };
             },
           }),
       onEvent: (event) => {
@@ -195,7 +207,10 @@ export const join: CommandSpec = {
         else terminal.printJson({ deviceId, name, state });
       },
       signal: AbortSignal.any([signal, done.signal]),
+    }).catch((error: unknown) => {
+      throw notAnswering(error, address.url, "look whether `sheaf serve` runs there and whether this machine can reach it");
     });
+    if (signal.aborted) terminal.note("Stopped; the same command goes on where it was.");
     if (options.install !== true || deviceId === "") return;
     const unit = await install(invocation, address.url, state);
     terminal.printJson({ deviceId, name, state, unit });

@@ -3,8 +3,11 @@ import { Option } from "commander";
 import { SheafError } from "../../util/errors.ts";
 import { table } from "../../util/format.ts";
 import type { CommandSpec } from "../command.ts";
-import { chooseRun, connect, coordinatorOptions } from "../coordinator.ts";
+import { allDevices, chooseRun, connect, coordinatorOptions } from "../coordinator.ts";
+import { counted } from "../fleetLines.ts";
 import { hoursOf, wholeOf } from "../numbers.ts";
+import { clockTime } from "../terminal.ts";
+import { deviceTable } from "./status.ts";
 
 const urlOption = new Option("--url <url>", "address of the coordinator; the one on this machine by default");
 const options = [...coordinatorOptions, urlOption] as const;
@@ -41,10 +44,11 @@ const list: CommandSpec = {
       run.name,
       run.runId,
       run.archived ? "archived" : run.status,
-      `${run.tasks.done}/${run.tasks.total} tasks`,
-      `${run.classes.covered}/${run.classes.total} classes`,
+      `${run.tasks.done} of ${run.tasks.total}`,
+      `${run.classes.covered} of ${run.classes.total}`,
     ]);
-    terminal.print(rows.length === 0 ? "No run." : table(rows, { align: ["left", "left", "left", "right", "right"] }));
+    const head = ["run", "id", "status", "tasks", "classes"];
+    terminal.print(rows.length === 0 ? "No run." : table([head, ...rows], { align: ["left", "left", "left", "right", "right"] }));
   },
 };
 
@@ -96,7 +100,26 @@ const token: CommandSpec = {
     const { client } = await connect(invocation, invocation.options.url as string | undefined);
     const answer = await client.call("createJoinToken", { body: { role, uses, expiresInSeconds: Math.round(hours * 3600) } }, { signal });
     terminal.printJson(answer);
-    terminal.print(`${answer.line}\ngood until ${new Date(answer.expiresAt).toISOString().slice(0, 16).replace("T", " ")} UTC`);
+    terminal.print(answer.line);
+    const until = `${new Date(answer.expiresAt).toLocaleDateString("sv")} ${clockTime(answer.expiresAt).slice(0, 5)}`;
+    terminal.note(
+      role === "device" ? `Good for ${counted(uses, "device")}, until ${until}.` : `Good until ${until}; whoever has it is ${role}.`,
+    );
+  },
+};
+
+const devicesList: CommandSpec = {
+  name: ["devices", "list"],
+  isDefault: true,
+  summary: "a coordinator's devices",
+  options,
+  examples: [["devices list", "of the coordinator on this machine"]],
+  async run(invocation) {
+    const { terminal, signal } = invocation;
+    const { client } = await connect(invocation, invocation.options.url as string | undefined);
+    const devices = await allDevices(client, signal);
+    terminal.printJson({ devices });
+    terminal.print(devices.length === 0 ? "No device has joined." : deviceTable(devices));
   },
 };
 
@@ -110,13 +133,13 @@ const revoke: CommandSpec = {
     const { terminal, signal } = invocation;
     const wanted = invocation.arguments[0] ?? "";
     const { client } = await connect(invocation, invocation.options.url as string | undefined);
-    const { devices } = await client.call("listDevices", { query: { limit: "1000" } }, { signal });
+    const devices = await allDevices(client, signal);
     const found = devices.filter(({ deviceId, name }) => deviceId === wanted || name === wanted);
     const [device] = found;
     if (!device || found.length > 1)
       throw new SheafError(
         "usage",
-        `${found.length} devices are called "${wanted}"; name one by its id, as sheaf status --json lists them.`,
+        `${found.length} devices are called "${wanted}"; name one by its id, as sheaf devices --json lists them.`,
       );
     const revoked = await client.call("revokeDevice", { deviceId: device.deviceId }, { signal });
     terminal.printJson(revoked);
@@ -132,6 +155,7 @@ export const administration: readonly CommandSpec[] = [
   action("resume", "go on with a paused or failed run"),
   action("cancel", "end a run; its devices stop at their next sign of life"),
   action("archive", "take an ended run off the list and let go of all but its models"),
+  devicesList,
   token,
   revoke,
 ];

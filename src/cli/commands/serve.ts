@@ -1,94 +1,31 @@
 /** `sheaf serve`: the coordinator of a live fleet. */
-import { existsSync } from "node:fs";
-import { hostname, networkInterfaces } from "node:os";
+import { hostname } from "node:os";
 import { join } from "node:path";
 import { Option } from "commander";
-import { createAuthority, type Issued, openAuthority } from "../../coordinator/certificates.node.ts";
-import type { LogEntry } from "../../coordinator/chain.ts";
-import { isLoopback, type TlsOptions } from "../../coordinator/listen.node.ts";
 import { openLog } from "../../coordinator/log.ts";
 import type { Run } from "../../coordinator/state.ts";
 import { modelRole } from "../../coordinator/views.ts";
 import { evaluationRole } from "../../fleet/assemble.ts";
 import { isWildcard, type RunningCoordinator, startCoordinator } from "../../fleet/coordinator.ts";
-import { plainFingerprint } from "../../fleet/trust.ts";
+import type { RunConfig } from "../../run/config.ts";
 import { SheafError } from "../../util/errors.ts";
-import { readFileChecked, writeFileAtomic } from "../../util/files.node.ts";
+import { writeFileAtomic } from "../../util/files.node.ts";
 import { formatBytes, formatPercent } from "../../util/format.ts";
-import type { CommandSpec, Invocation } from "../command.ts";
+import type { CommandSpec } from "../command.ts";
+import { lineOf } from "../fleetLines.ts";
 import { hoursOf, portOf, wholeOf } from "../numbers.ts";
-import { readConfig } from "../options.ts";
+import { hasSettings, readConfig } from "../options.ts";
+import { outerAddresses, serveTls } from "../serveTls.ts";
+import { clockTime } from "../terminal.ts";
 
 /** Folder of the coordinator's state where none is given. */
 export const defaultStore = "sheaf-fleet";
 
-interface Tls {
-  readonly tls: TlsOptions;
-  /** Undefined where devices are to know the authority by other means. */
-  readonly pin?: string;
-}
-
-/** Addresses by which others may reach this machine. */
-const outerAddresses = (): readonly string[] =>
-  Object.values(networkInterfaces()).flatMap((entries) =>
-    (entries ?? []).flatMap(({ internal, family, address }) => (internal || family !== "IPv4" ? [] : [address])),
-  );
-
-const textOf = async (path: string, what: string): Promise<string> => new TextDecoder().decode(await readFileChecked(path, what));
-
-/** Certificates as given, or by an authority of the coordinator's own. */
-async function tlsOf({ options, terminal }: Invocation, store: string, host: string): Promise<Tls | undefined> {
-  const { tlsKey, tlsCert, authority } = options as { readonly tlsKey?: string; readonly tlsCert?: string; readonly authority?: string };
-  if ((tlsKey === undefined) !== (tlsCert === undefined))
-    throw new SheafError("usage", "--tls-cert and --tls-key belong together; give both.");
-  if (tlsKey !== undefined && tlsCert !== undefined)
-    return { tls: { key: await textOf(tlsKey, "TLS key"), certificate: await textOf(tlsCert, "TLS certificate") } };
-  if (isLoopback(host) && authority === undefined && options.tls !== true) return undefined;
-  const folder = authority ?? join(store, "authority");
-  const isThere = existsSync(join(folder, "ca.pem"));
-  const opened = isThere ? await openAuthority(folder) : await createAuthority(folder);
-  const hosts = (options.hostName as readonly string[] | undefined) ?? [];
-  const named = isWildcard(host) ? outerAddresses() : [host];
-  const issued: Issued = await opened.issueServer([...new Set([...hosts, ...named, hostname(), "localhost", "127.0.0.1"])]);
-  if (!isThere) terminal.note(`Made a certificate authority in ${folder}; whoever has its key can pose as this coordinator.`);
-  return {
-    tls: { key: issued.key, certificate: `${issued.certificate}\n${opened.certificate}` },
-    pin: plainFingerprint(opened.fingerprint),
-  };
-}
-
-/** An entry of the log as a line for people; undefined for what they need not see. */
-function lineOf(coordinator: RunningCoordinator, { event }: LogEntry): string | undefined {
-  const { devices, runs, leases, endedLeases } = coordinator.live.state;
-  const nameOf = (deviceId: string): string => devices.get(deviceId)?.name ?? deviceId;
-  const lease = "leaseId" in event ? (leases.get(event.leaseId) ?? endedLeases.get(event.leaseId)) : undefined;
-  switch (event.type) {
-    case "device.enrolled":
-      return `${event.name} has joined (${event.data.classNames.length} classes, ${event.software})`;
-    case "plan.made":
-      return `planned: ${event.slots.map(({ slot, taskSet }) => `${slot} (${taskSet.length} classes)`).join(", ")}`;
-    case "plan.refused":
-      return `no plan yet: ${event.reason}`;
-    case "phase.started":
-      return `phase ${event.phase}${event.pass === undefined ? "" : ` ${event.pass}`}: ${event.tasks.length} tasks`;
-    case "offer.leased":
-      return `${nameOf(event.deviceId)} works on ${event.taskId}${event.why === "own" ? "" : ` (${event.why})`}`;
-    case "lease.completed":
-      return `${nameOf(event.deviceId)} has done ${event.taskId}${event.evaluation ? ` (own classes ${formatPercent(event.evaluation.own ?? 0)})` : ""}`;
-    case "lease.expired":
-    case "lease.failed":
-      return `${nameOf(lease?.deviceId ?? "")} has lost ${lease?.taskId ?? "a task"}: ${event.reason}`;
-    case "upload.quarantined":
-      return `${nameOf(event.deviceId)}: result of ${event.taskId} refused: ${event.reason}`;
-    case "task.givenUp":
-      return `${event.taskId} is given up: ${event.reason}`;
-    case "run.failed":
-      return `the run failed: ${event.reason}`;
-    case "run.finished":
-      return `run ${runs.get(event.runId)?.definition.name ?? event.runId} is finished`;
-    default:
-      return undefined;
-  }
+/** The run of the given configuration; without one the newest that is there, so that a folder can be taken up again by its name alone. */
+async function runFor(coordinator: RunningCoordinator, name: string, given: RunConfig | undefined, defaults: RunConfig) {
+  const newest = [...coordinator.live.state.runs.values()].filter(({ archived }) => !archived).sort((a, b) => b.createdAt - a.createdAt)[0];
+  if (given === undefined && newest) return { runId: newest.runId, isNew: false };
+  return await coordinator.ensureRun(name, (given ?? defaults) as unknown as Readonly<Record<string, unknown>>);
 }
 
 /** Writes what a finished run made, and says what it is. */
@@ -139,6 +76,7 @@ export const serve: CommandSpec = {
     ),
     new Option("--tls", "TLS on this machine's own address too; on others there always is"),
     new Option("--authority <dir>", "certificate authority made by sheaf cert; one in --store by default"),
+    new Option("--client-certificates", "let in only what has a certificate by the authority (sheaf cert device)"),
     new Option("--tls-cert <file>", "certificate (PEM) by an authority that devices trust anyway"),
     new Option("--tls-key <file>", "its key (PEM)"),
     new Option("--name <name>", "name of the run").default("fleet"),
@@ -156,31 +94,39 @@ export const serve: CommandSpec = {
     const [file] = invocation.arguments;
     if (file !== undefined && options.config !== undefined)
       throw new SheafError("usage", "The configuration is given twice; leave --config out.");
-    const config = await readConfig(file === undefined ? options : { ...options, config: file });
     const store = options.store as string;
     const host = options.host as string;
-    const secured = await tlsOf(invocation, store, host);
+    const given = file === undefined ? options : { ...options, config: file };
+    // Before anything is made: a wrong configuration leaves no folder behind.
+    const config = await readConfig(given);
+    const secured = await serveTls(invocation, store, host);
     await using coordinator = await startCoordinator({
       store,
       host,
       port: options.port as number,
       ...(secured ? { tls: secured.tls } : {}),
       ...(secured?.pin === undefined ? {} : { pin: secured.pin }),
+      ...(secured?.trust ? { trust: secured.trust } : {}),
+      ...(secured?.renew ? { renewTls: secured.renew } : {}),
       ...(isWildcard(host) ? { publicHost: outerAddresses()[0] ?? hostname() } : {}),
       ...(options.url === undefined ? {} : { url: String(options.url) }),
       ...(options.data === undefined ? {} : { dataFolder: options.data }),
       log: openLog((line) => process.stderr.write(`${line}\n`), Date.now, options.verbose ? "debug" : "warn"),
     });
-    const { runId, isNew } = await coordinator.ensureRun(options.name as string, config as unknown as Readonly<Record<string, unknown>>);
+    const { upgrade } = coordinator;
+    if (upgrade)
+      terminal.note(`Upgraded ${store} from layout ${upgrade.from} to ${upgrade.to}; the log as it was is kept in ${upgrade.copy}.`);
+    const { runId, isNew } = await runFor(coordinator, options.name as string, hasSettings(given) ? config : undefined, config);
+    const name = coordinator.live.state.runs.get(runId)?.definition.name ?? runId;
     const line = await coordinator.joinLine(options.uses as number, options.hours as number);
     terminal.print(`Coordinator  ${coordinator.url}  (state in ${store})`);
-    terminal.print(`Run          ${options.name as string} ${runId}${isNew ? "" : ", going on where it was"}`);
+    terminal.print(`Run          ${name}  ${runId}${isNew ? "" : ", going on where it was"}`);
     terminal.print(`To join      ${line}\n`);
     if (options.untilFinished !== true) terminal.printJson({ url: coordinator.url, runId, isNew, joinLine: line, store });
     const stop = coordinator.live.listen((entries) => {
       for (const entry of entries) {
-        const said = lineOf(coordinator, entry);
-        if (said !== undefined) terminal.note(`${new Date(entry.event.at).toISOString().slice(11, 19)}  ${said}`);
+        const said = lineOf(coordinator.live.state, entry);
+        if (said !== undefined) terminal.note(`${clockTime(entry.event.at)}  ${said}`);
       }
     });
     try {
@@ -188,6 +134,7 @@ export const serve: CommandSpec = {
       if (signal.aborted) {
         if (options.untilFinished === true)
           throw new SheafError("interrupted", `The coordinator was stopped; the same command with --store ${store} goes on.`);
+        terminal.note("Stopped; the same command goes on where it was.");
         return;
       }
       const written = await writeModel(coordinator, run, options.out ?? join(store, "runs", runId));
@@ -201,6 +148,7 @@ export const serve: CommandSpec = {
         // Devices hear that there is no more work before the door closes.
         return;
       }
+      terminal.note("\nStill here for other runs and for sheaf status; Ctrl-C ends the coordinator.");
       await new Promise<void>((resolve) =>
         signal.aborted ? resolve() : signal.addEventListener("abort", () => resolve(), { once: true }),
       );

@@ -3,9 +3,10 @@ import { setTimeout as wait } from "node:timers/promises";
 import { Option } from "commander";
 import { createLogUpdate } from "log-update";
 import type { DeviceSummary, RunDetail } from "../../protocol/operatorMessages.ts";
-import { formatCount, formatPercent, table } from "../../util/format.ts";
+import { formatCount, formatDuration, formatPercent, table } from "../../util/format.ts";
 import type { CommandSpec } from "../command.ts";
-import { connect, coordinatorOptions } from "../coordinator.ts";
+import { allDevices, connect, coordinatorOptions } from "../coordinator.ts";
+import { counted } from "../fleetLines.ts";
 import type { Terminal } from "../terminal.ts";
 
 interface Picture {
@@ -14,14 +15,33 @@ interface Picture {
   readonly devices: readonly DeviceSummary[];
 }
 
+/** Devices in columns. */
+export function deviceTable(devices: readonly DeviceSummary[], indent = ""): string {
+  const rows = devices.map(({ name, status, classes, profile, seenAt }) => [
+    `${indent}${name}`,
+    status,
+    String(classes.length),
+    `${formatCount(profile.macsPerSecond)}MAC/s`,
+    // The coordinator's clock may be ahead.
+    `${formatDuration(1000 * Math.max(0, Math.round((Date.now() - seenAt) / 1000)))} ago`,
+  ]);
+  return table([[`${indent}device`, "status", "classes", "speed", "last seen"], ...rows], {
+    align: ["left", "left", "right", "right", "right"],
+  });
+}
+
+/** Most devices of which it is said what they wait for. */
+const mostReasons = 10;
+
 function draw({ url, runs, devices }: Picture, { colors }: Terminal): string {
   const { bold, dim } = colors;
   const names = new Map(devices.map(({ deviceId, name }) => [deviceId, name]));
   const parts = [`${bold("Coordinator")}  ${url}`];
   for (const run of runs) {
     const { done, total, failed } = run.tasks;
-    const state = `${run.status}, ${done} of ${total} tasks done${failed > 0 ? `, ${failed} given up` : ""}, ${run.classes.covered} of ${run.classes.total} classes`;
-    parts.push(`\n${bold(run.name)}  ${run.runId}\n${state}${run.reason === undefined ? "" : `\n${run.reason}`}`);
+    const state = `${run.status}, ${done} of ${counted(total, "task")} done${failed > 0 ? `, ${failed} given up` : ""}, ${run.classes.covered} of ${run.classes.total} classes`;
+    const why = run.reason ?? run.waitsFor?.reason;
+    parts.push(`\n${bold(run.name)}  ${run.runId}\n${state}${why === undefined ? "" : `\n${why}`}`);
     const rows = run.taskList.map(({ taskId, status, progress, workers }) => [
       `  ${taskId}`,
       status,
@@ -32,18 +52,10 @@ function draw({ url, runs, devices }: Picture, { colors }: Terminal): string {
     for (const { taskId, reason } of run.quarantined) parts.push(`  refused: ${taskId}: ${reason}`);
   }
   if (runs.length === 0) parts.push("\nNo run.");
-  const rows = devices.map(({ name, status, classes, profile, seenAt }) => [
-    `  ${name}`,
-    status,
-    String(classes.length),
-    `${formatCount(profile.macsPerSecond)}MAC/s`,
-    new Date(seenAt).toISOString().slice(0, 19).replace("T", " "),
-  ]);
-  const head = ["  device", "status", "classes", "speed", "last seen (UTC)"];
-  parts.push(
-    "",
-    rows.length > 0 ? table([head, ...rows], { align: ["left", "left", "right", "right", "left"] }) : dim("No device has joined."),
-  );
+  parts.push("", devices.length > 0 ? deviceTable(devices, "  ") : dim("No device has joined."));
+  const idle = devices.flatMap(({ name, waitsFor }) => (waitsFor ? [`  ${name} waits: ${waitsFor.reason}`] : []));
+  if (idle.length > 0)
+    parts.push(...idle.slice(0, mostReasons), ...(idle.length > mostReasons ? [dim(`  and ${idle.length - mostReasons} more`)] : []));
   return parts.join("\n");
 }
 
@@ -65,7 +77,7 @@ export const status: CommandSpec = {
     const look = async (): Promise<Picture> => {
       const { runs } = await client.call("listRuns", {}, { signal });
       const details = await Promise.all(runs.map(({ runId }) => client.call("getRun", { runId }, { signal })));
-      const { devices } = await client.call("listDevices", { query: { limit: "1000" } }, { signal });
+      const devices = await allDevices(client, signal);
       return { url, runs: details, devices };
     };
     let picture = await look();

@@ -1,6 +1,7 @@
 /** All commands, in the order of the help. */
 import type { CommandSpec } from "../command.ts";
 import { auditVerify } from "./audit.ts";
+import { backup, restore } from "./backup.ts";
 import { baseline } from "./baseline.ts";
 import { benchStepCommand } from "./benchStep.ts";
 import { certDevice, certRevoke, certServer } from "./cert.ts";
@@ -23,6 +24,7 @@ import { quickstart, run } from "./run.ts";
 import { administration } from "./runs.ts";
 import { serve } from "./serve.ts";
 import { shape } from "./shape.ts";
+import { simulate } from "./simulate.ts";
 import { status } from "./status.ts";
 import { train } from "./train.ts";
 
@@ -46,6 +48,7 @@ export const commands: readonly CommandSpec[] = [
   dataInspect,
   dataAdd,
   dataRemove,
+  simulate,
   serve,
   join,
   status,
@@ -55,5 +58,7 @@ export const commands: readonly CommandSpec[] = [
   certDevice,
   certRevoke,
   auditVerify,
+  backup,
+  restore,
   doctor,
 ];

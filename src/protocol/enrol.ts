@@ -1,0 +1,33 @@
+/** Enrolment from the device's side: learn who the coordinator is and what time it is there, sign for both, and try again with another nonce where the answer was lost. */
+import type { Client } from "./client.ts";
+import { ProtocolError } from "./errors.ts";
+import type { Enrolled, EnrolmentFacts } from "./messages.ts";
+import { isPassing, openPatience, type Timing } from "./retry.ts";
+import { type DeviceKey, signEnrolment } from "./signing.ts";
+
+export interface EnrolOptions {
+  /** Without credentials. */
+  readonly client: Client;
+  readonly key: DeviceKey;
+  readonly facts: EnrolmentFacts;
+  readonly timing: Timing;
+  readonly signal?: AbortSignal | undefined;
+}
+
+/** Whether a request is worth signing anew: also where the coordinator's clock was set between telling the time and judging by it. */
+const passes = (error: unknown): boolean =>
+  isPassing(error) || (error instanceof ProtocolError && error.protocolCode === "unauthenticated" && "now" in error.details);
+
+/** Enrols a device. Throws `ProtocolError` where it is refused, `unavailable` when nobody answers. */
+export async function enrol({ client, key, facts, timing, signal }: EnrolOptions): Promise<Enrolled> {
+  const patience = openPatience(timing, passes);
+  for (;;) {
+    // Throws by itself, after attempts of its own.
+    const { serverId, now } = await client.call("health", {}, { signal });
+    try {
+      return await client.call("enrol", { body: await signEnrolment(key, facts, serverId, now) }, { signal });
+    } catch (error) {
+      await patience.wait(error, signal);
+    }
+  }
+}
