@@ -138,6 +138,8 @@ export async function openFleet({ folder, epochs, line: openLine, storeIn, state
       for (const device of deviceNames) if (!alive.some(({ name }) => name === device)) throw new Error(`${device} ended by itself`);
       const rest = alive.reverse();
       for (const { name, running } of rest) {
+        // One that was started just now does not yet know how to stop.
+        await running.until(/^To join|joined/m);
         running.signal("SIGTERM");
         const { signal } = await running.ended;
         if (signal !== null) throw new Error(`${name} died of ${signal} instead of stopping:\n${running.said()}`);

@@ -2,7 +2,6 @@ import fc from "fast-check";
 import { describe, expect, it } from "vitest";
 import { isWithin, minuteOfDayAt, parseCpuShare, parseHours, parseMemory, reasonToPause, restMs } from "./limits.ts";
 
-
 describe("hours", () => {
   it.each([
     ["22:00-06:00", { startMinute: 1320, endMinute: 360 }],

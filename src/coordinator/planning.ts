@@ -7,7 +7,7 @@ import { type BranchCost, branchCost, expectedCost, fleetCost } from "../plan/co
 import { type Plan, type PlannedDevice, planFleet } from "../plan/plan.ts";
 import { planTowards } from "../plan/planTowards.ts";
 import type { PlanRequest } from "../plan/request.ts";
-import { settlePassesOf } from "../run/settlePlan.ts";
+import { passesOf } from "../plan/settlePasses.ts";
 import { SheafError } from "../util/errors.ts";
 import type { RunDefinition, Slot } from "./events.ts";
 import { holdings } from "./holdings.ts";
@@ -162,7 +162,7 @@ function slotsOf(definition: RunDefinition, plan: Plan, holders: readonly Holder
     const branch = branches[i] as BranchCost;
     const settle = planning.settle && {
       ...planning.settle,
-      passes: work.settle ? settlePassesOf({ settle: work.settle }, holder.slot).length : planning.settle.passes,
+      passes: work.settle ? passesOf(work.settle, holder.slot).length : planning.settle.passes,
     };
     const {
       seconds: _,

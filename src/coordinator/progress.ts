@@ -3,7 +3,7 @@
  * Pure; asked again after every change until nothing more follows.
  */
 
-import { settlePassesOf } from "../run/settlePlan.ts";
+import { passesOf } from "../plan/settlePasses.ts";
 import { unreachable } from "../util/errors.ts";
 import { random, shuffle } from "../util/random.ts";
 import type { Fact, RunDefinition, Slot, TaskSeed } from "./events.ts";
@@ -95,7 +95,7 @@ function settleTurns({ definition: { seed } }: Run, slots: readonly string[], pa
 
 /** Slots by the turns in which they settle in a pass; without those that sit it out. */
 function turnsOf(run: Run, settle: NonNullable<RunDefinition["work"]["settle"]>, pass: number): readonly (readonly string[])[] {
-  const takesPart = (slot: string): boolean => settlePassesOf({ settle }, slot).includes(pass);
+  const takesPart = (slot: string): boolean => passesOf(settle, slot).includes(pass);
   const slots = settleTurns(run, harvestedSlots(run), pass).filter(takesPart);
   if (settle.order === "sequential") return slots.map((slot) => [slot]);
   return slots.length === 0 ? [] : [run.slotOrder.filter((slot) => slots.includes(slot))];

@@ -2,9 +2,10 @@
  * Which task a device that asks for work gets. Its own comes first; then one that has waited too long for its own device; then one that is with a
  * device that is far slower than planned. Pure; ties are broken by task id, so that the same state gives the same answer.
  */
+
+import { passesOf } from "../plan/settlePasses.ts";
 import type { Capabilities, MeasuredProfile } from "../protocol/messages.ts";
 import type { TaskKind } from "../protocol/tasks.ts";
-import { settlePassesOf } from "../run/settlePlan.ts";
 import type { LeaseReason, Slot } from "./events.ts";
 import { standsFor, takesPart } from "./holdings.ts";
 import { type Liveness, waitedMs } from "./liveness.ts";
@@ -19,7 +20,7 @@ const stuckFactor = 10;
 /** Seconds that a task of a slot should take a device. */
 export function expectedSeconds({ definition }: Run, slot: Slot, kind: TaskKind, profile: MeasuredProfile): number {
   const { settle } = definition.work;
-  const passes = kind === "settle" && settle ? Math.max(1, settlePassesOf({ settle }, slot.slot).length) : 1;
+  const passes = kind === "settle" && settle ? Math.max(1, passesOf(settle, slot.slot).length) : 1;
   const compute = slot.macs[kind] / passes / profile.macsPerSecond;
   const traffic = (8 * (slot.bytesDown + slot.bytesUp)) / profile.bandwidthBitsPerSecond;
   return Math.max(leastSeconds, compute + traffic);

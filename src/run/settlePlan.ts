@@ -1,5 +1,6 @@
 /** Which settle passes a run has, and who takes part in them: what the planner charges, the run does and an export looks for. Pure. */
 import type { SettleWork } from "../plan/cost.ts";
+import { passesOf } from "../plan/settlePasses.ts";
 import { SheafError } from "../util/errors.ts";
 import { random, shuffle } from "../util/random.ts";
 import type { RunConfig } from "./config.ts";
@@ -35,12 +36,8 @@ export function settleShare({ settle, rho }: RunConfig): number {
 }
 
 /** Passes that a device takes part in, from 1. */
-export function settlePassesOf(
-  { settle }: { readonly settle: { readonly passes: number; readonly skip?: RunConfig["settle"]["skip"] | undefined } },
-  device: string,
-): readonly number[] {
-  const skipped = settle.skip && Object.hasOwn(settle.skip, device) ? (settle.skip[device] ?? []) : [];
-  return Array.from({ length: settle.passes }, (_, i) => i + 1).filter((pass) => !skipped.includes(pass));
+export function settlePassesOf({ settle }: RunConfig, device: string): readonly number[] {
+  return passesOf(settle, device);
 }
 
 /** What settling makes a device do; undefined where it takes part in no pass. Without a device: one that skips nothing. */
