@@ -8,6 +8,7 @@ import type { ObjectReference, OfferAnswer, OfferRequest } from "../protocol/mes
 import type { HarvestAnswer, RunRequest, WatchEvent } from "../protocol/operatorMessages.ts";
 import { SheafError } from "../util/errors.ts";
 import type { LogEntry } from "./chain.ts";
+import { openCurves } from "./curves.ts";
 import { judgementOf, type Verdict } from "./decide.ts";
 import { type EventType, type RunDefinition, runOf } from "./events.ts";
 import { type Outstanding, outstanding } from "./execute.ts";
@@ -53,6 +54,9 @@ const mayBringWork: ReadonlySet<EventType> = new Set<EventType>([
   "device.revoked",
 ]);
 
+/** Reports of progress that wait for a watcher at most. */
+const mostUntold = 1000;
+
 /** Room for what a device uploads beside what was planned. */
 const spareUploadBytes = 2 ** 24;
 const uploadFactor = 4;
@@ -70,6 +74,7 @@ export function openLiveService({ live, log, now, define, gate, assemble }: Live
   let working: Promise<void> | undefined;
   const listeners = new Set<() => void>();
   const judging = new Map<string, Promise<Verdict>>();
+  const curves = openCurves();
 
   const runIn = (runId: string): Run => {
     const run = live.state.runs.get(runId);
@@ -190,10 +195,13 @@ export function openLiveService({ live, log, now, define, gate, assemble }: Live
 
   const handlers: Handlers = {
     offer: async ({ caller, body, signal }) => offer(deviceIdOf(caller), body, signal),
-    heartbeat: async ({ caller, parameter: leaseId, body }) => ({
-      ...(await live.do({ type: "heartbeat", deviceId: deviceIdOf(caller), leaseId, report: body })),
-      now: now(),
-    }),
+    heartbeat: async ({ caller, parameter: leaseId, body }) => {
+      const answer = await live.do({ type: "heartbeat", deviceId: deviceIdOf(caller), leaseId, report: body });
+      const lease = live.state.leases.get(leaseId);
+      const run = lease && live.state.runs.get(lease.runId);
+      if (lease && run) curves.report(run, lease, body, now());
+      return { ...answer, now: now() };
+    },
     complete,
     fail: async ({ caller, parameter: leaseId, body }) => {
       await live.do({ type: "fail", deviceId: deviceIdOf(caller), leaseId, ...body });
@@ -244,6 +252,12 @@ export function openLiveService({ live, log, now, define, gate, assemble }: Live
       fresh.push(...entries);
       wake();
     });
+    const told = curves.of(runId);
+    const stopHearing = curves.listen(runId, (event) => {
+      // A watcher that does not read misses some of them.
+      if (told.length < mostUntold) told.push(event);
+      wake();
+    });
     const onAbort = (): void => wake();
     signal.addEventListener("abort", onAbort);
     let last = after;
@@ -259,15 +273,17 @@ export function openLiveService({ live, log, now, define, gate, assemble }: Live
           last = entry.sequence;
           if (runOf(entry.event) === runId) yield watchEvent(entry);
         }
-        if (fresh.length > 0) continue;
+        yield* told.splice(0);
+        if (fresh.length > 0 || told.length > 0) continue;
         if (isOver(runIn(runId))) return;
         await new Promise<void>((resolve) => {
           wake = resolve;
-          if (signal.aborted || fresh.length > 0) resolve();
+          if (signal.aborted || fresh.length > 0 || told.length > 0) resolve();
         });
       }
     } finally {
       stop();
+      stopHearing();
       signal.removeEventListener("abort", onAbort);
     }
   }

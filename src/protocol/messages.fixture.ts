@@ -302,10 +302,11 @@ export const made: Made = {
   },
   heartbeat: {
     request: record<RouteShapes["heartbeat"]["request"]>(
-      { phase: fc.constantFrom(...phases), progress: share, epoch: whole(0), step: whole(0), loss: number(-1e9, 1e9) },
+      { phase: fc.constantFrom(...phases), progress: share, epoch: whole(0), step: whole(0), loss: number(-1e9, 1e9), accuracy: share },
       "epoch",
       "step",
       "loss",
+      "accuracy",
     ),
     response: record({ expiresAt: instant, cancel: fc.boolean(), now: instant }),
   },

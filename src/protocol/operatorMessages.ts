@@ -1,6 +1,14 @@
 /** What people's tools and the coordinator say to each other: runs, devices, tokens. The type of each message, and the schema that checks it. */
 import { z } from "zod";
-import { type MeasuredProfile, type ObjectReference, objectReferenceSchema, optional, profileSchema, taskKind } from "./messages.ts";
+import {
+  type Heartbeat,
+  type MeasuredProfile,
+  type ObjectReference,
+  objectReferenceSchema,
+  optional,
+  profileSchema,
+  taskKind,
+} from "./messages.ts";
 import type { TaskKind } from "./tasks.ts";
 import { atLeastZero, count, id, instant, jsonObject, longText, maximumClasses, secret, sha256, share, shortText } from "./values.ts";
 
@@ -74,12 +82,37 @@ export interface HarvestAnswer {
   readonly missingClasses: readonly string[];
 }
 
-/** One event for watchers, the `data` of a server-sent event; its `id` is `sequence`. */
+/**
+ * One event for watchers, the `data` of a server-sent event; its `id` is `sequence`. Sequence 0, without an `id`, is for what is told and not kept:
+ * `task.progress`, whose data are `TaskProgress`. On every connection the history of each task comes first.
+ */
 export interface WatchEvent {
   readonly sequence: number;
   readonly at: number;
   readonly type: string;
   readonly data: Readonly<Record<string, unknown>>;
+}
+
+/** A point of a task's learning curve, as its device told it. Loss and accuracy are means over the epoch so far. */
+export interface ProgressPoint {
+  readonly at: number;
+  readonly loss: number;
+  readonly epoch?: number;
+  readonly step?: number;
+  readonly accuracy?: number;
+}
+
+/** How far a task is: with all points so far when a watcher comes, with the newest from then on. */
+export interface TaskProgress {
+  readonly runId: string;
+  readonly taskId: string;
+  readonly kind: TaskKind;
+  readonly slot: string;
+  readonly deviceId: string;
+  readonly leaseId: string;
+  readonly phase: Heartbeat["phase"];
+  readonly progress: number;
+  readonly points: readonly ProgressPoint[];
 }
 
 export interface DeviceSummary {
