@@ -17,7 +17,7 @@ import type { Caller, CommandOf, CommandRoute, Coordinator } from "./service.ts"
 import { inputsOf, taskSpec } from "./spec.ts";
 import { isOver, type Run, type Task } from "./state.ts";
 import type { EventLog } from "./store.ts";
-import { deviceSummary, modelRole, runDetail, runSummary, watchEvent } from "./views.ts";
+import { deviceSummary, invitedRun, modelRole, runDetail, runSummary, watchEvent } from "./views.ts";
 
 /** A model from what is there. */
 export interface Assembled {
@@ -298,6 +298,7 @@ export function openLiveService({ live, log, now, define, gate, assemble }: Live
     // The table gives each route its own types, which do not survive the index.
     apply: (command) => (handlers[command.route] as unknown as (command: unknown) => Promise<never>)(command),
     enrol: (enrolment) => live.do({ type: "enrol", ...enrolment }),
+    invited: async () => [...live.state.runs.values()].filter((run) => !run.archived && !isOver(run)).map(invitedRun),
     async device(deviceId) {
       const device = live.state.devices.get(deviceId);
       return device && { publicKey: device.publicKey, revoked: device.revokedAt !== undefined };

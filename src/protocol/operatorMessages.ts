@@ -1,6 +1,7 @@
 /** What people's tools and the coordinator say to each other: runs, devices, tokens. The type of each message, and the schema that checks it. */
 import { z } from "zod";
 import {
+  type AccessGrant,
   type Heartbeat,
   type MeasuredProfile,
   type ObjectReference,
@@ -145,7 +146,19 @@ export interface JoinTokenAnswer {
   readonly token: string;
   /** The command to type on the other computer. */
   readonly line: string;
+  /** For a viewer or an admin: the dashboard's address, with a sign-in token that serves once behind the `#`. */
+  readonly dashboard?: string;
   readonly expiresAt: number;
+}
+
+export interface SignInRequest {
+  /** Of a dashboard's address; serves once. */
+  readonly signInToken: string;
+}
+
+/** An access token as a join token's bearer gets it; the page keeps it until it expires. */
+export interface SignedIn extends AccessGrant {
+  readonly role: "viewer" | "admin";
 }
 
 export interface Health {
@@ -223,7 +236,20 @@ export const joinTokenRequestSchema: z.ZodType<JoinTokenRequest> = z.strictObjec
     .max(366 * 86_400),
   role: z.enum(["device", "viewer", "admin"]),
 });
-export const joinTokenAnswerSchema: z.ZodType<JoinTokenAnswer> = z.strictObject({ token: secret, line: longText, expiresAt: instant });
+export const joinTokenAnswerSchema: z.ZodType<JoinTokenAnswer> = z.strictObject({
+  token: secret,
+  line: longText,
+  dashboard: optional(longText),
+  expiresAt: instant,
+});
+
+export const signInRequestSchema: z.ZodType<SignInRequest> = z.strictObject({ signInToken: secret });
+export const signedInSchema: z.ZodType<SignedIn> = z.strictObject({
+  accessToken: secret,
+  role: z.enum(["viewer", "admin"]),
+  expiresAt: instant,
+  now: instant,
+});
 
 export const healthSchema: z.ZodType<Health> = z.strictObject({
   status: z.literal("ok"),
