@@ -96,6 +96,7 @@ const token: CommandSpec = {
     const { client } = await connect(invocation, invocation.options.url as string | undefined);
     const answer = await client.call("createJoinToken", { body: { role, uses, expiresInSeconds: Math.round(hours * 3600) } }, { signal });
     terminal.printJson(answer);
+    if (answer.dashboard !== undefined) terminal.print(`dashboard, for one sign-in: ${answer.dashboard}`);
     terminal.print(`${answer.line}\ngood until ${new Date(answer.expiresAt).toISOString().slice(0, 16).replace("T", " ")} UTC`);
   },
 };
