@@ -21,8 +21,8 @@ describe("curves", () => {
     stop();
     curves.report(run, lease("train-b"), { phase: "training", progress: 0.1, loss: 5 }, 4);
     expect(heard.map((event) => progressOf(event).points)).toEqual([
-      [{ at: 2, loss: 2, epoch: 1, step: 3, accuracy: 0.4 }],
-      [{ at: 3, loss: 1, epoch: 2, step: 4 }],
+      [{ at: 2, progress: 0.5, loss: 2, epoch: 1, step: 3, accuracy: 0.4 }],
+      [{ at: 3, progress: 0.6, loss: 1, epoch: 2, step: 4 }],
     ]);
     const all = curves.of("r");
     expect(all.map((event) => progressOf(event).slot)).toEqual(["a", "b"]);

@@ -40,6 +40,7 @@ export function openCurves(): Curves {
           : [
               {
                 at,
+                progress,
                 loss,
                 ...(epoch === undefined ? {} : { epoch }),
                 ...(step === undefined ? {} : { step }),

@@ -97,6 +97,8 @@ export interface WatchEvent {
 /** A point of a task's learning curve, as its device told it. Loss and accuracy are means over the epoch so far. */
 export interface ProgressPoint {
   readonly at: number;
+  /** Share of the whole task. */
+  readonly progress: number;
   readonly loss: number;
   readonly epoch?: number;
   readonly step?: number;
