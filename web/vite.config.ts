@@ -1,5 +1,5 @@
 /** Builds the coordinator's pages into dist/web: a page for each folder of web/ with an index.html, and ONNX Runtime's own files beside them. */
-import { cpSync, existsSync, mkdirSync, readdirSync } from "node:fs";
+import { cpSync, existsSync, mkdirSync, readdirSync, readFileSync } from "node:fs";
 import { createRequire } from "node:module";
 import { dirname, join } from "node:path";
 import { fileURLToPath } from "node:url";
@@ -30,8 +30,14 @@ function copyRuntime(): Plugin {
   };
 }
 
+const versionOf = (path: string): string => JSON.stringify((JSON.parse(readFileSync(path, "utf8")) as { version: string }).version);
+
 const config: UserConfig = {
   root,
+  define: {
+    __SHEAF_VERSION__: versionOf(join(root, "..", "package.json")),
+    __ORT_VERSION__: versionOf(join(root, "..", "node_modules", "onnxruntime-web", "package.json")),
+  },
   base: "/",
   publicDir: join(root, "public"),
   plugins: [svelte({ configFile: false }), copyRuntime()],
