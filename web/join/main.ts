@@ -1,5 +1,6 @@
 /** The join page: mounts it. */
 import "../shared/base.css";
+import "./join.css";
 import { mount } from "svelte";
 import Join from "./Join.svelte";
 
