@@ -7,7 +7,7 @@ const run = {
   runId: "r",
   tasks: { get: (taskId: string) => (taskId.startsWith("train-") ? { kind: "train", slot: taskId.slice(6) } : undefined) },
 } as unknown as Run;
-const lease = (taskId: string): Lease => ({ leaseId: "l", taskId, deviceId: "d" }) as unknown as Lease;
+const lease = (taskId: string): Lease => ({ leaseId: `l-${taskId}`, taskId, deviceId: "d" }) as unknown as Lease;
 const progressOf = (event: WatchEvent | undefined): TaskProgress => event?.data as unknown as TaskProgress;
 
 describe("curves", () => {
@@ -31,7 +31,7 @@ describe("curves", () => {
     expect(curves.of("other")).toEqual([]);
   });
 
-  it("stay small: a long curve is thinned and keeps its newest point, and tasks beyond some hundreds are not kept", () => {
+  it("stay small: a long curve is thinned and keeps its newest point, and leases beyond some hundreds are not kept", () => {
     const curves = openCurves();
     for (let step = 1; step <= 5001; step++) curves.report(run, lease("train-a"), { phase: "training", progress: 0, step, loss: 1 }, step);
     const points = progressOf(curves.of("r")[0]).points;

@@ -1,13 +1,13 @@
 /**
- * How tasks get on, as their devices tell in heartbeats: kept in memory for those who watch, and not in the log, which says what counts.
+ * How devices get on with their leases, as they tell in heartbeats: kept in memory for those who watch, and not in the log, which says what counts.
  * After a restart it is empty; nothing depends on it.
  */
 import type { Heartbeat } from "../protocol/messages.ts";
 import type { TaskProgress, WatchEvent } from "../protocol/operatorMessages.ts";
 import type { Lease, Run } from "./state.ts";
 
-/** Tasks of one run that are kept; a picture of more curves cannot be read. */
-const mostTasks = 500;
+/** Leases of one run that are kept; a picture of more curves cannot be read. */
+const mostLeases = 500;
 /** Points of one curve; past that every second one is dropped. */
 const mostPoints = 200;
 
@@ -16,7 +16,7 @@ type Listener = (event: WatchEvent) => void;
 export interface Curves {
   /** Notes what a device told of its lease, and tells those who listen. */
   report(run: Run, lease: Lease, heartbeat: Heartbeat, at: number): void;
-  /** All that is known of a run's tasks, one event each. */
+  /** All that is known of a run's leases, one event each. */
   of(runId: string): WatchEvent[];
   /** Calls `listener` with what is reported of a run from now on; the answer ends that. */
   listen(runId: string, listener: Listener): () => void;
@@ -33,7 +33,7 @@ export function openCurves(): Curves {
     report({ runId, tasks }, { taskId, deviceId, leaseId }, { phase, progress, epoch, step, loss, accuracy }, at) {
       const task = tasks.get(taskId);
       const known = runs.get(runId) ?? new Map<string, { at: number; progress: TaskProgress }>();
-      if (!task || (known.size >= mostTasks && !known.has(taskId))) return;
+      if (!task || (known.size >= mostLeases && !known.has(leaseId))) return;
       const points =
         loss === undefined
           ? []
@@ -48,9 +48,9 @@ export function openCurves(): Curves {
               },
             ];
       const told: TaskProgress = { runId, taskId, kind: task.kind, slot: task.slot, deviceId, leaseId, phase, progress, points };
-      let all = [...(known.get(taskId)?.progress.points ?? []), ...points];
+      let all = [...(known.get(leaseId)?.progress.points ?? []), ...points];
       if (all.length > mostPoints) all = all.filter((_, i) => i % 2 === (all.length - 1) % 2);
-      known.set(taskId, { at, progress: { ...told, points: all } });
+      known.set(leaseId, { at, progress: { ...told, points: all } });
       runs.set(runId, known);
       for (const listener of listeners.get(runId) ?? []) listener(eventOf(at, told));
     },

@@ -85,7 +85,7 @@ export interface HarvestAnswer {
 
 /**
  * One event for watchers, the `data` of a server-sent event; its `id` is `sequence`. Sequence 0, without an `id`, is for what is told and not kept:
- * `task.progress`, whose data are `TaskProgress`. On every connection the history of each task comes first.
+ * `task.progress`, whose data are `TaskProgress`. On every connection the history of each lease comes first.
  */
 export interface WatchEvent {
   readonly sequence: number;
@@ -105,7 +105,7 @@ export interface ProgressPoint {
   readonly accuracy?: number;
 }
 
-/** How far a task is: with all points so far when a watcher comes, with the newest from then on. */
+/** How far a device is with a lease: with all points so far when a watcher comes, with the newest from then on. */
 export interface TaskProgress {
   readonly runId: string;
   readonly taskId: string;
