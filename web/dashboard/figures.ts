@@ -57,20 +57,21 @@ export function coverage(sources: Sources): readonly PlannedDevice[] {
   });
 }
 
-/** Learning curves as devices tell them; a settle pass is a curve of its own. */
-export function curves({ run, story }: Sources): readonly CurveSeries[] {
+/** Learning curves as devices tell them; a settle pass is a curve of its own, and what another device does in a place of the plan. */
+export function curves({ run, story, devices }: Sources): readonly CurveSeries[] {
   const epochsOf = (key: string): number => {
     const part = (run.config as Readonly<Record<string, { readonly epochs?: unknown } | undefined>>)[key];
     return typeof part?.epochs === "number" ? part.epochs : 1;
   };
   return [...story.progress.values()]
     .filter(({ points }) => points.length > 0)
-    .map(({ taskId, kind, slot, points }) => {
+    .map(({ taskId, leaseId, deviceId, kind, slot, points }) => {
       const epochs = epochsOf(kind === "settle" ? "settle" : "training");
       const pass = story.tasks.get(taskId)?.pass;
+      const own = story.places.get(slot)?.deviceId === deviceId;
       return {
-        id: taskId,
-        label: pass === undefined ? slot : `${slot}, pass ${pass}`,
+        id: leaseId,
+        label: [slot, ...(pass === undefined ? [] : [`pass ${pass}`]), ...(own ? [] : [`by ${nameOf(devices, deviceId)}`])].join(", "),
         points: points.map(({ progress, loss, accuracy }) => ({
           epoch: progress * epochs,
           loss,

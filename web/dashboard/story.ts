@@ -94,6 +94,7 @@ export interface Story {
   /** In the order in which they were given. */
   readonly leases: ReadonlyMap<string, LeaseSpan>;
   readonly results: ReadonlyMap<string, TaskResult>;
+  /** By lease. */
   readonly progress: ReadonlyMap<string, TaskProgress>;
   readonly harvests: ReadonlyMap<string, HarvestStory>;
   readonly outputs: readonly StoredObject[];
@@ -261,13 +262,13 @@ const telling: Readonly<Record<string, Tell>> = {
   }),
   "task.progress": (story, data) => {
     const told = data as unknown as TaskProgress;
-    const before = story.progress.get(told.taskId)?.points ?? [];
+    const before = story.progress.get(told.leaseId)?.points ?? [];
     const last = before.at(-1)?.at ?? 0;
     // The history comes again with each connection.
     const fresh = told.points.filter(({ at }) => at > last);
     let points = before.length === 0 ? told.points : [...before, ...fresh];
     if (points.length > mostPoints) points = points.filter((_, i) => i % 2 === (points.length - 1) % 2);
-    return { ...story, progress: withAll(story.progress, [[told.taskId, { ...told, points }]]) };
+    return { ...story, progress: withAll(story.progress, [[told.leaseId, { ...told, points }]]) };
   },
 };
 

@@ -48,7 +48,7 @@ export function timelineChart(
     width,
     labels: devices.map((device) => device.id),
     columns: [
-      { header: "ended at", values: devices.map((device, d) => (device.timeline.length === 0 ? "\u2013" : duration(finished[d] ?? 0))) },
+      { header: clock === "time" ? "until" : "ended at", values: devices.map((device, d) => (device.timeline.length === 0 ? "\u2013" : duration(finished[d] ?? 0))) },
     ],
     rowHeight: devices.length > 24 ? 18 : 26,
     top: key.height + 30,
