@@ -27,7 +27,11 @@ const settleMs = 250;
 const wait = (ms: number, signal: AbortSignal): Promise<void> =>
   new Promise((resolve) => {
     const timer = setTimeout(resolve, ms);
-    signal.addEventListener("abort", () => (clearTimeout(timer), resolve()), { once: true });
+    const end = (): void => {
+      clearTimeout(timer);
+      resolve();
+    };
+    signal.addEventListener("abort", end, { once: true });
   });
 
 /** All devices, page by page. */
@@ -61,13 +65,14 @@ export function followRun(client: Client, runId: string, { onPicture, onTrouble 
   let told: Pick<Picture, "run" | "devices"> | undefined;
   let evaluation: { readonly sha256: string; readonly value: FleetEvaluation | undefined } | undefined;
   let changed = true;
-  let drawing: Promise<void> | undefined;
+  let drawing = false;
 
-  const draw = (): void => {
-    drawing ??= wait(settleMs, signal).then(() => {
-      drawing = undefined;
-      if (told && !signal.aborted) onPicture({ ...told, story, evaluation: evaluation?.value, now: client.serverNow() });
-    });
+  const draw = async (): Promise<void> => {
+    if (drawing) return;
+    drawing = true;
+    await wait(settleMs, signal);
+    drawing = false;
+    if (told && !signal.aborted) onPicture({ ...told, story, evaluation: evaluation?.value, now: client.serverNow() });
   };
   const refresh = async (): Promise<void> => {
     const [run, devices] = await Promise.all([client.call("getRun", { runId }, { signal }), allDevices(client, signal)]);
@@ -78,7 +83,7 @@ export function followRun(client: Client, runId: string, { onPicture, onTrouble 
     const sha256 = outputs.find(({ role }) => role === "evaluation")?.sha256;
     if (sha256 !== undefined && sha256 !== evaluation?.sha256)
       evaluation = { sha256, value: await readEvaluation(client, outputs, signal) };
-    draw();
+    void draw();
   };
   /** Repeats something until the signal, and tells what goes wrong meanwhile. */
   const insist = async (action: () => Promise<void>): Promise<void> => {
@@ -110,7 +115,7 @@ export function followRun(client: Client, runId: string, { onPicture, onTrouble 
     for await (const event of client.watch(runId, { signal, ...(last === undefined ? {} : { after: last }) })) {
       story = tell(story, event);
       if (event.sequence > 0) changed = true;
-      draw();
+      void draw();
     }
     changed = true;
   });
