@@ -32,6 +32,9 @@ const pauseMs = 500;
 /** Longest time that a step is held back by a pause: then the lease is given back, which needs the step to end. */
 const holdMs = 15_000;
 
+/** Shortest time between two reports of progress to the page. */
+const tellMs = 250;
+
 /** Version of this release, put in by the build. */
 declare const __SHEAF_VERSION__: string;
 declare const __ORT_VERSION__: string;
@@ -165,7 +168,13 @@ export async function openDevice(tell: (message: FromDevice) => void): Promise<D
       const start: Start = { name, engine, privateCounts };
       await startFile.write(new TextEncoder().encode(JSON.stringify(start)));
       tell({ type: "joined", deviceId: joined.enrolled.deviceId, isNew: joined.isNew });
+      let toldAt = 0;
       const onEvent = async (event: AgentEvent): Promise<void> => {
+        // Small networks take a hundred steps a second; a page that showed each would show nothing else.
+        if (event.type === "progress" && event.progress < 1) {
+          if (performance.now() - toldAt < tellMs) return;
+          toldAt = performance.now();
+        }
         tell({ type: "agent", event });
         const { work } = event.type === "working" ? await state.readRecord() : {};
         if (work) tellWork(work);
