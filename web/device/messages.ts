@@ -75,4 +75,4 @@ export type FromDevice =
   | { readonly type: "traffic"; readonly traffic: Traffic }
   | { readonly type: "forgotten" }
   /** What was asked for could not be done. */
-  | { readonly type: "failed"; readonly during: ToDevice["type"]; readonly message: string; readonly isFinal: boolean };
+  | { readonly type: "failed"; readonly during: ToDevice["type"]; readonly message: string };

@@ -54,13 +54,19 @@ export function openPrivateFiles(root: string): PrivateFiles {
       throw error;
     }
   };
-  const withHandle = async <T>(name: string, create: boolean, use: (handle: FileSystemSyncAccessHandle) => T): Promise<T> => {
-    const handle = await handleOf(name, create);
-    try {
-      return use(handle);
-    } finally {
-      handle.close();
-    }
+  // A file has one handle at a time, and whoever wants another is refused, so all wait for their turn.
+  let last: Promise<unknown> = Promise.resolve();
+  const withHandle = <T>(name: string, create: boolean, use: (handle: FileSystemSyncAccessHandle) => T): Promise<T> => {
+    const turn = last.then(async () => {
+      const handle = await handleOf(name, create);
+      try {
+        return use(handle);
+      } finally {
+        handle.close();
+      }
+    });
+    last = turn.catch(() => undefined);
+    return turn;
   };
   return {
     read: (name) =>

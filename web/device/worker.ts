@@ -1,6 +1,5 @@
 /** The worker in which the device lives: takes the page's messages one after another and answers each. */
 import "./platform.ts";
-import { ProtocolError } from "../../src/protocol/errors.ts";
 import { type Device, openDevice } from "./device.ts";
 import type { FromDevice, ToDevice } from "./messages.ts";
 
@@ -42,6 +41,6 @@ self.addEventListener("message", async ({ data }: MessageEvent<ToDevice>) => {
     await handle(data, await opening);
   } catch (error) {
     const message = error instanceof Error ? error.message : String(error);
-    tell({ type: "failed", during: data.type, message, isFinal: error instanceof ProtocolError });
+    tell({ type: "failed", during: data.type, message });
   }
 });
