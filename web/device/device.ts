@@ -24,6 +24,7 @@ import { forgetSamples, heldOf, type OwnSamples, prepareSamples, readSamples } f
 import { openPrivateFiles } from "./privateFiles.ts";
 import { openSlots } from "./slots.ts";
 import { openTraffic } from "./traffic.ts";
+import { giveTurn } from "./turn.ts";
 
 /** Longest work that a crash of the tab may cost. */
 const checkpointSeconds = 10;
@@ -95,7 +96,7 @@ export async function openDevice(tell: (message: FromDevice) => void): Promise<D
   let conduct: Conduct = { share: 1, pausedBecause: undefined };
   let own: OwnSamples | undefined;
 
-  /** A session that waits before each step while the person has it pause. */
+  /** A session that hears what goes on around it between its steps, and waits while the person has it pause. */
   const openHeld =
     ({ provider, threads }: Engine): OpenSession =>
     async (model, options) => {
@@ -103,6 +104,7 @@ export async function openDevice(tell: (message: FromDevice) => void): Promise<D
       return {
         ...session,
         async run(feeds, into) {
+          await giveTurn();
           const until = performance.now() + holdMs;
           while (conduct.pausedBecause !== undefined && performance.now() < until) await sleep(100);
           return session.run(feeds, into);
