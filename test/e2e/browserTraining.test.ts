@@ -16,7 +16,7 @@ import { lossesOf } from "./trainingPage/steps.ts";
 
 const steps = 50;
 /** A software imitation of a graphics processor is slow. */
-const gpuSteps = 10;
+const gpuSteps = 3;
 
 describe.skipIf(!hasChromium)("the same training program", () => {
   let folder: Scratch;
