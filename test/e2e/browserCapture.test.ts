@@ -11,7 +11,7 @@ import { hasChromium, openChromium } from "./browser.ts";
 import { killAll, type Running, start } from "./processes.ts";
 import { built, type Scratch, scratch } from "./sheaf.ts";
 
-const patienceMs = 240_000;
+const patienceMs = 400_000;
 const rate = 16_000;
 const side = 128;
 
@@ -124,7 +124,7 @@ describe.skipIf(!built || !hasChromium)("a tab with a camera and a microphone", 
     for (let i = 0; i < 1024; i++) difference += Math.abs(grey(seen, i) - grey(picture, i)) / 1024;
     expect(difference).toBeLessThan(12);
     await page.context().close();
-  }, 600_000);
+  }, 900_000);
 
   it("trains on clips from the microphone, labelled on the spot", async () => {
     const coordinator = serve("clips", "--data-set", folder.at("sounds"), "--set", "data.testShare=0.3");
@@ -145,5 +145,5 @@ describe.skipIf(!built || !hasChromium)("a tab with a camera and a microphone", 
     const power = Math.sqrt(clip.reduce((sum, value) => sum + value ** 2, 0) / clip.length);
     expect(power).toBeGreaterThan(50);
     await page.context().close();
-  }, 600_000);
+  }, 900_000);
 });

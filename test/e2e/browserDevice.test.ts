@@ -11,7 +11,7 @@ import { built, type Scratch, scratch } from "./sheaf.ts";
 
 const axe = createRequire(import.meta.url).resolve("axe-core/axe.min.js");
 /** A loaded machine trains in WebAssembly slowly. */
-const patienceMs = 240_000;
+const patienceMs = 400_000;
 
 const serve = (folder: Scratch, name: string, ...more: readonly string[]): Running =>
   start(
