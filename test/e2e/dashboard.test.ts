@@ -27,7 +27,7 @@ describe.skipIf(!built || !hasChromium)("the dashboard", () => {
     folder = await scratch("dashboard");
     const coordinator = start(
       [
-        ..."serve --network tiny --epochs 60 --batch 4 --sub-width 0.5 --set serve.minimumDevices=3 --set serve.heartbeatSeconds=1 --set serve.leaseSeconds=10".split(
+        ..."serve --network tiny --epochs 25 --batch 8 --sub-width 0.5 --set serve.minimumDevices=3 --set serve.heartbeatSeconds=1 --set serve.leaseSeconds=10".split(
           " ",
         ),
         ..."--set settle.passes=1 --set settle.epochs=1 --set serve.stragglerFactor=1000 --port 0".split(" "),
