@@ -5,7 +5,7 @@ const resultsFile = "node_modules/.cache/sheaf/test-results.json";
 
 const config: ViteUserConfig = {
   test: {
-    include: ["src/**/*.test.ts", "test/**/*.test.ts"],
+    include: ["src/**/*.test.ts", "test/**/*.test.ts", "web/**/*.test.ts"],
     globalSetup: ["test/globalSetup.ts"],
     pool: "forks",
     maxWorkers: 2,

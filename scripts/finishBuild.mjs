@@ -3,7 +3,7 @@
  * and makes the command executable. Runs after tsc and not before, so that a running `sheaf` never misses a file.
  */
 import { chmodSync, copyFileSync, existsSync, mkdirSync, readdirSync, rmdirSync, rmSync } from "node:fs";
-import { dirname, join, relative } from "node:path";
+import { dirname, join, relative, sep } from "node:path";
 import { fileURLToPath } from "node:url";
 
 const root = dirname(dirname(fileURLToPath(import.meta.url)));
@@ -31,8 +31,10 @@ for (const source of sources.filter((name) => !name.endsWith(".ts") || name.ends
   copyFileSync(join(src, source), join(dist, source));
 }
 const wanted = new Set(sources.flatMap(outputsOf));
+/** What Vite builds and tidies by itself. */
+const isPage = (name) => name === "web" || name.startsWith(`web${sep}`);
 for (const entry of entriesUnder(dist)) {
-  if (!entry.isDirectory() && !wanted.has(pathOf(entry, dist))) rmSync(join(entry.parentPath, entry.name));
+  if (!entry.isDirectory() && !isPage(pathOf(entry, dist)) && !wanted.has(pathOf(entry, dist))) rmSync(join(entry.parentPath, entry.name));
 }
 const folders = entriesUnder(dist).filter((entry) => entry.isDirectory());
 for (const folder of folders.map((entry) => join(entry.parentPath, entry.name)).sort((a, b) => b.length - a.length)) {

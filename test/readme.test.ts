@@ -21,6 +21,7 @@ const pages = [
   "docs/baselines.md",
   "docs/cli.md",
   "docs/configuration.md",
+  "docs/dashboard.md",
   "docs/data.md",
   "docs/engine.md",
   "docs/extending.md",

@@ -22,6 +22,8 @@ export interface Conditions {
   readonly minuteOfDay: number;
   /** Whether mains power is on; undefined where that cannot be known, which counts as on. */
   readonly isOnPower: boolean | undefined;
+  /** Why the owner has it pause now, as a clause. */
+  readonly pausedBecause?: string | undefined;
 }
 
 const minutesPerDay = 24 * 60;
@@ -82,7 +84,8 @@ export function parseMemory(text: string): number {
 }
 
 /** Why a device may not work now, as a clause; undefined when it may. */
-export function reasonToPause({ onlyOnPower, hours }: Limits, { minuteOfDay, isOnPower }: Conditions): string | undefined {
+export function reasonToPause({ onlyOnPower, hours }: Limits, { minuteOfDay, isOnPower, pausedBecause }: Conditions): string | undefined {
+  if (pausedBecause !== undefined) return pausedBecause;
   if (onlyOnPower && isOnPower === false) return "it runs on battery";
   // Told by the clock, so that it is said once and not each minute anew.
   if (hours && !isWithin(hours, minuteOfDay)) return `its hours begin at ${timeOf(hours.startMinute)}`;

@@ -29,6 +29,8 @@ export interface JoinOptions {
   /** Needed the first time, and where the coordinator is another one than before. */
   readonly joinToken?: string;
   readonly state: AgentState;
+  /** The device's key where its secret is beyond reach; the one in the state, made when missing, otherwise. */
+  readonly key?: DeviceKey;
   /** Name of the device, for people. */
   readonly name: string;
   readonly summary: DataSummary;
@@ -108,7 +110,7 @@ async function enrolBy(key: DeviceKey, options: JoinOptions): Promise<{ readonly
  */
 export async function join(options: JoinOptions): Promise<Joined> {
   const { state, url } = options;
-  const key = await keyIn(state);
+  const key = options.key ?? (await keyIn(state));
   const record = await state.readRecord();
   let enrolled: EnrolledWith;
   let grant: AccessGrant | undefined;

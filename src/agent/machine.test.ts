@@ -2,7 +2,8 @@ import { mkdir, mkdtemp, rm, writeFile } from "node:fs/promises";
 import { tmpdir } from "node:os";
 import { join } from "node:path";
 import { afterAll, beforeAll, describe, expect, it } from "vitest";
-import { measureBandwidth, measureMemory, measureProfile } from "./benchmark.node.ts";
+import { measureMemory, measureProfile } from "./benchmark.node.ts";
+import { measureBandwidth } from "./benchmark.ts";
 import { isOnPower } from "./power.node.ts";
 import { serviceUnit } from "./service.ts";
 

@@ -78,8 +78,8 @@ async function trainOnce(job: TrainingJob, selectionOf: TaskTools["openSamples"]
       const started = performance.now();
       const { done, value } = await training.next();
       if (done) return value;
-      const { step, steps, epoch, loss } = value;
-      onProgress({ phase: "training", progress: step / steps, epoch, step, loss });
+      const { step, steps, epoch, loss, accuracy } = value;
+      onProgress({ phase: "training", progress: step / steps, epoch, step, loss, accuracy });
       // A rest that is cut short by an abort is not the end: the next turn writes the checkpoint first.
       if (step < steps) await pace(performance.now() - started).catch(() => undefined);
     }

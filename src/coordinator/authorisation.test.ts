@@ -76,7 +76,7 @@ async function send(name: RouteName, kind: CallerKind): Promise<Response> {
 }
 
 /** Routes whose success needs more than a role; what a caller with the role gets here instead. */
-const beyondRole: Partial<Record<RouteName, number>> = { enrol: 415, token: 415, appendUpload: 404 };
+const beyondRole: Partial<Record<RouteName, number>> = { enrol: 415, invitation: 415, token: 415, signIn: 415, appendUpload: 404 };
 
 describe.each(routeNames)("%s", (name) => {
   it.each(Object.keys(callers) as CallerKind[])("for %s", async (kind) => {

@@ -5,6 +5,7 @@
 import type { WidthFactors } from "../network/narrow.ts";
 import type { FeatureShape, Network } from "../network/network.ts";
 import type { PlanRequest } from "../plan/request.ts";
+import type { SamplePreparation } from "../protocol/invitation.ts";
 import type { Completion, DataSummary, MeasuredProfile, ObjectReference, SampleUse } from "../protocol/messages.ts";
 import type { Background, TaskKind } from "../protocol/tasks.ts";
 import type { TrainingSettings } from "../train/job.ts";
@@ -79,6 +80,8 @@ export interface RunDefinition {
   /** Class that is "none of these" and that nobody owns. */
   readonly otherClass?: number | undefined;
   readonly sampleShape: FeatureShape;
+  /** For devices that make samples of pictures and sounds themselves. */
+  readonly preparation?: SamplePreparation | undefined;
   readonly target: Network;
   readonly planning: PlanSettings;
   readonly work: RunWork;

@@ -15,6 +15,11 @@ import type { Caller, CommandRoute, Coordinator } from "./service.ts";
 import { eventStream } from "./sse.ts";
 import type { ObjectStore, SecretStore, UploadAnswer } from "./store.ts";
 
+/** Where the dashboard lies below the coordinator's address. */
+const dashboardPath = "/";
+/** Life of the access token of one who signed in to the dashboard. */
+const signedInMs = 12 * 3_600_000;
+
 /** What the handlers work with. */
 export interface Services {
   readonly coordinator: Coordinator;
@@ -83,6 +88,14 @@ function command<N extends CommandRoute>(route: N): (call: Call<N>, services: Se
   };
 }
 
+const invitation: Handler<"invitation"> = async ({ body }, { secrets, serverId, coordinator, nowMs }) => {
+  const hash = await hashOf(body.joinToken);
+  const known = (await secrets.joinTokens()).find(({ tokenHash }) => tokenHash === hash);
+  if (!known || known.expiresAtMs <= nowMs())
+    throw new ProtocolError("unauthenticated", "The join token is not known or has expired; ask an administrator for a new one.");
+  return { serverId, runs: await coordinator.invited() };
+};
+
 const enrol: Handler<"enrol"> = async ({ body }, services) => {
   const { joinToken, at: _, nonce: __, signature: ___, ...enrolment } = body;
   // Without this, whoever knows a device's public key and has a join token would be that device.
@@ -97,6 +110,7 @@ const enrol: Handler<"enrol"> = async ({ body }, services) => {
     const why = { unknown: "is not known", expired: "has expired", usedUp: "was used as often as it may be" }[use.problem];
     throw new ProtocolError("unauthenticated", `The join token ${why}; ask an administrator for a new one.`);
   }
+  if (use.role !== "device") throw new ProtocolError("unauthenticated", "This token is for the dashboard and lets no device in.");
   // Only now: who has no join token must not fill the store of nonces.
   await useNonce(body.publicKey, body, services);
   const { deviceId } = await services.coordinator.enrol(enrolment);
@@ -137,6 +151,31 @@ const token: Handler<"token"> = async ({ body }, services) => {
   await useNonce(body.deviceId, body, services);
   return grant(body.deviceId, services);
 };
+
+const signIn: Handler<"signIn"> = async ({ body }, { secrets, tokens, nowMs }) => {
+  const now = nowMs();
+  // Each request is another user, so that a token of one use serves once.
+  const use = await secrets.useJoinToken(await hashOf(body.signInToken), randomText(16), now);
+  if (!use.ok || use.role === "device") {
+    throw new ProtocolError(
+      "unauthenticated",
+      "The sign-in token is not known, has expired or was used; `sheaf devices invite --role admin` prints an address with a new one.",
+    );
+  }
+  const { token, claims } = await tokens.issue(`${use.role}-${randomText(6)}`, use.role, signedInMs);
+  return { accessToken: token, role: use.role, expiresAt: claims.expiresAtMs, now };
+};
+
+/** The dashboard's address for one more viewer or admin. What is behind the `#` is not sent to any server, and the page removes it at once. */
+export async function dashboardAddress(
+  role: "viewer" | "admin",
+  expiresAtMs: number,
+  { secrets, publicUrl, nowMs }: Pick<Services, "secrets" | "publicUrl" | "nowMs">,
+): Promise<string> {
+  const text = `sheafsignin-${randomText(32)}`;
+  await secrets.addJoinToken({ tokenHash: await hashOf(text), role, uses: 1, createdAtMs: nowMs(), expiresAtMs });
+  return `${publicUrl}${dashboardPath}#${text}`;
+}
 
 async function findObject(call: Call<"getObject"> | Call<"headObject">, services: Services): Promise<Response> {
   const caller = callerOf(call);
@@ -201,14 +240,16 @@ const createJoinToken: Handler<"createJoinToken"> = async (call, services) => {
   const now = services.nowMs();
   const expiresAt = now + expiresInSeconds * 1000;
   let text: string;
+  let dashboard: string | undefined;
   if (role === "device") {
     text = `sheafjoin-${randomText(32)}`;
     await services.secrets.addJoinToken({ tokenHash: await hashOf(text), role, uses, createdAtMs: now, expiresAtMs: expiresAt });
   } else {
     text = (await services.tokens.issue(`${role}-${randomText(6)}`, role, expiresAt - now)).token;
+    dashboard = await dashboardAddress(role, expiresAt, services);
   }
   await services.coordinator.note({ type: "joinToken.created", by: ownerOf(caller), role, uses, expiresAt });
-  return { token: text, line: services.joinLine(text, role), expiresAt };
+  return { token: text, line: services.joinLine(text, role), ...(dashboard === undefined ? {} : { dashboard }), expiresAt };
 };
 
 const watchRun: Handler<"watchRun"> = async (call, { coordinator, claimWatcher, nowMs }) => {
@@ -267,7 +308,9 @@ const audit: Handler<"audit"> = async ({ query }, { coordinator }) => {
 /** The total table. */
 export const handlers: { readonly [N in RouteName]: Handler<N> } = {
   enrol,
+  invitation,
   token,
+  signIn,
   offer: command("offer"),
   heartbeat: command("heartbeat"),
   complete: command("complete"),

@@ -73,6 +73,26 @@ const untilPhase = async (runId: string, status: string): Promise<void> => {
 };
 
 describe("the live service", () => {
+  it("tells watchers how far tasks are, beside what is in the log", async () => {
+    const { runId } = await ask("createRun", admin, { name: "night", config: {} });
+    const ann = await enrol("ann");
+    const { offer } = await ask("offer", ann, wanted);
+    const beat = (step: number) => ask("heartbeat", ann, { phase: "training", progress: 0.1 * step, step, loss: 1 / step }, offer?.leaseId);
+    await beat(1);
+    const stop = new AbortController();
+    const steps: unknown[] = [];
+    for await (const { type, sequence, data } of (await service.watch(runId, 0, stop.signal)) ?? []) {
+      if (type !== "task.progress") continue;
+      expect(sequence).toBe(0);
+      expect(data).toMatchObject({ runId, slot: "d1", kind: "train", deviceId: expect.any(String) });
+      steps.push((data.points as { step: number }[]).map(({ step }) => step));
+      if (steps.length === 1) await beat(2);
+      else break;
+    }
+    stop.abort();
+    expect(steps).toEqual([[1], [2]]);
+  });
+
   it("takes a run from its request to its model", async () => {
     const { runId, status } = await ask("createRun", admin, { name: "night", config: {} });
     expect(status).toBe("waiting");

@@ -8,6 +8,7 @@ import type { ObjectReference, OfferAnswer, OfferRequest } from "../protocol/mes
 import type { HarvestAnswer, RunRequest, WatchEvent } from "../protocol/operatorMessages.ts";
 import { SheafError } from "../util/errors.ts";
 import type { LogEntry } from "./chain.ts";
+import { openCurves } from "./curves.ts";
 import { judgementOf, type Verdict } from "./decide.ts";
 import { type Event, type EventType, type RunDefinition, runOf } from "./events.ts";
 import { type Outstanding, outstanding } from "./execute.ts";
@@ -17,7 +18,7 @@ import { inputsOf, taskSpec } from "./spec.ts";
 import { isOver, type Run, type State, type Task } from "./state.ts";
 import type { EventLog } from "./store.ts";
 import { openTaskObjects, type TaskObjectsOptions } from "./taskObjects.ts";
-import { deviceSummary, modelRole, runDetail, runSummary, watchEvent } from "./views.ts";
+import { deviceSummary, invitedRun, modelRole, runDetail, runSummary, watchEvent } from "./views.ts";
 import { openWakes } from "./wakes.ts";
 
 /** A model from what is there. */
@@ -71,6 +72,8 @@ function wokenBy(state: State, event: Event): "all" | readonly string[] {
   const lease = state.endedLeases.get(event.leaseId);
   return ownersOf([run.tasks.get(lease?.taskId ?? "")?.slot ?? ""]);
 }
+/** Reports of progress that wait for a watcher at most. */
+const mostUntold = 1000;
 
 /** Room for what a device uploads beside what was planned. */
 const spareUploadBytes = 2 ** 24;
@@ -91,6 +94,7 @@ export function openLiveService({ live, log, now, define, gate, assemble, ...mak
   const taskObjects = openTaskObjects(making);
   const judging = new Map<string, Promise<Verdict>>();
   const judged = new Set<readonly ObjectReference[]>();
+  const curves = openCurves();
 
   const runIn = (runId: string): Run => {
     const run = live.state.runs.get(runId);
@@ -216,10 +220,13 @@ export function openLiveService({ live, log, now, define, gate, assemble, ...mak
 
   const handlers: Handlers = {
     offer: async ({ caller, body, signal }) => offer(deviceIdOf(caller), body, signal),
-    heartbeat: async ({ caller, parameter: leaseId, body }) => ({
-      ...(await live.do({ type: "heartbeat", deviceId: deviceIdOf(caller), leaseId, report: body })),
-      now: now(),
-    }),
+    heartbeat: async ({ caller, parameter: leaseId, body }) => {
+      const answer = await live.do({ type: "heartbeat", deviceId: deviceIdOf(caller), leaseId, report: body });
+      const lease = live.state.leases.get(leaseId);
+      const run = lease && live.state.runs.get(lease.runId);
+      if (lease && run) curves.report(run, lease, body, now());
+      return { ...answer, now: now() };
+    },
     complete,
     fail: async ({ caller, parameter: leaseId, body }) => {
       await live.do({ type: "fail", deviceId: deviceIdOf(caller), leaseId, ...body });
@@ -270,6 +277,12 @@ export function openLiveService({ live, log, now, define, gate, assemble, ...mak
       fresh.push(...entries);
       wake();
     });
+    const told = curves.of(runId);
+    const stopHearing = curves.listen(runId, (event) => {
+      // A watcher that does not read misses some of them.
+      if (told.length < mostUntold) told.push(event);
+      wake();
+    });
     const onAbort = (): void => wake();
     signal.addEventListener("abort", onAbort);
     let last = after;
@@ -285,15 +298,17 @@ export function openLiveService({ live, log, now, define, gate, assemble, ...mak
           last = entry.sequence;
           if (runOf(entry.event) === runId) yield watchEvent(entry);
         }
-        if (fresh.length > 0) continue;
+        yield* told.splice(0);
+        if (fresh.length > 0 || told.length > 0) continue;
         if (isOver(runIn(runId))) return;
         await new Promise<void>((resolve) => {
           wake = resolve;
-          if (signal.aborted || fresh.length > 0) resolve();
+          if (signal.aborted || fresh.length > 0 || told.length > 0) resolve();
         });
       }
     } finally {
       stop();
+      stopHearing();
       signal.removeEventListener("abort", onAbort);
     }
   }
@@ -308,6 +323,7 @@ export function openLiveService({ live, log, now, define, gate, assemble, ...mak
     // The table gives each route its own types, which do not survive the index.
     apply: (command) => (handlers[command.route] as unknown as (command: unknown) => Promise<never>)(command),
     enrol: (enrolment) => live.do({ type: "enrol", ...enrolment }),
+    invited: async () => [...live.state.runs.values()].filter((run) => !run.archived && !isOver(run)).map(invitedRun),
     async device(deviceId) {
       const device = live.state.devices.get(deviceId);
       return device && { publicKey: device.publicKey, revoked: device.revokedAt !== undefined };

@@ -168,6 +168,7 @@ export function fakeCoordinator(fake: () => Fake): Coordinator {
       fake().devices.set(name, { key, revoked: false });
       return { deviceId: name };
     },
+    invited: async () => [],
     async device(deviceId) {
       const device = fake().devices.get(deviceId);
       return device && { publicKey: device.key.publicKey, revoked: device.revoked };

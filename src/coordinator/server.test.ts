@@ -41,6 +41,16 @@ describe("enrolment and tokens", () => {
     expect((await enrol("wrong-token", keys[0]!)).status).toBe(401);
   });
 
+  it("a join token tells what it invites to, without being used up, and nobody else is told", async () => {
+    const joinToken = await addJoinToken(fake, 1);
+    const ask = (text: string): Promise<Response> => fake.call("POST", "/v1/invitation", { body: { joinToken: text } });
+    for (let i = 0; i < 3; i++) expect(await (await ask(joinToken)).json()).toEqual({ serverId, runs: [] });
+    expect((await enrol(joinToken, (await createKey()).key)).status).toBe(200);
+    expect((await ask("wrong-token")).status).toBe(401);
+    fake.clock.nowMs += 1000;
+    expect((await ask(joinToken)).status).toBe(401);
+  });
+
   it("a revoked device cannot enrol again with its key", async () => {
     const join = await addJoinToken(fake);
     fake.devices.get("device-a")!.revoked = true;
@@ -142,6 +152,33 @@ describe("enrolment and tokens", () => {
     }
     expect(fake.notes.map(({ role }) => role)).toEqual(["device", "viewer", "admin"]);
     expect(JSON.stringify([fake.notes, await fake.secrets.joinTokens()])).not.toMatch(/sheafjoin-|sheaf1\./);
+  });
+
+  it("a dashboard's address lets one person in, once, and no device", async () => {
+    const invite = async (role: string): Promise<string> => {
+      const body = { uses: 9, expiresInSeconds: 60, role };
+      const { dashboard } = (await (await fake.call("POST", "/v1/join-tokens", { token: admin, body })).json()) as { dashboard: string };
+      return new URL(dashboard).hash.slice(1);
+    };
+    const signIn = (signInToken: string): Promise<Response> => fake.call("POST", "/v1/sign-in", { body: { signInToken } });
+    for (const role of ["viewer", "admin"]) {
+      const signInToken = await invite(role);
+      const response = await signIn(signInToken);
+      expect(response.status).toBe(200);
+      const { accessToken, role: got } = (await response.json()) as { accessToken: string; role: string };
+      expect(got).toBe(role);
+      expect((await fake.call("GET", "/v1/runs", { token: accessToken })).status).toBe(200);
+      expect((await fake.call("POST", "/v1/runs", { token: accessToken, body: bodies.createRun })).status).toBe(
+        role === "admin" ? 201 : 403,
+      );
+      expect((await signIn(signInToken)).status).toBe(401);
+    }
+    expect((await enrol(await invite("admin"), (await createKey()).key)).status).toBe(401);
+    expect((await signIn(await addJoinToken(fake))).status).toBe(401);
+    const late = await invite("viewer");
+    fake.clock.nowMs = startMs + 60_000;
+    expect((await signIn(late)).status).toBe(401);
+    expect(JSON.stringify([fake.notes, fake.lines, await fake.secrets.joinTokens()])).not.toContain("sheafsignin-");
   });
 
   it("no secret reaches the log", async () => {

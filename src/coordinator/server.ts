@@ -38,6 +38,8 @@ export interface ServerOptions extends Injected {
   readonly joinLine?: Services["joinLine"];
   readonly vitals?: () => Vitals;
   readonly metrics?: Metrics;
+  /** What is served beside the protocol; none by default. */
+  readonly pages?: (request: Request) => Promise<Response | undefined>;
   readonly nowMs?: () => number;
   /** Life of a device's access token; default 15 minutes. */
   readonly accessTokenMs?: number;
@@ -213,7 +215,13 @@ export function openServer(options: ServerOptions): Server {
     return response;
   };
 
-  const app = mount(respond, answer);
+  const page = async (request: Request, trace: Trace): Promise<Response> => {
+    wait(byAddress.take(trace.address), "address");
+    const found = await options.pages?.(request);
+    if (found) return found;
+    throw new ProtocolError("notFound", "There is no such route; GET /v1/openapi.json lists them.");
+  };
+  const app = mount(respond, answer, page);
   const close = async (): Promise<void> => {
     isClosing = true;
     for (const leave of [...waiting]) leave.abort();
@@ -231,10 +239,11 @@ export function openServer(options: ServerOptions): Server {
 }
 
 type Respond = (c: Context, label: string, action: (trace: Trace) => Promise<Response>) => Promise<Response>;
+type Page = (request: Request, trace: Trace) => Promise<Response>;
 type Answer = <N extends RouteName>(name: N, c: Context, trace: Trace) => Promise<Response>;
 
 /** One Hono handler per path: it knows the methods of the path, so that another one is a 405 and not a 404. */
-function mount(respond: Respond, answer: Answer): Hono {
+function mount(respond: Respond, answer: Answer, page: Page): Hono {
   const app = new Hono();
   const paths = new Map<string, Map<Method, RouteName>>();
   for (const name of routeNames) {
@@ -254,11 +263,7 @@ function mount(respond: Respond, answer: Answer): Hono {
       });
     });
   }
-  app.notFound((c) =>
-    respond(c, "none", async () => {
-      throw new ProtocolError("notFound", "There is no such route; GET /v1/openapi.json lists them.");
-    }),
-  );
+  app.notFound((c) => respond(c, "none", (trace) => page(c.req.raw, trace)));
   return app;
 }
 

@@ -2,6 +2,7 @@
  * What the HTTP server asks of the coordinator behind it. The server speaks HTTP, knows who calls and keeps bytes; everything else, such as
  * whose lease is whose, is decided behind this interface, so that a test can put a fake there.
  */
+import type { Invitation } from "../protocol/invitation.ts";
 import type { EnrolmentClaim, ObjectReference } from "../protocol/messages.ts";
 import type { WatchEvent } from "../protocol/operatorMessages.ts";
 import type { QueryOf, RequestOf, ResponseOf } from "../protocol/routes.ts";
@@ -65,6 +66,8 @@ export interface Coordinator {
   apply<N extends CommandRoute>(command: CommandOf<N>): Promise<ResponseOf<N>>;
   /** Makes a device known; the same key again gives the same id. The join token was checked and counted. Throws `revoked` for a revoked key. */
   enrol(enrolment: Omit<EnrolmentClaim, "joinToken" | "at" | "nonce">): Promise<{ readonly deviceId: string }>;
+  /** Runs that a new device may take part in. */
+  invited(): Promise<Invitation["runs"]>;
   device(deviceId: string): Promise<{ readonly publicKey: string; readonly revoked: boolean } | undefined>;
   /** Whether a lease that the device holds names the object, as an input or as an output that it uploaded. */
   mayRead(deviceId: string, sha256: string): Promise<boolean>;

@@ -5,7 +5,7 @@ import type { WatchEvent } from "../protocol/operatorMessages.ts";
 const keepAliveMs = 15_000;
 
 const lineOf = ({ sequence, type, ...rest }: WatchEvent): string =>
-  `id: ${sequence}\nevent: ${type}\ndata: ${JSON.stringify({ sequence, type, ...rest })}\n\n`;
+  `${sequence > 0 ? `id: ${sequence}\n` : ""}event: ${type}\ndata: ${JSON.stringify({ sequence, type, ...rest })}\n\n`;
 
 /** A stream of events. `end` is called once when it is over, whoever ended it. Events are fetched as fast as the reader takes them. */
 export function eventStream(

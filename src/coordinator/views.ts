@@ -1,4 +1,6 @@
 /** The state as people see it: summaries of runs, tasks and devices. Pure. */
+import { narrow } from "../network/narrow.ts";
+import type { InvitedRun } from "../protocol/invitation.ts";
 import type { DeviceSummary, RunDetail, RunStatus, RunSummary, TaskSummary, WatchEvent } from "../protocol/operatorMessages.ts";
 import type { LogEntry } from "./chain.ts";
 import type { Slot } from "./events.ts";
@@ -72,6 +74,27 @@ export function runDetail(state: State, liveness: Liveness, run: Run): RunDetail
       reason,
     })),
     config: run.definition.config,
+  };
+}
+
+/** A run as the bearer of a join token sees it. */
+export function invitedRun(run: Run): InvitedRun {
+  const { classNames, otherClass, sampleShape, preparation, target, planning, policy } = run.definition;
+  const { width, maxWidth = 1, epochs, batchSize, rho } = planning;
+  const { channels, height, width: columns } = sampleShape;
+  return {
+    runId: run.runId,
+    name: run.definition.name,
+    status: runSummary(run).status,
+    classNames,
+    ...(otherClass === undefined ? {} : { otherClass }),
+    sampleShape: { channels, height, width: columns },
+    ...(preparation ? { preparation } : {}),
+    branch: narrow(target, width ?? maxWidth, classNames.length + 1),
+    epochs,
+    batchSize,
+    rho,
+    minimumDevices: policy.minimumDevices,
   };
 }
 

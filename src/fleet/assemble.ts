@@ -3,26 +3,24 @@ import type { Assembled } from "../coordinator/liveService.ts";
 import { harvestedSlots, type Run, statisticsTaskId } from "../coordinator/state.ts";
 import type { ObjectStore } from "../coordinator/store.ts";
 import { modelRole } from "../coordinator/views.ts";
-import { openSamples } from "../data/samples.node.ts";
 import { expansionWeights } from "../harvest/expansion.ts";
 import { assembleGlobal } from "../harvest/globalModel.ts";
 import { type Harvested, layOut } from "../harvest/harvested.ts";
 import type { HeadType } from "../harvest/heads.ts";
-import { type HeadSource, makeTunedHead } from "../harvest/makeHead.ts";
+import { type HeadSource, makeHead } from "../harvest/makeHead.ts";
 import { addStatistics, type DeviceStatistics, decodeStatistics } from "../harvest/statistics.ts";
 import { writeOnnx } from "../onnx/write.ts";
 import type { RunConfig } from "../run/config.ts";
 import { headPlan } from "../run/headPlan.ts";
 import { dataMetadata } from "../run/loadData.ts";
 import { sheafVersion } from "../run/machine.ts";
-import { openSession } from "../runtime/session.node.ts";
-import { evaluateModel } from "../train/evaluate.ts";
 import { SheafError } from "../util/errors.ts";
 import { canonicalJson } from "../util/json.ts";
 import { readBranches, readObject } from "./branches.ts";
+import { evaluateHeads, evaluatePasses, type MakeModel } from "./evaluation.ts";
 import type { KnownSamples, SamplesOf } from "./samples.ts";
 
-/** Role of a model's accuracy on validation samples among a run's outputs. */
+/** Role of what was measured on validation samples (`FleetEvaluation`) among a run's outputs. */
 export const evaluationRole = "evaluation";
 
 /** All sums of a kind that were handed in, added in the order of the plan. */
@@ -71,16 +69,21 @@ async function sourceOf(
   };
 }
 
-async function evaluationOf(model: Uint8Array, { validation }: KnownSamples): Promise<Uint8Array | undefined> {
+/** What is known of the model on validation samples, as JSON; undefined where the coordinator has none. */
+async function evaluationOf(
+  run: Run,
+  made: { readonly type: HeadType; readonly source: HeadSource; readonly model: Uint8Array; readonly makeModel: MakeModel },
+  objects: ObjectStore,
+  { validation }: KnownSamples,
+): Promise<Uint8Array | undefined> {
   if (!validation || validation.labels.length === 0) return undefined;
-  const session = await openSession(model, { name: "the global model" });
-  using samples = openSamples(validation);
-  try {
-    const { accuracy } = await evaluateModel(session, samples);
-    return new TextEncoder().encode(`${canonicalJson({ accuracy, samples: validation.labels.length })}\n`);
-  } finally {
-    await session.dispose();
-  }
+  const { type, source, model, makeModel } = made;
+  const types = source.statistics ? headPlan(run.definition.config as unknown as RunConfig).types : [type];
+  const models = types.map((each) => [each, each === type ? model : makeModel(source.harvested, makeHead(each, source))] as const);
+  const heads = await evaluateHeads(type, new Map(models), validation);
+  const whole = source.harvested.length === harvestedSlots(run).length;
+  const settlePasses = run.pass > 0 && whole ? { settlePasses: await evaluatePasses(run, objects, makeModel, validation) } : {};
+  return new TextEncoder().encode(`${canonicalJson({ ...heads, ...settlePasses })}\n`);
 }
 
 /** Makes a run's model, or with `slots` one of these branches, and stores it. Throws `corrupt` where no branch is there. */
@@ -90,16 +93,17 @@ export async function assembleRun(run: Run, objects: ObjectStore, samplesOf: Sam
   if (harvested.length === 0) throw new SheafError("data", "No device has handed in a branch yet; wait for the first.");
   const samples = await samplesOf(config as unknown as RunConfig);
   const { type, source } = await sourceOf(run, harvested, objects);
-  const { head } = makeTunedHead(type, source);
-  const graph = assembleGlobal(harvested, head, {
+  const facts = {
     classNames,
     version: sheafVersion,
     metadata: { ...dataMetadata(config as unknown as RunConfig, { configName: samples.name }), seed: String(seed) },
     ...(samples.audio ? { audio: samples.audio } : {}),
-  });
-  const model = writeOnnx(graph, { batchAxis: "N", producerVersion: sheafVersion });
+  };
+  const makeModel: MakeModel = (branches, head) =>
+    writeOnnx(assembleGlobal(branches, head, facts), { batchAxis: "N", producerVersion: sheafVersion });
+  const model = makeModel(harvested, makeHead(type, source));
   const outputs = [{ role: modelRole, ...(await objects.put(model)) }];
-  const evaluation = await evaluationOf(model, samples);
+  const evaluation = await evaluationOf(run, { type, source, model, makeModel }, objects, samples);
   if (evaluation) outputs.push({ role: evaluationRole, ...(await objects.put(evaluation)) });
   return { outputs: outputs.map(({ role, sha256, bytes }) => ({ role, sha256, bytes })), head: type };
 }

@@ -32,10 +32,15 @@ export function harvestOf({ device, taskSet, network, parameters: _, parameterBy
   return { ...rest, subModel, parameters: inspectHarvest(subModel, tensors) };
 }
 
-/** The branches of some slots, all by default, in the order of the plan. */
-export async function readBranches(run: Run, objects: ObjectStore, slots?: readonly string[]): Promise<readonly Harvested[]> {
+/** The branches of some slots, all by default, in the order of the plan; as they were before settle pass `pass`, by default as they are now. */
+export async function readBranches(
+  run: Run,
+  objects: ObjectStore,
+  slots?: readonly string[],
+  pass?: number,
+): Promise<readonly Harvested[]> {
   const harvested: Harvested[] = [];
-  for (const branch of branchesOf(run)) {
+  for (const branch of branchesOf(run, pass)) {
     if (slots && !slots.includes(branch.device)) continue;
     const { parameters: sha256, parameterBytes: bytes } = branch;
     harvested.push(harvestOf(branch, await readObject(objects, { role: parametersRole, sha256, bytes })));

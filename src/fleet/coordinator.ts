@@ -4,11 +4,13 @@ import { join } from "node:path";
 import { randomText, sha256 } from "../coordinator/bytes.ts";
 import type { LogEntry } from "../coordinator/chain.ts";
 import { type DataFolder, openDataFolder } from "../coordinator/dataFolder.node.ts";
+import { dashboardAddress } from "../coordinator/handlers.ts";
 import { addressOfNode, listen, type TlsOptions } from "../coordinator/listen.node.ts";
 import { type Live, openLive, steadyClock } from "../coordinator/live.ts";
 import { type LiveService, openLiveService } from "../coordinator/liveService.ts";
 import type { Log } from "../coordinator/log.ts";
 import { type Metrics, openMetrics } from "../coordinator/metrics.ts";
+import { builtPages, openPages } from "../coordinator/pages.node.ts";
 import { planRun } from "../coordinator/planning.ts";
 import { openServer } from "../coordinator/server.ts";
 import { referencedObjects } from "../coordinator/spec.ts";
@@ -65,8 +67,10 @@ export interface RunningCoordinator extends AsyncDisposable {
   readonly upgrade?: Upgrade;
   /** Creates a run, or finds the one of this name and configuration that is there. Throws what a wrong configuration throws. */
   ensureRun(name: string, config: Readonly<Record<string, unknown>>): Promise<{ readonly runId: string; readonly isNew: boolean }>;
-  /** A line to type on another computer; good for `uses` devices and so many hours. */
-  joinLine(uses: number, hours: number): Promise<string>;
+  /** A line to type on another computer, and a page to open in a browser there; good for `uses` devices and so many hours. */
+  joinLine(uses: number, hours: number): Promise<{ readonly line: string; readonly page: string }>;
+  /** The dashboard's address with a sign-in token for an administrator; good for one sign-in within so many hours. */
+  dashboardAddress(hours: number): Promise<string>;
   /** Resolves with the run once it is over, or with what it is when the signal is aborted. */
   untilOver(runId: string, signal: AbortSignal): Promise<Run>;
   readObject(object: ObjectReference): Promise<Uint8Array<ArrayBuffer>>;
@@ -171,6 +175,7 @@ export async function startCoordinator(options: CoordinatorOptions): Promise<Run
       addressOf: addressOfNode,
       metrics,
       vitals: vitals.read,
+      pages: openPages(builtPages()),
     });
     const listening = await listen(server, { host, port, ...(tls ? { tls } : {}) });
     cleanUp.push(() => listening.close());
@@ -225,7 +230,14 @@ export async function startCoordinator(options: CoordinatorOptions): Promise<Run
           expiresAtMs: expiresAt,
         });
         await service.note({ type: "joinToken.created", by: "local", role: "device", uses, expiresAt });
-        return lineOf(token);
+        return { line: lineOf(token), page: `${place.url}/join#${token}` };
+      },
+      async dashboardAddress(hours) {
+        const expiresAt = Date.now() + Math.round(hours * 3_600_000);
+        const services = { secrets: folder.secrets, publicUrl: place.url, nowMs: Date.now };
+        const address = await dashboardAddress("admin", expiresAt, services);
+        await service.note({ type: "joinToken.created", by: "local", role: "admin", uses: 1, expiresAt });
+        return address;
       },
       untilOver: (runId, signal) => untilOver(live, runId, signal),
       readObject: (object) => readObject(objects, object),

@@ -98,6 +98,7 @@ export async function defineRun({ name, config: given }: RunRequest, samplesOf: 
     classNames,
     ...(otherClass === undefined ? {} : { otherClass }),
     sampleShape: { channels: input.channels, height: input.height, width: input.width },
+    preparation: { resize: config.data.resize, ...(samples.audio ? { audio: samples.audio } : {}) },
     target: target.network,
     planning: {
       ...planSettings(config, otherClass),

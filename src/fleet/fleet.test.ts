@@ -16,6 +16,7 @@ import { openTaskObjects } from "../coordinator/taskObjects.ts";
 import type { Dataset } from "../data/dataset.ts";
 import { openSamples } from "../data/samples.node.ts";
 import { readOnnx } from "../onnx/read.ts";
+import { evaluationSchema } from "../protocol/evaluation.ts";
 import type { ObjectReference } from "../protocol/messages.ts";
 import type { TaskSpec } from "../protocol/tasks.ts";
 import { parseConfig } from "../run/config.ts";
@@ -165,7 +166,7 @@ describe("a live run", () => {
   };
 
   beforeAll(async () => {
-    const definition = await define(small);
+    const definition = await define({ ...small, settle: { passes: 1, epochs: 1, order: "together" } });
     known = await samplesOf(definition.config as never);
     const data = await summarizeData(known.train as Dataset, false);
     const profile = { macsPerSecond: 1e9, memoryBytes: 1e9, bandwidthBitsPerSecond: 1e7 };
@@ -218,6 +219,7 @@ describe("a live run", () => {
     await round("train");
     const partial = await assembleRun(runNow(), objects, samplesOf, [runNow().slotOrder[0] as string]);
     expect(partial.head).toBe("H0");
+    await round("settle");
     await round("statistics");
     const whole = await assembleRun(runNow(), objects, samplesOf);
     expect(whole.head).toBe("H2");
@@ -226,7 +228,19 @@ describe("a live run", () => {
     const { metadata } = readOnnx(await readObject(objects, model));
     expect(metadata).toMatchObject({ head: "H2", dataSet: "glyphs", seed: "0" });
     const evaluation = whole.outputs.find(({ role }) => role === "evaluation") as ObjectReference;
-    expect(JSON.parse(new TextDecoder().decode(await readObject(objects, evaluation)))).toMatchObject({ samples: 40 });
+    const measured = evaluationSchema.parse(JSON.parse(new TextDecoder().decode(await readObject(objects, evaluation))));
+    expect(measured).toMatchObject({ samples: 40, head: "H2", heads: [{ head: "H0" }, { head: "H1" }, { head: "H2" }] });
+    for (const { accuracy, confusion, perClass } of measured.heads) {
+      expect(confusion.flat().reduce((a, b) => a + b)).toBe(40);
+      expect(confusion.reduce((sum, row, c) => sum + (row[c] ?? 0), 0) / 40).toBeCloseTo(accuracy, 12);
+      expect(perClass.every((share, c) => (share === null) === (confusion[c]?.every((n) => n === 0) ?? false))).toBe(true);
+    }
+    expect(measured.accuracy).toBe(measured.heads[2]?.accuracy);
+    // The last pass with the free head is the model under H0.
+    expect(measured.settlePasses).toEqual([
+      { pass: 0, H0: expect.any(Number), skipped: [] },
+      { pass: 1, H0: measured.heads[0]?.accuracy, skipped: [] },
+    ]);
   });
 
   it("keeps sums of other branches and of other classes out", async () => {

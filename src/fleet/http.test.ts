@@ -50,7 +50,7 @@ async function finish(config: object, use?: (coordinator: RunningCoordinator, ru
   const folder = join(root, `store-${++stores}`);
   await using coordinator = await startCoordinator({ store: folder, host: "127.0.0.1", port: 0, log: () => undefined });
   const { runId } = await coordinator.ensureRun("test", config as Readonly<Record<string, unknown>>);
-  const [url, joinToken] = (await coordinator.joinLine(names.length, 1)).replace("sheaf join ", "").split("#") as [string, string];
+  const [url, joinToken] = (await coordinator.joinLine(names.length, 1)).line.replace("sheaf join ", "").split("#") as [string, string];
   const end = new AbortController();
   const events: JoinEvent[] = [];
   const fetched = new Map<string, Uint8Array<ArrayBuffer>>();

@@ -280,9 +280,11 @@ export function openClient(options: ClientOptions): Client {
           for await (const { data } of readEvents(answer.pieces())) {
             const event = watchEventSchema.safeParse(parseJson(data));
             if (!event.success) throw new ConnectionFailure("An event is not as promised.");
-            // What was sent again after a reconnection was seen already.
-            if (last !== undefined && event.data.sequence <= last) continue;
-            last = event.data.sequence;
+            // What was sent again after a reconnection was seen already; what has no place in the log comes as it is.
+            if (event.data.sequence > 0) {
+              if (last !== undefined && event.data.sequence <= last) continue;
+              last = event.data.sequence;
+            }
             patience.reset();
             yield event.data;
           }

@@ -1,5 +1,6 @@
 /** Makes messages of every kind at random, as their types and schemas allow. */
 import fc, { type Arbitrary } from "fast-check";
+import { defaultAudioFeatures } from "../features/features.ts";
 import type { LayerAttributes, LayerType, Network } from "../network/network.ts";
 import type { TrainingSettings } from "../train/job.ts";
 import type { AccessGrant, DataSummary, MeasuredProfile, ObjectReference } from "./messages.ts";
@@ -292,7 +293,43 @@ export const made: Made = {
     ),
     response: record({ ...grant, deviceId: id, serverId: id }),
   },
+  invitation: {
+    request: record({ joinToken: token }),
+    response: record({
+      serverId: id,
+      runs: list(
+        record<RouteShapes["invitation"]["response"]["runs"][number]>(
+          {
+            runId: id,
+            name,
+            status: fc.constantFrom(...runStatuses),
+            classNames: list(name, 3, 1),
+            otherClass: whole(0, 65_534),
+            sampleShape: record({ channels: extent, height: extent, width: extent }),
+            preparation: record<NonNullable<RouteShapes["invitation"]["response"]["runs"][number]["preparation"]>>(
+              {
+                resize: fc.constantFrom("cover", "contain", "stretch"),
+                audio: fc.constant({ features: defaultAudioFeatures, samples: 16_000 }),
+              },
+              "audio",
+            ),
+            branch: network,
+            epochs: whole(1, 1000),
+            batchSize: whole(1, 1000),
+            rho: number(0, 10),
+            minimumDevices: whole(1, 1000),
+          },
+          "otherClass",
+          "preparation",
+        ),
+      ),
+    }),
+  },
   token: { request: record({ deviceId: id, ...proof }), response: record(grant) },
+  signIn: {
+    request: record({ signInToken: token }),
+    response: record({ accessToken: token, role: fc.constantFrom("viewer" as const, "admin" as const), expiresAt: instant, now: instant }),
+  },
   offer: {
     request: record<RouteShapes["offer"]["request"]>(
       {
@@ -311,10 +348,11 @@ export const made: Made = {
   },
   heartbeat: {
     request: record<RouteShapes["heartbeat"]["request"]>(
-      { phase: fc.constantFrom(...phases), progress: share, epoch: whole(0), step: whole(0), loss: number(-1e9, 1e9) },
+      { phase: fc.constantFrom(...phases), progress: share, epoch: whole(0), step: whole(0), loss: number(-1e9, 1e9), accuracy: share },
       "epoch",
       "step",
       "loss",
+      "accuracy",
     ),
     response: record({ expiresAt: instant, cancel: fc.boolean(), now: instant }),
   },
@@ -384,7 +422,7 @@ export const made: Made = {
       expiresInSeconds: whole(1, 366 * 86_400),
       role: fc.constantFrom("device", "viewer", "admin"),
     }),
-    response: record({ token, line: text, expiresAt: instant }),
+    response: record<RouteShapes["createJoinToken"]["response"]>({ token, line: text, dashboard: text, expiresAt: instant }, "dashboard"),
   },
   audit: { ...none, response: undefined },
   openApi: { ...none, response: json },

@@ -151,6 +151,8 @@ export interface Heartbeat {
   readonly epoch?: number;
   readonly step?: number;
   readonly loss?: number;
+  /** Share of this epoch's samples so far that were classified rightly. */
+  readonly accuracy?: number;
 }
 
 export interface HeartbeatAnswer {
@@ -291,6 +293,7 @@ export const heartbeatSchema: z.ZodType<Heartbeat> = z.strictObject({
   epoch: optional(count),
   step: optional(count),
   loss: optional(z.number()),
+  accuracy: optional(share),
 });
 export const heartbeatAnswerSchema: z.ZodType<HeartbeatAnswer> = z.strictObject({ expiresAt: instant, cancel: z.boolean(), now: instant });
 

@@ -1,6 +1,15 @@
 /** What people's tools and the coordinator say to each other: runs, devices, tokens. The type of each message, and the schema that checks it. */
 import { z } from "zod";
-import { type MeasuredProfile, type ObjectReference, objectReferenceSchema, optional, profileSchema, taskKind } from "./messages.ts";
+import {
+  type AccessGrant,
+  type Heartbeat,
+  type MeasuredProfile,
+  type ObjectReference,
+  objectReferenceSchema,
+  optional,
+  profileSchema,
+  taskKind,
+} from "./messages.ts";
 import type { TaskKind } from "./tasks.ts";
 import { atLeastZero, count, id, instant, jsonObject, longText, maximumClasses, secret, sha256, share, shortText } from "./values.ts";
 
@@ -104,12 +113,39 @@ export interface HarvestAnswer {
   readonly missingClasses: readonly string[];
 }
 
-/** One event for watchers, the `data` of a server-sent event; its `id` is `sequence`. */
+/**
+ * One event for watchers, the `data` of a server-sent event; its `id` is `sequence`. Sequence 0, without an `id`, is for what is told and not kept:
+ * `task.progress`, whose data are `TaskProgress`. On every connection the history of each lease comes first.
+ */
 export interface WatchEvent {
   readonly sequence: number;
   readonly at: number;
   readonly type: string;
   readonly data: Readonly<Record<string, unknown>>;
+}
+
+/** A point of a task's learning curve, as its device told it. Loss and accuracy are means over the epoch so far. */
+export interface ProgressPoint {
+  readonly at: number;
+  /** Share of the whole task. */
+  readonly progress: number;
+  readonly loss: number;
+  readonly epoch?: number;
+  readonly step?: number;
+  readonly accuracy?: number;
+}
+
+/** How far a device is with a lease: with all points so far when a watcher comes, with the newest from then on. */
+export interface TaskProgress {
+  readonly runId: string;
+  readonly taskId: string;
+  readonly kind: TaskKind;
+  readonly slot: string;
+  readonly deviceId: string;
+  readonly leaseId: string;
+  readonly phase: Heartbeat["phase"];
+  readonly progress: number;
+  readonly points: readonly ProgressPoint[];
 }
 
 export interface DeviceSummary {
@@ -144,6 +180,8 @@ export interface JoinTokenAnswer {
   readonly token: string;
   /** The command to type on the other computer. */
   readonly line: string;
+  /** For a viewer or an admin: the dashboard's address, with a sign-in token that serves once behind the `#`. */
+  readonly dashboard?: string;
   readonly expiresAt: number;
 }
 
@@ -158,6 +196,16 @@ export interface Vitals {
   /** Open now. */
   readonly connections: number;
   readonly logBytes: number;
+}
+
+export interface SignInRequest {
+  /** Of a dashboard's address; serves once. */
+  readonly signInToken: string;
+}
+
+/** An access token as a join token's bearer gets it; the page keeps it until it expires. */
+export interface SignedIn extends AccessGrant {
+  readonly role: "viewer" | "admin";
 }
 
 export interface Health {
@@ -240,7 +288,20 @@ export const joinTokenRequestSchema: z.ZodType<JoinTokenRequest> = z.strictObjec
     .max(366 * 86_400),
   role: z.enum(["device", "viewer", "admin"]),
 });
-export const joinTokenAnswerSchema: z.ZodType<JoinTokenAnswer> = z.strictObject({ token: secret, line: longText, expiresAt: instant });
+export const joinTokenAnswerSchema: z.ZodType<JoinTokenAnswer> = z.strictObject({
+  token: secret,
+  line: longText,
+  dashboard: optional(longText),
+  expiresAt: instant,
+});
+
+export const signInRequestSchema: z.ZodType<SignInRequest> = z.strictObject({ signInToken: secret });
+export const signedInSchema: z.ZodType<SignedIn> = z.strictObject({
+  accessToken: secret,
+  role: z.enum(["viewer", "admin"]),
+  expiresAt: instant,
+  now: instant,
+});
 
 export const healthSchema: z.ZodType<Health> = z.strictObject({
   status: z.literal("ok"),

@@ -3,6 +3,7 @@
  * is made from it. What is not here does not exist.
  */
 import { z } from "zod";
+import { type Invitation, type InvitationRequest, invitationRequestSchema, invitationSchema } from "./invitation.ts";
 import {
   type AccessGrant,
   accessGrantSchema,
@@ -55,6 +56,10 @@ import {
   runListSchema,
   runRequestSchema,
   runSummarySchema,
+  type SignedIn,
+  type SignInRequest,
+  signedInSchema,
+  signInRequestSchema,
 } from "./operatorMessages.ts";
 import { id, jsonObject, sha256 } from "./values.ts";
 
@@ -80,7 +85,9 @@ interface Shape {
 /** Types of every route's parts. A string is a body that is not JSON. */
 export interface RouteShapes {
   readonly enrol: { readonly request: Enrolment; readonly response: Enrolled };
+  readonly invitation: { readonly request: InvitationRequest; readonly response: Invitation };
   readonly token: { readonly request: TokenRequest; readonly response: AccessGrant };
+  readonly signIn: { readonly request: SignInRequest; readonly response: SignedIn };
   readonly offer: { readonly request: OfferRequest; readonly response: OfferAnswer };
   readonly heartbeat: { readonly parameter: "leaseId"; readonly request: Heartbeat; readonly response: HeartbeatAnswer };
   readonly complete: { readonly parameter: "leaseId"; readonly request: Completion; readonly response: CompletionAnswer };
@@ -174,6 +181,16 @@ export const routes: { readonly [N in RouteName]: Route<N> } = {
     repeatable: false,
     limits: { bodyBytes: 4 * MiB },
   },
+  invitation: {
+    ...post,
+    ...none,
+    path: "/v1/invitation",
+    roles: ["public"],
+    request: invitationRequestSchema,
+    response: invitationSchema,
+    summary: "What a join token lets in to: the runs that take devices. Does not use the token up.",
+    limits: { bodyBytes: 4 * KiB },
+  },
   token: {
     ...post,
     ...none,
@@ -183,6 +200,17 @@ export const routes: { readonly [N in RouteName]: Route<N> } = {
     response: accessGrantSchema,
     summary: "A new access token for a device that signs for it. A nonce serves once.",
     // A repeated nonce is refused, so a lost answer needs a new signature.
+    repeatable: false,
+    limits: { bodyBytes: 4 * KiB },
+  },
+  signIn: {
+    ...post,
+    ...none,
+    path: "/v1/sign-in",
+    roles: ["public"],
+    request: signInRequestSchema,
+    response: signedInSchema,
+    summary: "An access token for the one who opened a dashboard's address. A sign-in token serves once.",
     repeatable: false,
     limits: { bodyBytes: 4 * KiB },
   },

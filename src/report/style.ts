@@ -42,15 +42,20 @@ svg.chart.fixed{max-width:none}
 .chart .f-own{fill:var(--blue)}.chart .f-background{fill:var(--orange)}
 `;
 
-/** Colours and chart classes; enough for a chart on its own, as a dashboard would show it. */
-export const chartStyle: string = `
-:root{color-scheme:light dark;
+/** Colours and chart classes, the colours for what `selector` finds: a page that has colours of its own gives the charts theirs with `svg.chart`. */
+export function chartStyleFor(selector: string): string {
+  return `
+${selector}{color-scheme:light dark;
 ${light}}
-@media (prefers-color-scheme:dark){:root{
+@media (prefers-color-scheme:dark){${selector}{
 ${dark}}}
-@media print{:root{color-scheme:light;
+@media print{${selector}{color-scheme:light;
 ${paper}}}
 ${chartRules.trimStart()}`;
+}
+
+/** Colours and chart classes for a whole page. */
+export const chartStyle: string = chartStyleFor(":root");
 
 /** The chart rules with the colours put in: many programs that show SVG files know no variables. */
 function resolvedRules(colours: string): string {

@@ -1,17 +1,12 @@
 /** One file through a model: an image, or a clip of any length. */
 import { readImage } from "../data/images.node.ts";
-import type { Preparation } from "../data/load.node.ts";
 import { openResampler } from "../data/resample.ts";
 import { decodeWav } from "../data/wav.ts";
+import { type ClassProbability, rankClasses, stretchesOf } from "../harvest/deployedModel.ts";
 import { SheafError } from "../util/errors.ts";
 import { readFileChecked } from "../util/files.node.ts";
 import { floats } from "../util/tensor.ts";
 import type { ModelFile } from "./modelFile.ts";
-
-export interface ClassProbability {
-  readonly class: string;
-  readonly probability: number;
-}
 
 export interface Prediction {
   readonly file: string;
@@ -21,30 +16,6 @@ export interface Prediction {
   readonly classes: readonly ClassProbability[];
   /** Of a clip longer than the model hears at once: where the stretch begins that it is surest of. */
   readonly startMs?: number;
-}
-
-function ranked(probabilities: ArrayLike<number>, classNames: readonly string[], top: number): readonly ClassProbability[] {
-  return Array.from(probabilities, (probability, id) => ({ class: classNames[id] ?? String(id), probability }))
-    .sort((a, b) => b.probability - a.probability)
-    .slice(0, top);
-}
-
-/** How the model's training images were brought to its size. */
-function resizeOf({ metadata }: ModelFile): Preparation["resize"] {
-  const { resize } = metadata;
-  return resize === "contain" || resize === "stretch" ? resize : "cover";
-}
-
-/** Stretches of the model's length, every half of it, the last one ending with the clip; a shorter clip is padded with zeros. */
-function stretches(wave: Float32Array, samples: number): { readonly starts: readonly number[]; readonly values: Float32Array } {
-  const starts: number[] = [];
-  for (let start = 0; start + samples < wave.length; start += Math.floor(samples / 2)) starts.push(start);
-  starts.push(Math.max(0, wave.length - samples));
-  const values = new Float32Array(starts.length * samples);
-  starts.forEach((start, i) => {
-    values.set(wave.subarray(start, start + samples), i * samples);
-  });
-  return { starts, values };
 }
 
 async function readWave(file: string, sampleRate: number): Promise<Float32Array> {
@@ -68,18 +39,18 @@ export async function predictFile(model: ModelFile, file: string, top: number): 
       throw new SheafError("data", `${file} is a sound, but ${model.path} takes images; give it PNG, JPEG or WebP files.`);
     const { channels, height, width } = input.shape;
     const { probabilities } = await session.run({
-      image: floats("float32", [1, channels, height, width], await readImage(file, input.shape, resizeOf(model))),
+      image: floats("float32", [1, channels, height, width], await readImage(file, input.shape, model.resize)),
     });
-    const classes = ranked(probabilities?.data as Float32Array, classNames, top);
+    const classes = rankClasses(probabilities?.data as Float32Array, classNames, top);
     return { file, class: classes[0]?.class ?? "", classes };
   }
   const { samples, sampleRate } = input;
-  const { starts, values } = stretches(await readWave(file, sampleRate), samples);
+  const { starts, values } = stretchesOf(await readWave(file, sampleRate), samples);
   const { probabilities } = await session.run({ audio: floats("float32", [starts.length, samples], values) });
   const all = probabilities?.data as Float32Array;
   const rows = starts.map((start, i) => ({
     start,
-    classes: ranked(all.subarray(i * classNames.length, (i + 1) * classNames.length), classNames, top),
+    classes: rankClasses(all.subarray(i * classNames.length, (i + 1) * classNames.length), classNames, top),
   }));
   const surest = rows.reduce((best, row) => ((row.classes[0]?.probability ?? 0) > (best.classes[0]?.probability ?? 0) ? row : best));
   const { classes, start } = surest;

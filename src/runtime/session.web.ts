@@ -5,7 +5,7 @@ import { openError, ortSession } from "./ortSession.ts";
 import type { Session, SessionOptions } from "./session.ts";
 
 interface OrtWeb {
-  readonly env: { readonly wasm: { numThreads?: number } };
+  readonly env: { readonly wasm: { numThreads?: number; wasmPaths?: string | object } };
   readonly InferenceSession: { create(model: Uint8Array, options: InferenceSession.SessionOptions): Promise<InferenceSession> };
   readonly Tensor: TensorConstructor;
 }
@@ -15,6 +15,13 @@ const packages = {
   wasm: (): Promise<OrtWeb> => import("onnxruntime-web"),
   webgpu: (): Promise<OrtWeb> => import("onnxruntime-web/webgpu"),
 } as const;
+
+let runtimeFiles: string | undefined;
+
+/** Where ONNX Runtime's own files (`ort-wasm-*`) are fetched from, a path that ends in a slash; where the library itself was loaded from by default. */
+export function useRuntimeFiles(path: string): void {
+  runtimeFiles = path;
+}
 
 function hasWebGpu(): boolean {
   const { navigator } = globalThis as { readonly navigator?: object };
@@ -33,6 +40,7 @@ export async function openSession(model: Uint8Array, options: SessionOptions = {
   }
   const ort = await packages[provider]();
   ort.env.wasm.numThreads = threads;
+  if (runtimeFiles !== undefined) ort.env.wasm.wasmPaths = runtimeFiles;
   let inner: InferenceSession;
   try {
     inner = await ort.InferenceSession.create(model, {

@@ -100,6 +100,7 @@ const token: CommandSpec = {
     const { client } = await connect(invocation, invocation.options.url as string | undefined);
     const answer = await client.call("createJoinToken", { body: { role, uses, expiresInSeconds: Math.round(hours * 3600) } }, { signal });
     terminal.printJson(answer);
+    if (answer.dashboard !== undefined) terminal.print(`Dashboard, for one sign-in: ${answer.dashboard}`);
     terminal.print(answer.line);
     const until = `${new Date(answer.expiresAt).toLocaleDateString("sv")} ${clockTime(answer.expiresAt).slice(0, 5)}`;
     terminal.note(

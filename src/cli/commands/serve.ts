@@ -118,11 +118,15 @@ export const serve: CommandSpec = {
       terminal.note(`Upgraded ${store} from layout ${upgrade.from} to ${upgrade.to}; the log as it was is kept in ${upgrade.copy}.`);
     const { runId, isNew } = await runFor(coordinator, options.name as string, hasSettings(given) ? config : undefined, config);
     const name = coordinator.live.state.runs.get(runId)?.definition.name ?? runId;
-    const line = await coordinator.joinLine(options.uses as number, options.hours as number);
+    const { line, page } = await coordinator.joinLine(options.uses as number, options.hours as number);
+    const dashboard = await coordinator.dashboardAddress(options.hours as number);
     terminal.print(`Coordinator  ${coordinator.url}  (state in ${store})`);
     terminal.print(`Run          ${name}  ${runId}${isNew ? "" : ", going on where it was"}`);
-    terminal.print(`To join      ${line}\n`);
-    if (options.untilFinished !== true) terminal.printJson({ url: coordinator.url, runId, isNew, joinLine: line, store });
+    terminal.print(`To join      ${line}`);
+    terminal.print(`In a browser ${page}`);
+    terminal.print(`Dashboard    ${dashboard}  (for one sign-in)\n`);
+    if (options.untilFinished !== true)
+      terminal.printJson({ url: coordinator.url, runId, isNew, joinLine: line, joinPage: page, dashboard, store });
     const stop = coordinator.live.listen((entries) => {
       for (const entry of entries) {
         const said = lineOf(coordinator.live.state, entry);
@@ -144,7 +148,7 @@ export const serve: CommandSpec = {
       if (accuracy !== undefined) terminal.print(`Accuracy     ${formatPercent(accuracy)} on validation samples`);
       if (missingClasses.length > 0) terminal.print(`Missing      ${missingClasses.join(", ")}`);
       if (options.untilFinished === true) {
-        terminal.printJson({ url: coordinator.url, runId, isNew, joinLine: line, store, ...written });
+        terminal.printJson({ url: coordinator.url, runId, isNew, joinLine: line, joinPage: page, dashboard, store, ...written });
         // Devices hear that there is no more work before the door closes.
         return;
       }

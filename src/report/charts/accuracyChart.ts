@@ -2,17 +2,20 @@
 import { scaleLinear } from "d3-scale";
 import { percent, points } from "../format.ts";
 import { el, type Markup } from "../markup.ts";
-import type { ReportData } from "../reportData.ts";
+import type { DataSetReport, ReportData } from "../reportData.ts";
 import { wilsonInterval } from "../statistics.ts";
-import { bottomAxis, type ChartOptions, figure, isNarrow, label, line, type RowColumn, rows, tip, wideWidth } from "./frame.ts";
+import { bottomAxis, type ChartOptions, capital, figure, isNarrow, label, line, type RowColumn, rows, tip, wideWidth } from "./frame.ts";
 import { findHead, headMark, inHeadOrder } from "./headStyles.ts";
 
 /**
  * Dots rather than bars, so that the axis may leave out the empty part below all accuracies.
  * @returns an `svg` element
  */
-export function accuracyChart(data: Pick<ReportData, "heads" | "mainHead" | "dataSet">, options: ChartOptions = {}): string {
-  const width = options.width ?? wideWidth;
+export function accuracyChart(
+  data: Pick<ReportData, "heads" | "mainHead"> & { readonly dataSet: Pick<DataSetReport, "testCount"> },
+  options: ChartOptions = {},
+): string {
+  const { width = wideWidth, samples = "test" } = options;
   const narrow = isNarrow(width);
   const heads = inHeadOrder(data.heads);
   const central = findHead(heads, "central");
@@ -56,8 +59,8 @@ export function accuracyChart(data: Pick<ReportData, "heads" | "mainHead" | "dat
   return figure(
     {
       id: "accuracy",
-      title: "Test accuracy of every head and control",
-      description: `Horizontal axis: test accuracy from ${percent(from)} to ${percent(to)}. ${heads.map((head) => `${head.label}: ${percent(head.accuracy)}`).join("; ")}.`,
+      title: `${capital(samples)} accuracy of every head and control`,
+      description: `Horizontal axis: ${samples} accuracy from ${percent(from)} to ${percent(to)}. ${heads.map((head) => `${head.label}: ${percent(head.accuracy)}`).join("; ")}.`,
       width,
       height: frame.bottom + 40,
     },
@@ -66,7 +69,7 @@ export function accuracyChart(data: Pick<ReportData, "heads" | "mainHead" | "dat
       bottom: frame.bottom,
       ticks: narrow ? 4 : 8,
       print: (v) => String(Math.round(v * 1000) / 10),
-      title: narrow ? "test accuracy, %" : "test accuracy, % (the axis does not start at zero)",
+      title: narrow ? `${samples} accuracy, %` : `${samples} accuracy, % (the axis does not start at zero)`,
     }),
     reference,
     marks,

@@ -3,14 +3,17 @@ import { max } from "d3-array";
 import { scaleLinear } from "d3-scale";
 import { bytes, byteTick } from "../format.ts";
 import { el } from "../markup.ts";
-import type { ReportData } from "../reportData.ts";
+import type { DeviceReport } from "../reportData.ts";
 import { bottomAxis, type ChartOptions, figure, isNarrow, legend, rows, swatch, tip, wideWidth } from "./frame.ts";
 
 /**
  * Two bars per device: down above, up below.
  * @returns an `svg` element
  */
-export function bytesChart(data: Pick<ReportData, "devices">, options: ChartOptions = {}): string {
+export function bytesChart(
+  data: { readonly devices: readonly Pick<DeviceReport, "id" | "bytesDown" | "bytesUp">[] },
+  options: ChartOptions = {},
+): string {
   const width = options.width ?? wideWidth;
   const { devices } = data;
   const key = legend(

@@ -2,7 +2,7 @@
 import { scaleLinear } from "d3-scale";
 import { macs, ratio } from "../format.ts";
 import { el } from "../markup.ts";
-import { type ReportData, totalMacs } from "../reportData.ts";
+import { type DeviceReport, type ReportData, totalMacs } from "../reportData.ts";
 import { bottomAxis, type ChartOptions, figure, isNarrow, label, line, rows, textWidth, tiers, tip, wideWidth } from "./frame.ts";
 
 /** "Up to 11.8x less computation": the abstract of Chen and Qin, SEC 2020, doi 10.1109/SEC50012.2020.00069. */
@@ -12,7 +12,12 @@ export const promisedRatio = 11.8;
  * A bar per device; lines at the minimum, median and maximum over devices, and at {@link promisedRatio}.
  * @returns an `svg` element
  */
-export function computeChart(data: Pick<ReportData, "devices" | "computeRatio">, options: ChartOptions = {}): string {
+export function computeChart(
+  data: Pick<ReportData, "computeRatio"> & {
+    readonly devices: readonly Pick<DeviceReport, "id" | "ratio" | "compute" | "fullTargetMacs">[];
+  },
+  options: ChartOptions = {},
+): string {
   const width = options.width ?? wideWidth;
   const { devices, computeRatio } = data;
   const longest = Math.max(promisedRatio, ...devices.map((device) => device.ratio), computeRatio?.max ?? 0);

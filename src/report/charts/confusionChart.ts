@@ -1,7 +1,7 @@
 /** Confusion matrix of one head: what each class was taken for. */
 import { percent } from "../format.ts";
 import { el, type Markup } from "../markup.ts";
-import type { HeadReport, ReportData } from "../reportData.ts";
+import type { DataSetReport, HeadReport } from "../reportData.ts";
 import { rowSums } from "../statistics.ts";
 import { type ChartOptions, figure, label, tip, wideWidth } from "./frame.ts";
 import { type Grid, grid } from "./grid.ts";
@@ -11,7 +11,11 @@ import { type Grid, grid } from "./grid.ts";
  * Counts stand in the cells while these are large enough; empty cells are left blank.
  * @returns an `svg` element; the empty string when the head has no confusion matrix
  */
-export function confusionChart(data: Pick<ReportData, "dataSet">, head: HeadReport, options: ChartOptions = {}): string {
+export function confusionChart(
+  data: { readonly dataSet: Pick<DataSetReport, "classes"> },
+  head: HeadReport,
+  options: ChartOptions = {},
+): string {
   const { confusion } = head;
   if (confusion === undefined) return "";
   const { classes } = data.dataSet;
@@ -59,7 +63,7 @@ export function confusionChart(data: Pick<ReportData, "dataSet">, head: HeadRepo
     {
       id: `confusion-${head.id}`,
       title: `Confusion matrix of ${head.label}`,
-      description: `Rows: true class. Columns: predicted class. ${percent(head.accuracy)} of the test samples lie on the diagonal.`,
+      description: `Rows: true class. Columns: predicted class. ${percent(head.accuracy)} of the ${options.samples ?? "test"} samples lie on the diagonal.`,
       width: frame.width,
       height: frame.bottom + 8,
       fixed: frame.fixed,

@@ -10,6 +10,13 @@ export const narrowWidth = 360;
 export interface ChartOptions {
   /** In pixels; the height follows. Below 520 the layout is that for a phone. Default {@link wideWidth}. */
   readonly width?: number;
+  /** What accuracies are measured on, where a chart says so: "test" by default. */
+  readonly samples?: string;
+}
+
+/** With a capital at its beginning. */
+export function capital(text: string): string {
+  return `${text.charAt(0).toUpperCase()}${text.slice(1)}`;
 }
 
 /** Whether a chart of this width is laid out for a phone. */

@@ -2,9 +2,9 @@
 import { scaleLinear } from "d3-scale";
 import { percent } from "../format.ts";
 import { el } from "../markup.ts";
-import type { ReportData } from "../reportData.ts";
+import type { DataSetReport, ReportData } from "../reportData.ts";
 import { rowSums, wilsonInterval } from "../statistics.ts";
-import { bottomAxis, type ChartOptions, figure, isNarrow, legend, line, rows, tip, wideWidth } from "./frame.ts";
+import { bottomAxis, type ChartOptions, capital, figure, isNarrow, legend, line, rows, tip, wideWidth } from "./frame.ts";
 import { findHead, headMark, inHeadOrder } from "./headStyles.ts";
 
 /**
@@ -12,8 +12,11 @@ import { findHead, headMark, inHeadOrder } from "./headStyles.ts";
  * The whisker is the main head's 95 % interval.
  * @returns an `svg` element; the empty string when no head has accuracies by class
  */
-export function perClassChart(data: Pick<ReportData, "heads" | "mainHead" | "dataSet">, options: ChartOptions = {}): string {
-  const width = options.width ?? wideWidth;
+export function perClassChart(
+  data: Pick<ReportData, "heads" | "mainHead"> & { readonly dataSet: Pick<DataSetReport, "classes"> },
+  options: ChartOptions = {},
+): string {
+  const { width = wideWidth, samples = "test" } = options;
   const heads = inHeadOrder(data.heads).filter((head) => head.perClassAccuracy !== undefined);
   const main = findHead(heads, data.mainHead) ?? heads[0];
   if (main === undefined) return "";
@@ -41,7 +44,7 @@ export function perClassChart(data: Pick<ReportData, "heads" | "mainHead" | "dat
   return figure(
     {
       id: "perclass",
-      title: "Test accuracy by class",
+      title: `${capital(samples)} accuracy by class`,
       description: `A row per class, sorted by the accuracy of ${main.label}, which goes from ${printShare(accuracies[order[0] ?? 0])} (${classes[order[0] ?? 0]}) to ${printShare(accuracies[order.at(-1) ?? 0])} (${classes[order.at(-1) ?? 0]}).`,
       width,
       height: frame.bottom + 40,
@@ -52,7 +55,7 @@ export function perClassChart(data: Pick<ReportData, "heads" | "mainHead" | "dat
       bottom: frame.bottom,
       ticks: isNarrow(width) ? 4 : 8,
       print: (v) => String(Math.round(v * 100)),
-      title: from > 0 && !isNarrow(width) ? "test accuracy, % (the axis does not start at zero)" : "test accuracy, %",
+      title: `${samples} accuracy, %${from > 0 && !isNarrow(width) ? " (the axis does not start at zero)" : ""}`,
     }),
     order.map((id, row) => {
       const y = frame.middle(row);

@@ -1,21 +1,38 @@
 /** The plan as a matrix: which device answers for which class, and how wide its sub-model is. */
 import { si, widths } from "../format.ts";
 import { el, type Markup } from "../markup.ts";
-import type { ReportData } from "../reportData.ts";
+import type { DataSetReport, DeviceReport } from "../reportData.ts";
 import { type ChartOptions, figure, isNarrow, label, textWidth, tip, wideWidth } from "./frame.ts";
 import { grid } from "./grid.ts";
+
+/** A device of the plan. While a run goes on, what is harvested is filled, and of what is in work as much as is done. */
+export type PlannedDevice = Pick<DeviceReport, "id" | "profile" | "taskSet" | "widths"> & {
+  readonly status: DeviceReport["status"] | "waiting" | "working";
+  readonly submodelMacs?: number;
+  /** Share of the work that is done. */
+  readonly progress?: number;
+  /** How it is doing, in a word or two; in place of its MACs. */
+  readonly state?: string;
+};
 
 /**
  * A row per device, a column per class, own classes filled; below, by how many harvested sub-models each class is owned.
  * @returns an `svg` element
  */
-export function planChart(data: Pick<ReportData, "devices" | "dataSet">, options: ChartOptions = {}): string {
+export function planChart(
+  data: { readonly devices: readonly PlannedDevice[]; readonly dataSet: Pick<DataSetReport, "classes"> },
+  options: ChartOptions = {},
+): string {
   const width = options.width ?? wideWidth;
   const { devices } = data;
   const { classes } = data.dataSet;
   const columns = [
     { header: "width", values: devices.map((device) => widths(device.widths)) },
-    ...(isNarrow(width) ? [] : [{ header: "MACs", values: devices.map((device) => si(device.submodelMacs)) }]),
+    ...(devices.some(({ state }) => state !== undefined)
+      ? [{ header: "state", values: devices.map(({ state = "" }) => state) }]
+      : isNarrow(width)
+        ? []
+        : [{ header: "MACs", values: devices.map(({ submodelMacs = 0 }) => si(submodelMacs)) }]),
   ].map((column) => ({ ...column, space: Math.max(...[column.header, ...column.values].map((text) => textWidth(text))) + 12 }));
   const rightSpace = columns.reduce((sum, column) => sum + column.space, 0) + 2;
   const coverage = "owned by";
@@ -34,22 +51,14 @@ export function planChart(data: Pick<ReportData, "devices" | "dataSet">, options
     const own = new Set(device.taskSet);
     const y = top + row * cellHeight;
     const arrived = device.status === "harvested";
+    const { progress = 0 } = device;
     classes.forEach((name, id) => {
       if (!own.has(id)) return;
-      body.push(
-        el(
-          "rect",
-          {
-            x: left + id * cellWidth + 1,
-            y: y + 2,
-            width: cellWidth - 2,
-            height: cellHeight - 4,
-            rx: 2,
-            class: arrived ? "f-h2" : "hollow",
-          },
-          tip(`${device.id} (${device.profile}) owns ${name}${arrived ? "" : `; ${device.status}`}`),
-        ),
-      );
+      const box = { x: left + id * cellWidth + 1, y: y + 2, height: cellHeight - 4, rx: 2 };
+      const words = tip(`${device.id} (${device.profile}) owns ${name}${arrived ? "" : `; ${device.status}`}`);
+      if (!arrived && progress > 0)
+        body.push(el("rect", { ...box, width: progress * (cellWidth - 2), class: "f-h2", "fill-opacity": 0.45 }));
+      body.push(el("rect", { ...box, width: cellWidth - 2, class: arrived ? "f-h2" : "hollow" }, words));
     });
     body.push(el("path", { d: `M${Math.round(left)} ${y}H${frame.right}`, class: "grid" }));
     let x = frame.right;

@@ -2,7 +2,7 @@
 import { scaleLinear } from "d3-scale";
 import { duration } from "../format.ts";
 import { el } from "../markup.ts";
-import type { ReportData, TimelineKind } from "../reportData.ts";
+import type { TimelineKind, TimelineSegment } from "../reportData.ts";
 import { bottomAxis, type ChartOptions, figure, isNarrow, legend, line, rows, swatch, tip, wideWidth } from "./frame.ts";
 
 const kinds: Readonly<Record<TimelineKind, { readonly label: string; readonly fill: string }>> = {
@@ -13,12 +13,23 @@ const kinds: Readonly<Record<TimelineKind, { readonly label: string; readonly fi
   upload: { label: "upload", fill: "f-upload" },
 };
 
+/** A segment; of one that led to nothing, since the device went away or was refused, only the outline is drawn. */
+export type Segment = TimelineSegment & { readonly lost?: string };
+
+export interface TimelineOptions extends ChartOptions {
+  /** What passes along the axis. */
+  readonly clock?: "virtual time" | "time";
+}
+
 /**
  * A row per device, a bar per segment; a segment too short to be seen is drawn two pixels wide.
  * @returns an `svg` element; the empty string when no device has a timeline
  */
-export function timelineChart(data: Pick<ReportData, "devices">, options: ChartOptions = {}): string {
-  const width = options.width ?? wideWidth;
+export function timelineChart(
+  data: { readonly devices: readonly { readonly id: string; readonly timeline: readonly Segment[] }[] },
+  options: TimelineOptions = {},
+): string {
+  const { width = wideWidth, clock = "virtual time" } = options;
   const { devices } = data;
   const segments = devices.flatMap((device) => device.timeline);
   if (segments.length === 0) return "";
@@ -26,16 +37,21 @@ export function timelineChart(data: Pick<ReportData, "devices">, options: ChartO
   const unit = timeUnit(end);
 
   const present = (Object.keys(kinds) as TimelineKind[]).filter((kind) => segments.some((segment) => segment.kind === kind));
-  const key = legend(
-    present.map((kind) => ({ label: kinds[kind].label, sample: swatch(kinds[kind].fill) })),
-    { x: 0, y: 4, width },
-  );
+  const lost = segments.some((segment) => segment.lost !== undefined) ? [{ label: "led to nothing", sample: swatch("hollow") }] : [];
+  const key = legend([...present.map((kind) => ({ label: kinds[kind].label, sample: swatch(kinds[kind].fill) })), ...lost], {
+    x: 0,
+    y: 4,
+    width,
+  });
   const finished = devices.map((device) => Math.max(0, ...device.timeline.map((segment) => segment.endSeconds)));
   const frame = rows({
     width,
     labels: devices.map((device) => device.id),
     columns: [
-      { header: "ended at", values: devices.map((device, d) => (device.timeline.length === 0 ? "\u2013" : duration(finished[d] ?? 0))) },
+      {
+        header: clock === "time" ? "until" : "ended at",
+        values: devices.map((device, d) => (device.timeline.length === 0 ? "\u2013" : duration(finished[d] ?? 0))),
+      },
     ],
     rowHeight: devices.length > 24 ? 18 : 26,
     top: key.height + 30,
@@ -47,7 +63,7 @@ export function timelineChart(data: Pick<ReportData, "devices">, options: ChartO
     {
       id: "timeline",
       title: "Timeline of the devices",
-      description: `Horizontal axis: virtual time, 0 to ${duration(end)}. ${devices.map((device, d) => `${device.id} ended at ${duration(finished[d] ?? 0)}`).join("; ")}.`,
+      description: `Horizontal axis: ${clock}, 0 to ${duration(end)}. ${devices.map((device, d) => `${device.id} ended at ${duration(finished[d] ?? 0)}`).join("; ")}.`,
       width,
       height: frame.bottom + 40,
     },
@@ -57,14 +73,14 @@ export function timelineChart(data: Pick<ReportData, "devices">, options: ChartO
       bottom: frame.bottom,
       ticks: isNarrow(width) ? 4 : 8,
       print: (v) => String(Math.round(v * 1000) / 1000),
-      title: `virtual time, ${unit.name}`,
+      title: `${clock}, ${unit.name}`,
     }),
     devices.map((device, row) => [
       line(frame.left, frame.middle(row), frame.right, frame.middle(row), "grid"),
       device.timeline.map((segment) => {
         const from = x(segment.startSeconds / unit.seconds);
         const to = x(segment.endSeconds / unit.seconds);
-        const words = `${device.id}, ${kinds[segment.kind].label}: ${duration(segment.startSeconds)} to ${duration(segment.endSeconds)} (${duration(segment.endSeconds - segment.startSeconds)})`;
+        const words = `${device.id}, ${kinds[segment.kind].label}: ${duration(segment.startSeconds)} to ${duration(segment.endSeconds)} (${duration(segment.endSeconds - segment.startSeconds)})${segment.lost === undefined ? "" : `, ${segment.lost}`}`;
         return el(
           "rect",
           {
@@ -72,7 +88,7 @@ export function timelineChart(data: Pick<ReportData, "devices">, options: ChartO
             y: frame.middle(row) - barHeight / 2,
             width: Math.max(2, to - from),
             height: barHeight,
-            class: kinds[segment.kind].fill,
+            class: segment.lost === undefined ? kinds[segment.kind].fill : "hollow",
           },
           tip(words),
         );

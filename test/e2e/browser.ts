@@ -1,0 +1,114 @@
+/** Debian's Chromium for tests of the coordinator's pages, a recording line to the coordinator, and folders of real pictures. */
+import { existsSync } from "node:fs";
+import { mkdir, writeFile } from "node:fs/promises";
+import { createServer, request as forward, type IncomingHttpHeaders, type Server } from "node:http";
+import type { AddressInfo } from "node:net";
+import { join } from "node:path";
+import { type Browser, chromium } from "playwright-core";
+import type { SampleShape } from "../../src/data/dataset.ts";
+import { encodePng } from "../../src/data/images.node.ts";
+
+const executablePath = "/usr/bin/chromium";
+/** Whether there is a Chromium to test with. */
+export const hasChromium: boolean = existsSync(executablePath);
+if (!hasChromium) console.log(`${executablePath} is not there: tests of pages are skipped.`);
+
+/** Starts Chromium without a window. Whoever runs tests as root, as in a container, has no sandbox. */
+export function openChromium(...args: readonly string[]): Promise<Browser> {
+  return chromium.launch({ executablePath, args: [...(process.getuid?.() === 0 ? ["--no-sandbox"] : []), ...args] });
+}
+
+/** A request as it came out of a browser, and the size of its answer. */
+export interface Recorded {
+  readonly method: string;
+  readonly url: string;
+  readonly headers: IncomingHttpHeaders;
+  readonly body: Buffer;
+  answerHeaders: IncomingHttpHeaders;
+  answerBytes: number;
+}
+
+/** A line to a coordinator that passes everything on and writes it down. */
+export interface RecordingLine extends AsyncDisposable {
+  readonly url: string;
+  readonly requests: readonly Recorded[];
+}
+
+/** Opens a line to `target`, an address on this machine. */
+export async function openRecordingLine(target: string): Promise<RecordingLine> {
+  const requests: Recorded[] = [];
+  const { hostname, port } = new URL(target);
+  const server: Server = createServer((incoming, outgoing) => {
+    const pieces: Buffer[] = [];
+    incoming.on("data", (piece: Buffer) => pieces.push(piece));
+    incoming.on("end", () => {
+      const { method = "GET", url = "/", headers } = incoming;
+      const recorded: Recorded = { method, url, headers, body: Buffer.concat(pieces), answerHeaders: {}, answerBytes: 0 };
+      requests.push(recorded);
+      const sent = forward({ hostname, port, method, path: url, headers }, (answer) => {
+        recorded.answerHeaders = answer.headers;
+        outgoing.writeHead(answer.statusCode ?? 502, answer.headers);
+        answer.on("data", (piece: Buffer) => {
+          recorded.answerBytes += piece.length;
+        });
+        answer.pipe(outgoing);
+      });
+      sent.on("error", () => outgoing.destroy());
+      outgoing.on("close", () => sent.destroy());
+      sent.end(recorded.body);
+    });
+  });
+  await new Promise<void>((resolve) => server.listen(0, "127.0.0.1", resolve));
+  return {
+    url: `http://127.0.0.1:${(server.address() as AddressInfo).port}`,
+    requests,
+    async [Symbol.asyncDispose]() {
+      server.closeAllConnections();
+      await new Promise((resolve) => server.close(resolve));
+    },
+  };
+}
+
+/** Labelled pictures. */
+export interface Pictures {
+  readonly classNames: readonly string[];
+  readonly shape: SampleShape;
+  readonly labels: ArrayLike<number>;
+  /** [count, channels, height, width] */
+  readonly pixels: Uint8Array;
+}
+
+/** Writes pictures as PNG files, a folder for each class, and gives the files' bytes. */
+export async function writePictures(folder: string, { classNames, shape, labels, pixels }: Pictures): Promise<readonly Uint8Array[]> {
+  const size = shape.channels * shape.height * shape.width;
+  const written: Uint8Array[] = [];
+  for (const name of classNames) await mkdir(join(folder, name), { recursive: true });
+  for (let i = 0; i < labels.length; i++) {
+    const png = await encodePng(pixels.subarray(i * size, (i + 1) * size), shape);
+    await writeFile(join(folder, classNames[labels[i] as number] as string, `${String(i).padStart(5, "0")}.png`), png);
+    written.push(png);
+  }
+  return written;
+}
+
+const windowBytes = 12;
+
+/**
+ * Finds stretches of samples in other bytes, wherever they begin there: every twelfth byte of a sample begins a stretch that is looked for, so that any
+ * 23 bytes of it in a row are found. Stretches of fewer than four different values say nothing and are left out.
+ */
+export function openSampleSearch(samples: readonly Uint8Array[]): (bytes: Buffer) => boolean {
+  const stretches = new Set<string>();
+  for (const sample of samples) {
+    const text = Buffer.from(sample).toString("latin1");
+    for (let at = 0; at + windowBytes <= text.length; at += windowBytes) {
+      const stretch = text.slice(at, at + windowBytes);
+      if (new Set(stretch).size >= 4) stretches.add(stretch);
+    }
+  }
+  return (bytes) => {
+    const text = bytes.toString("latin1");
+    for (let at = 0; at + windowBytes <= text.length; at++) if (stretches.has(text.slice(at, at + windowBytes))) return true;
+    return false;
+  };
+}

@@ -1,0 +1,62 @@
+/** Builds the coordinator's pages into dist/web: a page for each folder of web/ with an index.html, and ONNX Runtime's own files beside them. */
+import { cpSync, existsSync, mkdirSync, readdirSync, readFileSync } from "node:fs";
+import { createRequire } from "node:module";
+import { dirname, join } from "node:path";
+import { fileURLToPath } from "node:url";
+import { svelte } from "@sveltejs/vite-plugin-svelte";
+import { defaultClientConditions, type Plugin, type UserConfig } from "vite";
+
+const root = dirname(fileURLToPath(import.meta.url));
+const outDir = join(dirname(root), "dist", "web");
+
+/** `index.html` of web/ itself and of its folders. */
+function pages(): Readonly<Record<string, string>> {
+  const folders = readdirSync(root, { withFileTypes: true }).flatMap((entry) => (entry.isDirectory() ? [entry.name] : []));
+  const found = [".", ...folders].map((name) => [name === "." ? "main" : name, join(root, name, "index.html")] as const);
+  return Object.fromEntries(found.filter(([, path]) => existsSync(path)));
+}
+
+/** Its WebAssembly with the loaders that belong to it, for the processor and for WebGPU. They are fetched by name while the page runs. */
+const runtimeFiles = ["ort-wasm-simd-threaded", "ort-wasm-simd-threaded.asyncify"].flatMap((name) => [`${name}.mjs`, `${name}.wasm`]);
+
+function copyRuntime(): Plugin {
+  return {
+    name: "copy-onnxruntime",
+    closeBundle() {
+      const from = dirname(createRequire(import.meta.url).resolve("onnxruntime-web/ort-wasm-simd-threaded.wasm"));
+      mkdirSync(join(outDir, "ort"), { recursive: true });
+      for (const name of runtimeFiles) cpSync(join(from, name), join(outDir, "ort", name));
+    },
+  };
+}
+
+const versionOf = (path: string): string => JSON.stringify((JSON.parse(readFileSync(path, "utf8")) as { version: string }).version);
+
+const config: UserConfig = {
+  root,
+  define: {
+    __SHEAF_VERSION__: versionOf(join(root, "..", "package.json")),
+    __ORT_VERSION__: versionOf(join(root, "..", "node_modules", "onnxruntime-web", "package.json")),
+  },
+  base: "/",
+  publicDir: join(root, "public"),
+  plugins: [svelte({ configFile: false }), copyRuntime()],
+  resolve: {
+    // Without WebGL, and without a copy of the loaders inside.
+    alias: [{ find: /^onnxruntime-web$/, replacement: "onnxruntime-web/wasm" }],
+    conditions: ["onnxruntime-web-use-extern-wasm", ...defaultClientConditions],
+  },
+  worker: { format: "es" },
+  build: {
+    outDir,
+    emptyOutDir: true,
+    target: "es2022",
+    // The content-security-policy allows no data: addresses for scripts and styles.
+    assetsInlineLimit: 0,
+    modulePreload: { polyfill: false },
+    reportCompressedSize: false,
+    rollupOptions: { input: pages() },
+  },
+};
+
+export default config;
