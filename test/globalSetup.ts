@@ -1,6 +1,7 @@
-/** Says once, before the tests, which of them this machine cannot run and why. */
+/** Before the tests: provides what they need beyond npm where it may, and says once which of them this machine cannot run and why. */
 import { existsSync } from "node:fs";
 import { join } from "node:path";
+import { provideChromium } from "./support/chromium.ts";
 
 const realData = [
   { name: "CIFAR-10", folder: "cifar-10-batches-bin" },
@@ -17,4 +18,6 @@ function skippedTests(dataFolder: string | undefined): string[] {
 
 export function setup(): void {
   for (const line of skippedTests(process.env.SHEAF_DATA)) console.log(line);
+  const missing = provideChromium((line) => console.log(line));
+  if (missing !== undefined) console.log(`No Chromium: tests of pages are skipped, because ${missing}.`);
 }

@@ -55,6 +55,8 @@ const config: UserConfig = {
     assetsInlineLimit: 0,
     modulePreload: { polyfill: false },
     reportCompressedSize: false,
+    // The resampler for microphones carries its WebAssembly in its script and is loaded when recording begins; the join page's own size has a test.
+    chunkSizeWarningLimit: 4000,
     rollupOptions: { input: pages() },
   },
 };

@@ -7,15 +7,14 @@ import { join } from "node:path";
 import { type Browser, chromium } from "playwright-core";
 import type { SampleShape } from "../../src/data/dataset.ts";
 import { encodePng } from "../../src/data/images.node.ts";
+import { chromiumPath } from "../support/chromium.ts";
 
-const executablePath = "/usr/bin/chromium";
-/** Whether there is a Chromium to test with. */
-export const hasChromium: boolean = existsSync(executablePath);
-if (!hasChromium) console.log(`${executablePath} is not there: tests of pages are skipped.`);
+/** Whether there is a Chromium to test with; the set-up of all tests says why not. */
+export const hasChromium: boolean = existsSync(chromiumPath);
 
 /** Starts Chromium without a window. Whoever runs tests as root, as in a container, has no sandbox. */
 export function openChromium(...args: readonly string[]): Promise<Browser> {
-  return chromium.launch({ executablePath, args: [...(process.getuid?.() === 0 ? ["--no-sandbox"] : []), ...args] });
+  return chromium.launch({ executablePath: chromiumPath, args: [...(process.getuid?.() === 0 ? ["--no-sandbox"] : []), ...args] });
 }
 
 /** A request as it came out of a browser, and the size of its answer. */
