@@ -1,4 +1,6 @@
 /** A fleet that really trains, in virtual time: the coordinator's service and the agents of `agent/` in one process. */
+
+import { summarizeData } from "../agent/ownData.ts";
 import { emptyHead, type LogEntry } from "../coordinator/chain.ts";
 import type { RunDefinition } from "../coordinator/events.ts";
 import { openLive } from "../coordinator/live.ts";
@@ -9,7 +11,6 @@ import { isOver, type Run } from "../coordinator/state.ts";
 import type { ObjectStore } from "../coordinator/store.ts";
 import { modelRole } from "../coordinator/views.ts";
 import { type Dataset, samplesByClass, takeSamples } from "../data/dataset.ts";
-import { summarizeData } from "../agent/ownData.ts";
 import { assembleRun, evaluationRole } from "../fleet/assemble.ts";
 import { readObject } from "../fleet/branches.ts";
 import { defineRun } from "../fleet/define.ts";
