@@ -19,11 +19,20 @@ export const canMount =
   process.getuid?.() === 0 &&
   spawnSync("sh", ["-c", 'd=$(mktemp -d) && mount -t tmpfs -o size=64k tmpfs "$d" && umount "$d" && rmdir "$d"']).status === 0;
 
+const mounted = new Set();
+
+/** Unmounts what is left, for a program that is stopped in the middle. */
+export function unmountAll() {
+  for (const folder of mounted) spawnSync("umount", ["-l", folder]);
+  mounted.clear();
+}
+
 /** A disk of its own in a folder, which can be filled to the last byte and given room again. */
 async function mountDisk(folder) {
   await mkdir(folder, { recursive: true });
   const mount = (...args) => execFileSync("mount", [...args, folder]);
   mount("-t", "tmpfs", "-o", "size=600m", "tmpfs");
+  mounted.add(folder);
   const size = (bytes) => mount("-o", `remount,size=${bytes}`);
   return {
     folder,
@@ -40,7 +49,10 @@ async function mountDisk(folder) {
       }
     },
     free: () => size("600m"),
-    unmount: () => spawnSync("umount", ["-l", folder]),
+    unmount() {
+      mounted.delete(folder);
+      spawnSync("umount", ["-l", folder]);
+    },
   };
 }
 
