@@ -29,8 +29,8 @@ export interface StubbedWorld {
   readonly waitMs: number;
   /** Asks for `device.happen(what, generation, timeMs)` at a time. */
   readonly at: (timeMs: number, device: StubbedDevice, generation: number, what: Happening) => void;
-  /** Devices that wait for work, in the order in which they began to. */
-  readonly waiting: Set<StubbedDevice>;
+  /** Devices that wait for work, by id, in the order in which they began to. */
+  readonly waiting: Map<string, StubbedDevice>;
   readonly weightBytes: (slot: Slot) => number;
 }
 
@@ -114,7 +114,7 @@ export class StubbedDevice {
   #change(nowMs: number): void {
     this.#advance(nowMs);
     this.#generation++;
-    this.#world.waiting.delete(this);
+    this.#world.waiting.delete(this.deviceId ?? "");
     const { intervals } = this.device;
     const wasThere = this.#interval !== undefined;
     this.#interval = undefined;
@@ -185,10 +185,10 @@ export class StubbedDevice {
     const assignment = answer.ok ? answer.reply.assignment : undefined;
     this.#generation++;
     if (assignment) {
-      waiting.delete(this);
+      waiting.delete(this.deviceId);
       this.#take(assignment, nowMs + latencyMs);
     } else {
-      waiting.add(this);
+      waiting.set(this.deviceId, this);
       this.#later("ask", nowMs + waitMs);
     }
   }
