@@ -9,7 +9,7 @@ import { tmpdir } from "node:os";
 import { join } from "node:path";
 import { parseArgs } from "node:util";
 import { disturb } from "./chaos/disturb.mjs";
-import { disturbances } from "./chaos/disturbances.mjs";
+import { disturbances, unmountAll } from "./chaos/disturbances.mjs";
 import { killAll } from "./chaos/processes.mjs";
 import { randomOf } from "./chaos/random.mjs";
 import { tormentRuns } from "./chaos/singleRun.mjs";
@@ -56,7 +56,13 @@ async function part(title, act) {
   console.log(rows.at(-1).filter(Boolean).join("; "));
 }
 
-for (const signal of ["SIGINT", "SIGTERM"]) process.on(signal, () => void killAll().then(() => process.exit(130)));
+const stop = async () => {
+  await killAll();
+  unmountAll();
+  rmSync(folder, { recursive: true, force: true });
+  process.exit(130);
+};
+for (const signal of ["SIGINT", "SIGTERM"]) process.on(signal, () => void stop());
 try {
   if (values.what !== "fleet") {
     await part("runs killed", async () => {

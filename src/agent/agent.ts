@@ -180,9 +180,10 @@ async function work(offer: Offer, records: Records, options: AgentOptions): Prom
   };
   try {
     const { accepted, reason } = await doWork(offer, { ...options, records, signal: lease.signal, onProgress, pace });
+    // Tidied while the record still names the work: after a kill in between, the coordinator's word that the lease has ended leads here again.
+    await tidy(undefined, options);
     await records.change({ work: undefined, made: undefined });
     onEvent({ type: "handedIn", taskId, accepted, ...(reason === undefined ? {} : { reason }) });
-    await tidy(undefined, options);
   } catch (error) {
     const end = lease.endOf(error);
     // Stopped from outside: everything stays as it is for the next life.

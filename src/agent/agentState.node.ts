@@ -3,7 +3,7 @@ import { chmod, mkdir, open, readdir, readFile, rename, rm, stat, statfs } from 
 import { join } from "node:path";
 import { fileCheckpoints } from "../train/checkpoint.node.ts";
 import { SheafError } from "../util/errors.ts";
-import { readError, storageError, writeFileAtomic } from "../util/files.node.ts";
+import { readError, removeTemporaries, storageError, writeFileAtomic } from "../util/files.node.ts";
 import { lockFolder } from "../util/folderLock.node.ts";
 import { sha256Hex, sha256HexOfFile } from "../util/hash.node.ts";
 import { type AgentRecord, type AgentState, agentRecordSchema, checkHash, type ObjectSink } from "./state.ts";
@@ -114,7 +114,7 @@ export async function openAgentState(folder: string): Promise<AgentState> {
   });
   const lock = await lockFolder(folder, "agent");
   // A write that a kill cut short leaves its temporary file.
-  for (const name of await readdir(folder)) if (/^\..*\.tmp$/.test(name)) await rm(at(name), { force: true });
+  await removeTemporaries(folder);
   // A folder that came out of a backup may have lost its rights.
   await chmod(at(agentFiles.identity), 0o600).catch(() => undefined);
   const objectAt = (sha256: string): string => at(agentFiles.objects, sha256);

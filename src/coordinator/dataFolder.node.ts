@@ -6,7 +6,7 @@ import { randomBytes } from "node:crypto";
 import { mkdir, stat } from "node:fs/promises";
 import { join, resolve } from "node:path";
 import { SheafError } from "../util/errors.ts";
-import { readFileChecked, storageError, writeFileAtomic } from "../util/files.node.ts";
+import { readFileChecked, removeTemporaries, storageError, writeFileAtomic } from "../util/files.node.ts";
 import { lockFolder } from "../util/folderLock.node.ts";
 import { type AccessTokens, openAccessTokens, tokenKeyBytes } from "./accessTokens.ts";
 import { type FileObjectsOptions, openFileObjects } from "./fileObjects.node.ts";
@@ -74,6 +74,7 @@ export async function openDataFolder<Entry extends Sequenced>(
   const lock = await lockFolder(folder, "coordinator");
   let stores: SqliteStores<Entry> | undefined;
   try {
+    await removeTemporaries(folder);
     if (!(await exists(join(folder, keyFile)))) await writeFileAtomic(join(folder, keyFile), randomBytes(tokenKeyBytes), 0o600);
     if (!(await exists(join(folder, identityFile)))) {
       await writeFileAtomic(join(folder, identityFile), `server-${randomBytes(12).toString("hex")}\n`);

@@ -1,6 +1,6 @@
 import { spawn } from "node:child_process";
 import { once } from "node:events";
-import { chmodSync, mkdirSync, mkdtempSync, readFileSync, rmSync, statSync, writeFileSync } from "node:fs";
+import { chmodSync, mkdirSync, mkdtempSync, readdirSync, readFileSync, rmSync, statSync, writeFileSync } from "node:fs";
 import { createRequire } from "node:module";
 import { tmpdir } from "node:os";
 import { join } from "node:path";
@@ -31,6 +31,14 @@ describe("data folder", () => {
     expect(await second.objects.find(sha256)).toMatchObject({ bytes: 3 });
     expect(await second.tokens.check(await localAdminToken(path))).toMatchObject({ claims: { role: "admin" } });
     await second.close();
+  });
+
+  it("removes what a kill in the midst of a write left, and nothing else", async () => {
+    const path = join(root, "killed");
+    await (await openDataFolder(path, parse)).close();
+    for (const name of [".address.json.22766.68132489.tmp", ".mine.tmp"]) writeFileSync(join(path, name), "half");
+    await (await openDataFolder(path, parse)).close();
+    expect(readdirSync(path).filter((name) => name.endsWith(".tmp"))).toEqual([".mine.tmp"]);
   });
 
   it("refuses a key that others can read, and one that was cut", async () => {

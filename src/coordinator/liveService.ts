@@ -50,7 +50,7 @@ export interface LiveService extends Coordinator, AsyncDisposable {
 }
 
 /** Events after which a device that waits for work should ask again. */
-export const mayBringWork: ReadonlySet<EventType> = new Set<EventType>([
+const mayBringWork: ReadonlySet<EventType> = new Set<EventType>([
   "phase.started",
   "plan.extended",
   "run.resumed",
@@ -61,7 +61,7 @@ export const mayBringWork: ReadonlySet<EventType> = new Set<EventType>([
 ]);
 
 /** The devices that may find work after an event where they found none before, of those that wait for it. */
-function wokenBy(state: State, event: Event): "all" | readonly string[] {
+export function wokenBy(state: State, event: Event): "all" | readonly string[] {
   if (!mayBringWork.has(event.type)) return [];
   const run = "runId" in event ? state.runs.get(event.runId) : undefined;
   const ownersOf = (slots: readonly string[]): readonly string[] => slots.flatMap((slot) => run?.slots.get(slot)?.deviceId ?? []);

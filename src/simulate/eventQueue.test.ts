@@ -6,7 +6,7 @@ it("gives what was asked for in the order of time, and of asking at the same tim
   fc.assert(
     fc.property(fc.array(fc.integer({ min: 0, max: 20 }), { maxLength: 200 }), (times) => {
       const queue = openEventQueue<number>();
-      times.forEach((time, i) => queue.push(time, i));
+      for (const [i, time] of times.entries()) queue.push(time, i);
       const expected = times.map((time, i) => ({ time, i })).sort((a, b) => a.time - b.time || a.i - b.i);
       for (const { time, i } of expected) expect(queue.pop()).toMatchObject({ atMs: time, item: i });
       expect(queue.pop()).toBeUndefined();

@@ -4,7 +4,7 @@ import { summarizeData } from "../agent/ownData.ts";
 import { emptyHead, type LogEntry } from "../coordinator/chain.ts";
 import type { RunDefinition } from "../coordinator/events.ts";
 import { openLive } from "../coordinator/live.ts";
-import { mayBringWork, openLiveService } from "../coordinator/liveService.ts";
+import { openLiveService, wokenBy } from "../coordinator/liveService.ts";
 import { openMemoryLog } from "../coordinator/memory.ts";
 import { planRun } from "../coordinator/planning.ts";
 import { isOver, type Run } from "../coordinator/state.ts";
@@ -76,7 +76,7 @@ export async function simulateReal(options: RealOptions): Promise<SimulationResu
   live.listen((entries) => {
     recorder.take(entries.map(({ event }) => event));
     options.onEntries?.(entries);
-    if (entries.some(({ event }) => mayBringWork.has(event.type))) clock.wake();
+    if (entries.some(({ event }) => wokenBy(live.state, event).length > 0)) clock.wake();
   });
   await using service = openLiveService({
     live,

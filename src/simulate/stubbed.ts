@@ -73,7 +73,7 @@ export async function simulateStubbed(options: StubbedOptions): Promise<Simulati
     checkpointMs: 1000 * checkpointSeconds,
     waitMs: offerWaitMs,
     at: (timeMs, device, generation, what) => queue.push(timeMs, { device, generation, what }),
-    waiting: new Set(),
+    waiting: new Map(),
     weightBytes: weightSizes(definition),
   };
   const { classNames, sampleShape } = definition;
@@ -106,7 +106,10 @@ export async function simulateStubbed(options: StubbedOptions): Promise<Simulati
       next.item.device.happen(next.item.what, next.item.generation, nowMs);
     }
     // Those who wait ask again, in the order in which they came.
-    while (coordinator.takeWake()) for (const device of [...world.waiting]) device.ask(nowMs);
+    for (let woken = coordinator.takeWoken(); woken === "all" || woken.size > 0; woken = coordinator.takeWoken()) {
+      const asking = woken === "all" ? [...world.waiting.values()] : [...woken].flatMap((deviceId) => world.waiting.get(deviceId) ?? []);
+      for (const device of asking) device.ask(nowMs);
+    }
     if (handled % breath === 0) {
       await coordinator.flush();
       if (signal.aborted) throw new SheafError("interrupted", "The simulation was stopped.");

@@ -29,8 +29,8 @@ export interface StubbedWorld {
   readonly waitMs: number;
   /** Asks for `device.happen(what, generation, timeMs)` at a time. */
   readonly at: (timeMs: number, device: StubbedDevice, generation: number, what: Happening) => void;
-  /** Devices that wait for work, in the order in which they began to. */
-  readonly waiting: Set<StubbedDevice>;
+  /** Devices that wait for work, by id, in the order in which they began to. */
+  readonly waiting: Map<string, StubbedDevice>;
   readonly weightBytes: (slot: Slot) => number;
 }
 
@@ -103,9 +103,9 @@ export class StubbedDevice {
   }
 
   happen(what: Happening, generation: number, nowMs: number): void {
-    if (what === "interval") return this.#change(nowMs);
-    if (generation !== this.#generation) return;
-    if (what === "ask") this.ask(nowMs);
+    if (what === "interval") this.#change(nowMs);
+    else if (generation !== this.#generation) return;
+    else if (what === "ask") this.ask(nowMs);
     else if (what === "beat") this.#beat(nowMs);
     else this.#done(nowMs);
   }
@@ -114,7 +114,7 @@ export class StubbedDevice {
   #change(nowMs: number): void {
     this.#advance(nowMs);
     this.#generation++;
-    this.#world.waiting.delete(this);
+    this.#world.waiting.delete(this.deviceId ?? "");
     const { intervals } = this.device;
     const wasThere = this.#interval !== undefined;
     this.#interval = undefined;
@@ -144,8 +144,14 @@ export class StubbedDevice {
       if (!answer.ok) return;
       this.deviceId = answer.reply.deviceId;
     }
-    if (this.#interval?.onPower === false) return this.#pause(nowMs);
-    if (!this.#work) return this.#later("ask", nowMs + this.#world.latencyMs);
+    if (this.#interval?.onPower === false) {
+      this.#pause(nowMs);
+      return;
+    }
+    if (!this.#work) {
+      this.#later("ask", nowMs + this.#world.latencyMs);
+      return;
+    }
     this.#sinceMs = nowMs;
     // A device that comes back goes on with what it had, and learns by its first heartbeat whether anybody wants it.
     if (wasThere) this.#schedule(nowMs);
@@ -179,10 +185,10 @@ export class StubbedDevice {
     const assignment = answer.ok ? answer.reply.assignment : undefined;
     this.#generation++;
     if (assignment) {
-      waiting.delete(this);
+      waiting.delete(this.deviceId);
       this.#take(assignment, nowMs + latencyMs);
     } else {
-      waiting.add(this);
+      waiting.set(this.deviceId, this);
       this.#later("ask", nowMs + waitMs);
     }
   }
@@ -256,7 +262,10 @@ export class StubbedDevice {
       { type: "heartbeat", deviceId: this.deviceId, leaseId: work.leaseId, report: { phase: "training", progress } },
       nowMs,
     );
-    if (answer.ok && !answer.reply.cancel) return this.#schedule(nowMs);
+    if (answer.ok && !answer.reply.cancel) {
+      this.#schedule(nowMs);
+      return;
+    }
     this.#drop();
     this.#generation++;
     this.#later("ask", nowMs + latencyMs);

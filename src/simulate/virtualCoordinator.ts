@@ -4,7 +4,7 @@ import { type CommandOf, type CommandType, judgementOf, type Replies } from "../
 import type { Event } from "../coordinator/events.ts";
 import { execute, outstanding } from "../coordinator/execute.ts";
 import { forgetLeases, type Liveness, note, openLiveness } from "../coordinator/liveness.ts";
-import { mayBringWork } from "../coordinator/liveService.ts";
+import { wokenBy } from "../coordinator/liveService.ts";
 import { planRun } from "../coordinator/planning.ts";
 import { emptyState, type State } from "../coordinator/state.ts";
 import { modelRole } from "../coordinator/views.ts";
@@ -19,8 +19,8 @@ export interface VirtualCoordinator {
   readonly state: State;
   readonly liveness: Liveness;
   readonly head: LogHead;
-  /** Whether something came up for devices that wait since this was last asked. */
-  takeWake(): boolean;
+  /** The devices that may find work now if they wait for it, of what happened since this was last asked. */
+  takeWoken(): "all" | ReadonlySet<string>;
   do<T extends CommandType>(command: CommandOf<T>, nowMs: number): Outcome<Replies[T]>;
   /** As `complete` of the server: a result that is known not to count is answered before it is judged. */
   complete(command: Omit<CommandOf<"complete">, "type" | "verdict">, nowMs: number): void;
@@ -53,7 +53,7 @@ export function openVirtualCoordinator({ startMs, onEvents, onEntries }: Virtual
   let state = emptyState;
   let head = emptyHead;
   let pending: Event[] = [];
-  let wake = false;
+  let woken: "all" | Set<string> = new Set();
   let ids = 0;
 
   const phaseOf = (): string => {
@@ -77,7 +77,9 @@ export function openVirtualCoordinator({ startMs, onEvents, onEntries }: Virtual
     if (result.events.length > 0) {
       for (const event of result.events) {
         pending.push(event);
-        wake ||= mayBringWork.has(event.type);
+        const devices = wokenBy(state, event);
+        if (devices === "all") woken = "all";
+        else if (woken !== "all") for (const deviceId of devices) woken.add(deviceId);
       }
       onEvents(result.events);
     }
@@ -98,10 +100,10 @@ export function openVirtualCoordinator({ startMs, onEvents, onEntries }: Virtual
       return head;
     },
     liveness,
-    takeWake() {
-      const woke = wake;
-      wake = false;
-      return woke;
+    takeWoken() {
+      const taken = woken;
+      if (taken === "all" || taken.size > 0) woken = new Set();
+      return taken;
     },
     do(command, nowMs) {
       const before = pending.length;

@@ -1,6 +1,6 @@
 /** Files that survive: written whole or not at all, on the disk when the promise resolves, and failures as one sentence. */
 import { randomBytes } from "node:crypto";
-import { type FileHandle, mkdir, open, readFile, rename, rm } from "node:fs/promises";
+import { type FileHandle, mkdir, open, readdir, readFile, rename, rm } from "node:fs/promises";
 import { basename, dirname, join, resolve } from "node:path";
 import { SheafError } from "./errors.ts";
 
@@ -84,6 +84,20 @@ export async function writeFileAtomic(path: string, data: Uint8Array | string, m
     // The first failure is the one to report; a folder that vanished cannot be cleaned.
     await rm(temporary, { force: true }).catch(() => undefined);
     throw storageError(error, path);
+  }
+}
+
+/**
+ * Removes what `writeFileAtomic` left in a folder when its process was killed: of all files there, or of the one that is named. Only for whoever alone writes
+ * there. A folder that is not there is fine; throws `storage`.
+ */
+export async function removeTemporaries(folder: string, name?: string): Promise<void> {
+  const isTemporary = (entry: string): boolean =>
+    /^\..+\.\d+\.[0-9a-f]{8}\.tmp$/.test(entry) && (name === undefined || entry.startsWith(`.${name}.`));
+  try {
+    for (const entry of await readdir(folder)) if (isTemporary(entry)) await rm(join(folder, entry), { force: true });
+  } catch (error) {
+    if (codeOf(error) !== "ENOENT") throw storageError(error, folder);
   }
 }
 

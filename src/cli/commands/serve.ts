@@ -9,7 +9,7 @@ import { evaluationRole } from "../../fleet/assemble.ts";
 import { isWildcard, type RunningCoordinator, startCoordinator } from "../../fleet/coordinator.ts";
 import type { RunConfig } from "../../run/config.ts";
 import { SheafError } from "../../util/errors.ts";
-import { writeFileAtomic } from "../../util/files.node.ts";
+import { removeTemporaries, writeFileAtomic } from "../../util/files.node.ts";
 import { formatBytes, formatPercent } from "../../util/format.ts";
 import type { CommandSpec } from "../command.ts";
 import { lineOf } from "../fleetLines.ts";
@@ -33,6 +33,7 @@ async function writeModel(coordinator: RunningCoordinator, run: Run, out: string
   const model = run.outputs?.find(({ role }) => role === modelRole);
   if (!model) throw new SheafError("unavailable", `Run "${run.definition.name}" has ended without a model: ${run.reason ?? run.phase}.`);
   const path = join(out, "model.onnx");
+  await removeTemporaries(out, "model.onnx");
   await writeFileAtomic(path, await coordinator.readObject(model));
   const evaluation = run.outputs?.find(({ role }) => role === evaluationRole);
   const measured = evaluation
