@@ -107,7 +107,7 @@ describe.skipIf(!built || !hasChromium)("a tab with a camera and a microphone", 
       await page.getByLabel("Class", { exact: true }).selectOption(name);
       const take = page.getByRole("button", { name: `Take a picture of ${name}` });
       await take.waitFor();
-      await page.waitForFunction("document.querySelector('video').videoWidth > 0", undefined, { timeout: patienceMs });
+      await expect.poll(() => page.evaluate("document.querySelector('video').videoWidth"), { timeout: patienceMs }).toBeGreaterThan(0);
       for (let i = 0; i < 4; i++) await take.click();
     }
     await page.getByText("8 samples").waitFor();

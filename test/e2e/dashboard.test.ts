@@ -173,6 +173,7 @@ describe.skipIf(!built || !hasChromium)("the dashboard", () => {
     await page.setViewportSize({ width: 390, height: 844 });
     await page.waitForTimeout(500);
     expect(await page.evaluate<number>("document.documentElement.scrollWidth")).toBe(390);
+    await checkAccessible(page);
     await shoot("run-finished-phone");
   });
 

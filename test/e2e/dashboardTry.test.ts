@@ -143,6 +143,7 @@ describe.skipIf(!built || !hasChromium)("trying a model", () => {
     await shoot("try-dark");
     await page.setViewportSize({ width: 390, height: 844 });
     expect(await page.evaluate<number>("document.documentElement.scrollWidth")).toBe(390);
+    await checkAccessible(page);
     await shoot("try-phone");
   });
 

@@ -228,6 +228,8 @@ export class JoinPage {
         location.reload();
         return;
       case "failed":
+        // Without a device everything fails, and the first reason is the one.
+        if (this.stage === "refused") return;
         if (message.during === "open") {
           this.#refuse(message.message);
           return;
