@@ -123,7 +123,12 @@ describe.skipIf(!built || !hasChromium)("a tab of a browser", () => {
     await joinWith(second, folder.at("two"), "tab two");
 
     // Closed while it trains, past its first checkpoint; slowly, so that it is not done before.
-    await second.getByLabel("A fifth").check({ timeout: patienceMs });
+    await second
+      .getByLabel("A fifth")
+      .check({ timeout: patienceMs })
+      .catch(async (error: unknown) => {
+        throw new Error(`${await second.locator("main").textContent()}\n${coordinator.said()}`, { cause: error });
+      });
     await expect.poll(() => checkpointsOf(second), { timeout: patienceMs }).not.toEqual([]);
     const context = second.context();
     expect(coordinator.said()).not.toMatch(/tab two has done train/);

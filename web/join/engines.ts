@@ -4,14 +4,15 @@ import type { Engine, MeasureAnswer, MeasureRequest } from "../device/engine.ts"
 /** A candidate that cannot be used has no speed but a reason. */
 export type Measured = MeasureRequest & ({ readonly macsPerSecond: number } | { readonly reason: string });
 
-/** Longest time that a candidate may take, its files included; a software imitation of a graphics processor takes longer and would not win. */
-const patienceMs = 60_000;
+/** How much longer than the first a candidate may take, its files included; a software imitation of a graphics processor takes longer, and would not win. */
+const patience = 4;
+const leastPatienceMs = 30_000;
 
-function measure(request: MeasureRequest): Promise<Measured> {
+function measure(request: MeasureRequest, limitMs: number | undefined): Promise<Measured> {
   const worker = new Worker(new URL("../device/measure.ts", import.meta.url), { type: "module" });
   return new Promise<Measured>((resolve) => {
     const fail = (reason: string): void => resolve({ ...request, reason });
-    const late = setTimeout(() => fail("It took too long."), patienceMs);
+    const late = limitMs === undefined ? undefined : setTimeout(() => fail("It took too long."), limitMs);
     worker.onmessage = ({ data }: MessageEvent<MeasureAnswer>) => {
       clearTimeout(late);
       if (data.type === "measured") resolve({ ...request, macsPerSecond: data.macsPerSecond });
@@ -38,8 +39,12 @@ function candidates(): readonly MeasureRequest[] {
 /** Measures all candidates. Throws where none can train. */
 export async function chooseEngine(tell: (measured: readonly Measured[]) => void): Promise<Engine> {
   const measured: Measured[] = [];
+  const started = performance.now();
+  let limitMs: number | undefined;
   for (const candidate of candidates()) {
-    measured.push(await measure(candidate));
+    // The first can train everywhere, and is waited for however busy the machine is.
+    measured.push(await measure(candidate, limitMs));
+    limitMs ??= Math.max(leastPatienceMs, patience * (performance.now() - started));
     tell([...measured]);
   }
   const usable = measured.flatMap((each) => ("macsPerSecond" in each ? [each] : []));
