@@ -57,7 +57,11 @@ const config: UserConfig = {
     reportCompressedSize: false,
     // The resampler for microphones carries its WebAssembly in its script and is loaded when recording begins; the join page's own size has a test.
     chunkSizeWarningLimit: 4000,
-    rollupOptions: { input: pages() },
+    rollupOptions: {
+      input: pages(),
+      // Comments in a dependency for other bundlers, which no one here can mend.
+      onwarn: (warning, warn) => warning.code === "INVALID_ANNOTATION" || warn(warning),
+    },
   },
 };
 

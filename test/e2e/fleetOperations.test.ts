@@ -76,7 +76,7 @@ describe.skipIf(!built)("an operator's fleet", () => {
 
     coordinator.child.kill("SIGINT");
     expect(await coordinator.ended).toBe(0);
-    const logs = coordinator.said().replace(/^To join .*$/m, "") + device.said() + used.stderr;
+    const logs = coordinator.said().replace(/^(To join|In a browser|Dashboard) .*$/gm, "") + device.said() + used.stderr;
     const keys = await Promise.all(
       ["tls/token.key", "tls/authority/ca.key", "tls/authority/server.key", "ann.device/identity"].map((path) => readFile(folder.at(path))),
     );
