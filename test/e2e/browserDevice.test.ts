@@ -102,7 +102,7 @@ describe.skipIf(!built || !hasChromium)("a tab of a browser", () => {
     const own = glyphs(60, 3);
     const files = await writePictures(folder.at("one"), own);
     await writePictures(folder.at("two"), glyphs(60, 4));
-    const coordinator = serve(folder, "fleet", ..."--epochs 300 --set serve.minimumDevices=3".split(" "));
+    const coordinator = serve(folder, "fleet", ..."--epochs 300 --set serve.minimumDevices=3 --set serve.stragglerFactor=1000".split(" "));
     const page = await joinPageOf(coordinator);
     await using line: RecordingLine = await openRecordingLine(page.origin);
     const [, address = ""] = await coordinator.until(/^To join +sheaf join (\S+)$/m);
@@ -129,7 +129,10 @@ describe.skipIf(!built || !hasChromium)("a tab of a browser", () => {
       .catch(async (error: unknown) => {
         throw new Error(`${await second.locator("main").textContent()}\n${coordinator.said()}`, { cause: error });
       });
-    await expect.poll(() => checkpointsOf(second), { timeout: patienceMs }).not.toEqual([]);
+    await second.getByText(/^([4-9]|\d\d+) of 300$/).waitFor({ timeout: patienceMs });
+    // One is written every ten seconds.
+    await second.waitForTimeout(11_000);
+    expect(await checkpointsOf(second)).not.toEqual([]);
     const context = second.context();
     expect(coordinator.said()).not.toMatch(/tab two has done train/);
     await second.close();
