@@ -143,7 +143,7 @@ export const disturbances = {
     least: () => ({ "coordinator's disk full": 1 }),
     async act({ fleet, disks: { coordinatorDisk }, random, counts }) {
       // Once while devices train, so that nothing they hand in can be kept, and once when they sum, where that is not over before.
-      for (const line of [/works on train-/, /phase statistics/]) {
+      for (const line of [/works on train-/, /works on statistics-/]) {
         await fleet.coordinator.until(line);
         const before = fleet.coordinator.said().length;
         const isTold = () => /disk is full|little room|no room/i.test(fleet.coordinator.said().slice(before));

@@ -35,15 +35,21 @@ function filesBelow(folder) {
   }
 }
 
-/** What a device's state says that it is doing or has not handed in; undefined where it is idle. */
-function busyWith(stateFolder) {
+/** A device's record; undefined while there is none. */
+function recordIn(stateFolder) {
   try {
-    const { work, made } = JSON.parse(readFileSync(join(stateFolder, "agent.json"), "utf8"));
-    return work?.spec.taskId ?? made?.specSha256;
-  } catch {
-    return "nothing that can be read";
+    return JSON.parse(readFileSync(join(stateFolder, "agent.json"), "utf8"));
+  } catch (error) {
+    if (error.code === "ENOENT") return undefined;
+    throw error;
   }
 }
+
+/** Whether a device has nothing to do. It may keep a result that another was quicker with, lest it be asked for again. */
+const isIdle = (stateFolder) => {
+  const record = recordIn(stateFolder);
+  return record !== undefined && record.work === undefined;
+};
 
 /**
  * A fleet in `folder`, nothing of which runs yet. `line` opens what lies between devices and the coordinator (see proxy.mjs), `storeIn` and `stateIn` say
@@ -131,8 +137,8 @@ export async function openFleet({ folder, epochs, line: openLine, storeIn, state
         if (state === undefined) continue;
         fleet.statesInUse.push(state);
         await eventually(
-          () => busyWith(state) === undefined,
-          () => `${name} still has ${busyWith(state)}`,
+          () => isIdle(state),
+          () => `${name} is still at work`,
         );
       }
       for (const device of deviceNames) if (!alive.some(({ name }) => name === device)) throw new Error(`${device} ended by itself`);
@@ -217,6 +223,7 @@ export async function checkFleet(fleet, expectedSha256) {
     if (left.length > 0) throw new Error(`${folder}: left behind: ${left.join(", ")}`);
   }
   for (const state of fleet.statesInUse) {
+    if (recordIn(state).made !== undefined) continue;
     const left = filesBelow(state).filter((path) => /^(checkpoints|objects)\//.test(path));
     if (left.length > 0) throw new Error(`${state}: left behind: ${left.join(", ")}`);
   }

@@ -9,6 +9,7 @@ import { SheafError } from "../util/errors.ts";
 import { storageError } from "../util/files.node.ts";
 import { checkSequences } from "./sequences.ts";
 import { sqliteSecrets } from "./sqliteSecrets.node.ts";
+import { transact } from "./sqliteTransaction.node.ts";
 import type { EventLog, SecretStore, Sequenced } from "./store.ts";
 import { checkLayout, type Upgrade, upgradeLayout } from "./storeLayout.node.ts";
 
@@ -96,16 +97,16 @@ function sqliteLog<Entry extends Sequenced>(
   const insert = database.prepare("INSERT INTO entries (sequence, entry) VALUES (?, ?)");
   const page = database.prepare("SELECT sequence, entry FROM entries WHERE sequence > ? ORDER BY sequence LIMIT ?");
   const last = (): number => numberIn(newest.get(), "sequence");
-  const appendAll = database.transaction((expectedLast: number, entries: readonly Entry[]): number => {
+  const appendAll = (expectedLast: number, entries: readonly Entry[]): number => {
     const found = last();
     if (found === expectedLast) for (const entry of entries) insert.run(entry.sequence, JSON.stringify(entry));
     return found;
-  });
+  };
   return {
     lastSequence: async () => guard(last),
     async append(expectedLast, entries) {
       checkSequences(expectedLast, entries);
-      const found = guard(() => appendAll.immediate(expectedLast, entries));
+      const found = guard(() => transact(database, () => appendAll(expectedLast, entries)));
       return found === expectedLast ? { appended: true } : { appended: false, lastSequence: found };
     },
     async *read({ after = 0, limit = Number.POSITIVE_INFINITY } = {}) {

@@ -2,6 +2,7 @@
 import type Database from "libsql";
 import { SheafError } from "../util/errors.ts";
 import type { Guard } from "./sqliteLog.node.ts";
+import { transact } from "./sqliteTransaction.node.ts";
 import type { JoinRole, JoinToken, JoinTokenUse, SecretStore } from "./store.ts";
 
 type Row = Readonly<Record<string, unknown>>;
@@ -39,7 +40,6 @@ export function sqliteSecrets(database: Database.Database, guard: Guard, close: 
     }
     return { ok: true, role: token.role };
   };
-  const useAll = database.transaction((uses: readonly Parameters<typeof use>[]): readonly JoinTokenUse[] => uses.map((one) => use(...one)));
   const revoked = database.prepare("SELECT 1 AS known FROM revoked WHERE token_id = ?");
   const run = (sql: string, ...values: readonly (string | number)[]): number => guard(() => database.prepare(sql).run(...values).changes);
   /** Uses that come together are written together: a whole fleet may enrol at once, and each write waits for the disk. */
@@ -49,7 +49,7 @@ export function sqliteSecrets(database: Database.Database, guard: Guard, close: 
       const uses: Parameters<typeof use>[] = [];
       const written = new Promise<void>((resolve) => setImmediate(resolve)).then(() => {
         together = undefined;
-        return guard(() => useAll.immediate(uses));
+        return guard(() => transact(database, () => uses.map((one) => use(...one))));
       });
       return { uses, written };
     })();

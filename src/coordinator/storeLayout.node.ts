@@ -6,6 +6,7 @@ import { existsSync, renameSync, rmSync } from "node:fs";
 import { resolve } from "node:path";
 import type Database from "libsql";
 import { SheafError } from "../util/errors.ts";
+import { transact } from "./sqliteTransaction.node.ts";
 
 /** A step from one layout to the next. */
 interface Migration {
@@ -70,18 +71,13 @@ export function upgradeLayout(database: Database.Database, path: string): Upgrad
   if (before === storeVersion) return undefined;
   const copy = `${path}.layout${before}`;
   if (before > 0) copyTo(database, copy);
-  database.exec("BEGIN IMMEDIATE");
-  try {
+  return transact(database, () => {
     // Another process may have been faster.
     const from = layoutOf(database, path);
     for (const { sql } of migrations.slice(from)) database.exec(sql);
     database.exec(`PRAGMA user_version = ${storeVersion}`);
-    database.exec("COMMIT");
     return from === 0 || from === storeVersion ? undefined : { from, to: storeVersion, copy };
-  } catch (error) {
-    database.exec("ROLLBACK");
-    throw error;
-  }
+  });
 }
 
 /** Checks that a file that is only read is of a layout that this program can read. Throws `storage` for one of a newer Sheaf, `data` for one without a log. */
