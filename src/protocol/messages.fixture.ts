@@ -21,7 +21,8 @@ const record = <T extends object>(
   }) as unknown as Arbitrary<T>;
 
 const list = <T>(item: Arbitrary<T>, maxLength = 3, minLength = 0): Arbitrary<T[]> => fc.array(item, { maxLength, minLength });
-const number = (min: number, max = 1e15): Arbitrary<number> => fc.double({ min, max, noNaN: true });
+/** JSON writes minus zero as zero. */
+const number = (min: number, max = 1e15): Arbitrary<number> => fc.double({ min, max, noNaN: true }).map((value) => value || 0);
 const positive = fc.double({ min: 0, max: 1e15, minExcluded: true, noNaN: true });
 const share = number(0, 1);
 const openShare = fc.double({ min: 0, max: 1, minExcluded: true, maxExcluded: true, noNaN: true });
