@@ -94,6 +94,10 @@ export function openServer(options: ServerOptions): Server {
 
   const services: Services = {
     ...options,
+    // Known only once somebody listens, so that it is not taken over as it is now.
+    get publicUrl() {
+      return options.publicUrl;
+    },
     nowMs,
     joinLine: options.joinLine ?? defaultJoinLine(options.publicUrl),
     metricsText: metrics.text,
