@@ -160,9 +160,13 @@ export function readRetryAfter(header: string | null, now: number): number | und
   return Number.isNaN(at) ? undefined : Math.max(0, at - now);
 }
 
-/** The refusal that an answer is. A body that is not the coordinator's own is told by its status alone. */
+/** The refusal that an answer is. A body that is not the coordinator's own is told by its status alone. Throws `ConnectionFailure` for one that was cut short. */
 async function refusalOf(answer: Answer, where: string): Promise<ProtocolError> {
-  const text = await answer.text(2 ** 20).catch(() => "");
+  const text = await answer.text(2 ** 20).catch((error: unknown) => {
+    // What the coordinator wanted to say is not known: its status alone could mean the end of a device that has only to sign anew.
+    if (error instanceof ConnectionFailure) throw error;
+    return "";
+  });
   const date = Date.parse(answer.headers.get("date") ?? "");
   const retryAfterMs = readRetryAfter(answer.headers.get("retry-after"), Number.isNaN(date) ? Date.now() : date);
   const wait = retryAfterMs === undefined ? {} : { retryAfterMs };
