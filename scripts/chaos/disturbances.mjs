@@ -87,7 +87,7 @@ export const disturbances = {
     startsAll: true,
     least: ({ kills }) => ({ kills }),
     async act({ fleet, random, counts, kills, report }) {
-      await killAtMoments({ fleet, devices: deviceNames, kills: Math.ceil(kills * 1.25), random, counts, report });
+      await killAtMoments({ fleet, devices: deviceNames, kills: Math.ceil(kills * 1.5), random, counts, report });
       note(
         counts,
         "kills",

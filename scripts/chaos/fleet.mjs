@@ -14,6 +14,9 @@ const often = "--set checkpointSeconds=0.1".split(" ");
 /** So short that leases lapse and devices come back within the test; as many attempts as there may be kills. */
 const policy = "--set serve.heartbeatSeconds=1 --set serve.leaseSeconds=5 --set serve.maximumAttempts=1000".split(" ");
 
+/** Exit code of a device that is not enrolled yet and finds nobody for half a minute: it says so, and a person types the line again. */
+export const unavailable = 10;
+
 async function freePort() {
   const server = createServer();
   await new Promise((resolve) => server.listen(0, "127.0.0.1", resolve));
@@ -128,7 +131,11 @@ export async function openFleet({ folder, epochs, line: openLine, storeIn, state
     /** Waits for the model and for devices that have nothing left to do, and stops all in good order. */
     async finish() {
       await eventually(
-        () => fleet.isFinished,
+        async () => {
+          for (const [name, running] of fleet.devices)
+            if (running.hasEnded() && ![null, unavailable].includes((await running.ended).code)) throw new Error(`${name} ended by itself`);
+          return fleet.isFinished;
+        },
         () => "there is no model",
       );
       line?.calm();

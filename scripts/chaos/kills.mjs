@@ -1,4 +1,5 @@
 /** Coordinator and devices of a fleet killed with `kill -9`, each at moments of its own, and started again. */
+import { unavailable } from "./fleet.mjs";
 import { pause } from "./processes.mjs";
 import { below, randomOf } from "./random.mjs";
 import { beforeRename } from "./singleRun.mjs";
@@ -43,8 +44,6 @@ function draw(random, moments, count) {
   return [...first, ...extra].sort((a, b) => a - b).map((at) => moments[at]);
 }
 
-/** Exit code of a device that is not enrolled yet and finds nobody for half a minute: it says so, and a person types the line again. */
-const unavailable = 10;
 const foundNobody = async (running) => (await running.ended).code === unavailable && !/joined/.test(running.said());
 
 /**

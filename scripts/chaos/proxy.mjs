@@ -71,7 +71,7 @@ async function bodyOf(stream) {
  * Opens a bad line to `http://127.0.0.1:targetPort`. A share of `rate` of the requests (of heartbeats, which are many, a third of that) is ill-treated, each
  * kind of fault in its turn. `counts` says how often each fault was really done; `calm()` ends them.
  */
-export async function openBadLine({ targetPort, random, rate = 0.4, kinds = faultNames }) {
+export async function openBadLine({ targetPort, random, rate = 0.3, kinds = faultNames }) {
   const counts = new Map(kinds.map((name) => [name, 0]));
   const agent = new Agent({ keepAlive: false });
   const inARow = new Map();

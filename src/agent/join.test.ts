@@ -29,6 +29,7 @@ function coordinator(serverId = "server1") {
   const keys = new Map<string, string>();
   let isAway = false;
   let clockJumps = 0;
+  let repeats = 0;
   let onOffer: () => void = () => undefined;
   const answer = (value: unknown, status = 200): Response => new Response(JSON.stringify(value), { status });
   const refuse = (code: string, status: number, details = {}): Response =>
@@ -45,6 +46,7 @@ function coordinator(serverId = "server1") {
       case "/v1/openapi.json":
         return answer({ openapi: "3.1.0" });
       case "/v1/enrol": {
+        if (repeats-- > 0) return refuse("conflict", 409);
         if (clockJumps-- > 0) return refuse("unauthenticated", 401, { now: String(Date.now() + 1e7) });
         const isSigned = await verifyEnrolment(value as unknown as Enrolment, serverId);
         if (!isSigned || value.joinToken !== "join-token-1") return refuse("unauthenticated", 401);
@@ -71,6 +73,9 @@ function coordinator(serverId = "server1") {
     paths: () => seen.splice(0).map(({ path }) => path),
     setAway: (value: boolean) => {
       isAway = value;
+    },
+    repeat: (times: number) => {
+      repeats = times;
     },
     jump: (times: number) => {
       clockJumps = times;
@@ -120,10 +125,11 @@ describe("join", () => {
     expect(await wrong.state.readRecord()).toEqual({});
   });
 
-  it("signs anew where the coordinator's clock was set meanwhile, and gives up where that goes on", async () => {
+  it("signs anew where the coordinator's clock was set meanwhile or the line delivered the request twice, and gives up where that goes on", async () => {
     const server = coordinator();
     const options = { ...(await optionsOf(server.fetch, { timing: { ...timing, attempts: 4 } })), joinToken: "join-token-1" };
-    server.jump(3);
+    server.jump(2);
+    server.repeat(1);
     expect((await join(options)).isNew).toBe(true);
     const nonces = server.seen.filter(({ path }) => path === "/v1/enrol").map(({ body }) => body.nonce);
     expect(new Set(nonces).size).toBe(4);

@@ -23,7 +23,12 @@ export function checkBodyHeaders(headers: Headers, { bytes }: BodyLimits): void 
   if (announced !== null && Number(announced) > bytes) throw tooLarge(bytes, announced.slice(0, 20));
 }
 
-/** The pieces of a body, as long as they keep within the limits. Throws `tooLarge`, `requestTimeout`, or what broke the connection. */
+/** The caller has gone, or the line was cut: nobody hears this, but the log should not speak of a defect. */
+function cutShort(cause: unknown): never {
+  throw new ProtocolError("invalid", "The body was cut short.", { cause });
+}
+
+/** The pieces of a body, as long as they keep within the limits. Throws `tooLarge`, `requestTimeout`, and `invalid` for a body that was cut short. */
 export async function* limitedBody(
   body: ReadableStream<Uint8Array> | null,
   { bytes, idleMs }: BodyLimits,
@@ -34,7 +39,7 @@ export async function* limitedBody(
   let finished = false;
   try {
     for (;;) {
-      const { done, value } = await withinTime(reader.read(), idleMs);
+      const { done, value } = await withinTime(reader.read().catch(cutShort), idleMs);
       if (done) break;
       total += value.length;
       if (total > bytes) throw tooLarge(bytes, "more");

@@ -6,7 +6,7 @@ import { fromBase64Url, toBase64Url } from "./bytes.ts";
 import { rateLimiter } from "./limits.ts";
 import { openLog } from "./log.ts";
 import { openMetrics } from "./metrics.ts";
-import { parseRange } from "./requests.ts";
+import { limitedBody, parseRange } from "./requests.ts";
 
 describe("rate limiter", () => {
   it("never lets through more than the burst and what time gives, whatever the clock does", () => {
@@ -152,5 +152,21 @@ describe("ranges", () => {
         else expect(range).toEqual({ start: from, end: Math.min(to + 1, bytes) });
       }),
     );
+  });
+});
+
+describe("a body that is cut short", () => {
+  it("is the caller's fault or the line's, not a defect, and what came counts", async () => {
+    const pieces: number[] = [];
+    let pulls = 0;
+    const body = new ReadableStream<Uint8Array>(
+      { pull: (controller) => (pulls++ === 0 ? controller.enqueue(new Uint8Array(3)) : controller.error(new Error("aborted"))) },
+      { highWaterMark: 0 },
+    );
+    const read = async (): Promise<void> => {
+      for await (const piece of limitedBody(body, { bytes: 10, idleMs: 1000 })) pieces.push(piece.length);
+    };
+    await expect(read()).rejects.toMatchObject({ protocolCode: "invalid" });
+    expect(pieces).toEqual([3]);
   });
 });

@@ -403,6 +403,29 @@ describe("tokens", () => {
     );
   });
 
+  it("are asked for anew where the line delivered a request twice and brought the second answer", async () => {
+    const { ask, tokens, fake } = await deviceSetUp();
+    fake.answers.set("POST /v1/token", () => {
+      fake.answers.delete("POST /v1/token");
+      return jsonResponse(errorBody(new ProtocolError("conflict", "The nonce was used before.")), 409);
+    });
+    expect(await ask()).toBe(5);
+    expect(tokens()).toBe(2);
+    const other = await deviceSetUp();
+    other.fake.answers.set("POST /v1/token", () => jsonResponse(errorBody(new ProtocolError("conflict", "Always.")), 409));
+    await expect(other.ask()).rejects.toMatchObject({ protocolCode: "conflict" });
+  });
+
+  it("are asked for again where a refusal was cut short, which alone would be final", async () => {
+    const { ask, fake } = await deviceSetUp();
+    fake.answers.set("POST /v1/token", () => {
+      fake.answers.delete("POST /v1/token");
+      const whole = JSON.stringify(errorBody(new ProtocolError("unauthenticated", "Set the clock.", { details: { now: "1" } })));
+      return new Response(whole.slice(0, 20), { status: 401, headers: { "content-length": String(whole.length) } });
+    });
+    expect(await ask()).toBe(5);
+  });
+
   it("are given up when the device was revoked", async () => {
     const { ask, fake } = await deviceSetUp();
     fake.answers.set("POST /v1/token", () => jsonResponse(errorBody(new ProtocolError("revoked", "Revoked by admin.")), 403));

@@ -1,6 +1,6 @@
 /** Enrolment from the device's side: learn who the coordinator is and what time it is there, sign for both, and try again with another nonce where the answer was lost. */
 import type { Client } from "./client.ts";
-import { ProtocolError } from "./errors.ts";
+import { wantsNewSignature } from "./errors.ts";
 import type { Enrolled, EnrolmentFacts } from "./messages.ts";
 import { isPassing, openPatience, type Timing } from "./retry.ts";
 import { type DeviceKey, signEnrolment } from "./signing.ts";
@@ -14,9 +14,7 @@ export interface EnrolOptions {
   readonly signal?: AbortSignal | undefined;
 }
 
-/** Whether a request is worth signing anew: also where the coordinator's clock was set between telling the time and judging by it. */
-const passes = (error: unknown): boolean =>
-  isPassing(error) || (error instanceof ProtocolError && error.protocolCode === "unauthenticated" && "now" in error.details);
+const passes = (error: unknown): boolean => isPassing(error) || wantsNewSignature(error);
 
 /** Enrols a device. Throws `ProtocolError` where it is refused, `unavailable` when nobody answers. */
 export async function enrol({ client, key, facts, timing, signal }: EnrolOptions): Promise<Enrolled> {

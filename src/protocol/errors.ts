@@ -98,6 +98,15 @@ export class ProtocolError extends SheafError {
   }
 }
 
+/**
+ * Whether a signed request was refused for what another signature mends: a nonce that has served, since the line delivered the request twice and brought the
+ * answer to the second, or a clock that was set meanwhile, where the refusal says what time it is.
+ */
+export function wantsNewSignature(error: unknown): error is ProtocolError {
+  if (!(error instanceof ProtocolError)) return false;
+  return error.protocolCode === "conflict" || (error.protocolCode === "unauthenticated" && "now" in error.details);
+}
+
 /** The body that tells an error; texts too long for it are cut. */
 export function errorBody({ protocolCode, message, details }: ProtocolError): ErrorBody {
   const cut = Object.entries(details).map(([name, text]) => [name.slice(0, 200) || "request", text.slice(0, 2000) || "wrong"]);

@@ -160,9 +160,14 @@ export function readRetryAfter(header: string | null, now: number): number | und
   return Number.isNaN(at) ? undefined : Math.max(0, at - now);
 }
 
-/** The refusal that an answer is. A body that is not the coordinator's own is told by its status alone. */
-async function refusalOf(answer: Answer, where: string): Promise<ProtocolError> {
-  const text = await answer.text(2 ** 20).catch(() => "");
+/** The refusal that an answer is. A body that is not the coordinator's own is told by its status alone. Throws `ConnectionFailure` for one that was cut short. */
+async function refusalOf(answer: Answer, where: string, method: Method): Promise<ProtocolError> {
+  // The answer to HEAD has the length of a body and none.
+  const text = await (method === "HEAD" ? answer.close().then(() => "") : answer.text(2 ** 20)).catch((error: unknown) => {
+    // What the coordinator wanted to say is not known: its status alone could mean the end of a device that has only to sign anew.
+    if (error instanceof ConnectionFailure) throw error;
+    return "";
+  });
   const date = Date.parse(answer.headers.get("date") ?? "");
   const retryAfterMs = readRetryAfter(answer.headers.get("retry-after"), Number.isNaN(date) ? Date.now() : date);
   const wait = retryAfterMs === undefined ? {} : { retryAfterMs };
@@ -212,5 +217,5 @@ export async function exchange(fetch: Fetch, { method, url, headers, body, silen
     );
   }
   if (response.ok) return answer;
-  throw await refusalOf(answer, where);
+  throw await refusalOf(answer, where, method);
 }

@@ -1,5 +1,5 @@
 /** Who the client is, and the access token that says so: renewed before it expires, by the coordinator's clock and not the device's own. */
-import { ProtocolError } from "./errors.ts";
+import { wantsNewSignature } from "./errors.ts";
 import type { AccessGrant, TokenRequest } from "./messages.ts";
 import { type DeviceKey, signTokenRequest } from "./signing.ts";
 
@@ -40,6 +40,8 @@ export function openClock(localNow: () => number): Clock {
 
 /** Longest time before its end at which a token is renewed; a tenth of its life where that is less. */
 const renewalMarginMs = 60_000;
+/** How often one request for a token is signed. */
+const mostSignatures = 4;
 
 export interface Tokens {
   /** A token that should still be good; none for a client without credentials. */
@@ -74,15 +76,15 @@ export function openTokens(
     return hold(grant);
   };
   const renew = async (): Promise<string> => {
-    const sentAt = localNow();
-    try {
-      return await once();
-    } catch (error) {
-      // A refusal for a wrong clock says what time it is; sign once more with that.
-      const serverNow = error instanceof ProtocolError && error.protocolCode === "unauthenticated" ? Number(error.details.now) : Number.NaN;
-      if (!Number.isFinite(serverNow)) throw error;
-      clock.learn(serverNow, sentAt, localNow());
-      return await once();
+    for (let tries = 1; ; tries++) {
+      const sentAt = localNow();
+      try {
+        return await once();
+      } catch (error) {
+        if (tries >= mostSignatures || !wantsNewSignature(error)) throw error;
+        const serverNow = Number(error.details.now ?? Number.NaN);
+        if (Number.isFinite(serverNow)) clock.learn(serverNow, sentAt, localNow());
+      }
     }
   };
   if (credentials.grant) {

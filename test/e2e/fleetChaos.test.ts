@@ -24,7 +24,7 @@ describe.skipIf(!built)("a fleet of processes", () => {
   afterAll(() => folder.remove());
 
   it.each<readonly [string, readonly DisturbanceName[], number]>([
-    ["killed with -9, coordinator and devices", ["kills"], 5],
+    ["killed with -9, coordinator and devices", ["kills"], 3],
     ["on a line that cuts, delays, truncates, repeats and reorders, with clocks that jump", ["line", "clock"], 0],
     ["with two agents of one identity, an old copy of a state and a device's disk full", ["twins", "staleCopy", "deviceDisk"], 0],
     ["with the coordinator's disk full", ["coordinatorDisk"], 0],
