@@ -81,10 +81,11 @@ export interface Pictures {
 export async function writePictures(folder: string, { classNames, shape, labels, pixels }: Pictures): Promise<readonly Uint8Array[]> {
   const size = shape.channels * shape.height * shape.width;
   const written: Uint8Array[] = [];
-  for (const name of classNames) await mkdir(join(folder, name), { recursive: true });
   for (let i = 0; i < labels.length; i++) {
     const png = await encodePng(pixels.subarray(i * size, (i + 1) * size), shape);
-    await writeFile(join(folder, classNames[labels[i] as number] as string, `${String(i).padStart(5, "0")}.png`), png);
+    const ofClass = join(folder, classNames[labels[i] as number] as string);
+    await mkdir(ofClass, { recursive: true });
+    await writeFile(join(ofClass, `${String(i).padStart(5, "0")}.png`), png);
     written.push(png);
   }
   return written;
