@@ -89,6 +89,13 @@ function datasetOf({ run, labels, mean, std, sha256: hash }: Kept, bytes: Uint8A
   };
 }
 
+/** By class and then by name, as Node reads folders: what is learned follows from the samples, whatever order a browser lists them in. */
+function inOrder(brought: readonly Brought[], { classNames }: InvitedRun): readonly Brought[] {
+  const labels = new Map(classNames.map((name, label) => [name, label]));
+  const labelOf = ({ className }: Brought): number => labels.get(className) ?? 0;
+  return [...brought].sort((a, b) => labelOf(a) - labelOf(b) || (a.name < b.name ? -1 : a.name > b.name ? 1 : 0));
+}
+
 /** Longest list of files that could not be read. */
 const mostProblems = 20;
 
@@ -106,7 +113,7 @@ export async function prepareSamples(
   const labels: number[] = [];
   const problems: string[] = [];
   try {
-    for (const [i, each] of brought.entries()) {
+    for (const [i, each] of inOrder(brought, run).entries()) {
       try {
         const record = await decoder.decode(each);
         all.set(record, labels.length * decoder.recordBytes);
