@@ -61,6 +61,8 @@ export interface AgentOptions {
   readonly data: Dataset;
   /** Sent with each request for work until the coordinator has answered once. */
   readonly summary?: DataSummary;
+  /** Objects that stay in the state whatever the work: data that the device was given. */
+  readonly kept?: ReadonlySet<string>;
   readonly openSamples: OpenSamples;
   readonly openSession: OpenSession;
   /** Does a task; `runTask` by default. Another one is for tests and for measuring what is around the tasks. */
@@ -152,8 +154,8 @@ async function giveBack(offer: Offer, failure: TaskFailure, { link, signal, onEv
 }
 
 /** Forgets all but what this work, or none, needs. */
-async function tidy(offer: Offer | undefined, { state, onEvent }: AgentOptions): Promise<void> {
-  const objects = new Set(offer?.inputs.map(({ sha256 }) => sha256));
+async function tidy(offer: Offer | undefined, { state, kept = new Set(), onEvent }: AgentOptions): Promise<void> {
+  const objects = new Set([...kept, ...(offer?.inputs.map(({ sha256 }) => sha256) ?? [])]);
   try {
     await state.sweep({ objects, tasks: new Set(offer ? [taskName(offer)] : []) });
   } catch (error) {

@@ -15,6 +15,7 @@ import { patientBackoff } from "./backoff.ts";
 import { measureProfile } from "./benchmark.node.ts";
 import { type Limits, minuteOfDayAt } from "./limits.ts";
 import { join } from "./link.ts";
+import { noData, takeOffered } from "./offered.ts";
 import { summarizeData } from "./ownData.ts";
 import { isOnPower } from "./power.node.ts";
 import type { EnrolledWith } from "./state.ts";
@@ -23,6 +24,7 @@ import type { EnrolledWith } from "./state.ts";
 export type JoinEvent =
   | AgentEvent
   | { readonly type: "measured"; readonly profile: MeasuredProfile }
+  | { readonly type: "given"; readonly runId: string; readonly samples: number; readonly bytes: number }
   | { readonly type: "joined"; readonly enrolled: EnrolledWith; readonly isNew: boolean };
 
 export interface JoinNodeOptions {
@@ -31,8 +33,8 @@ export interface JoinNodeOptions {
   readonly joinToken?: string;
   /** Folder of the device's state; one agent has it at a time. */
   readonly stateFolder: string;
-  /** The device's own data; they stay here. */
-  readonly data: Dataset;
+  /** The device's own data, which stay here; or `offered` for a part of those that a run offers. */
+  readonly data: Dataset | "offered";
   /** The machine's name by default. */
   readonly name?: string;
   readonly limits?: Limits;
@@ -70,12 +72,12 @@ export async function joinFleet(options: JoinNodeOptions): Promise<void> {
   const { measure = measureProfile, fetch = globalThis.fetch as Fetch, timing } = options;
   const state = await openAgentState(options.stateFolder);
   try {
-    const summary = await summarizeData(data, privateCounts);
+    const own = data === "offered" ? noData : await summarizeData(data, privateCounts);
     const joined = await join({
       url,
       state,
       name: options.name ?? hostname(),
-      summary,
+      summary: own,
       software: `sheaf/${sheafVersion} node/${process.versions.node} onnxruntime/${onnxruntimeVersion} ${process.platform}-${process.arch}`,
       fetch,
       signal,
@@ -97,17 +99,32 @@ export async function joinFleet(options: JoinNodeOptions): Promise<void> {
       },
     });
     onEvent({ type: "joined", enrolled: joined.enrolled, isNew: joined.isNew });
+    const patience: Timing = { ...defaultTiming, ...patientBackoff, ...timing };
+    const given =
+      data === "offered"
+        ? await takeOffered({
+            client: joined.client,
+            state,
+            request: { runId: null },
+            timing: patience,
+            signal,
+            onRetry: (error, delayMs) => onEvent({ type: "retrying", what: "offered data", reason: String(error), delayMs }),
+          })
+        : undefined;
+    if (given) onEvent({ type: "given", runId: given.shard.runId, samples: given.dataset.labels.length, bytes: given.shard.object.bytes });
+    const used = given?.dataset ?? (data as Dataset);
     await runAgent({
       link: joined.link,
       state,
-      data,
-      // Data may have changed since the device enrolled.
-      ...(joined.isNew ? {} : { summary }),
+      data: used,
+      ...(given ? { kept: new Set([given.shard.object.sha256]) } : {}),
+      // Data may have changed since the device enrolled, or have come after that.
+      ...(joined.isNew && !given ? {} : { summary: given ? await summarizeData(used, privateCounts) : own }),
       openSamples,
       openSession,
       limits,
       conditions: async () => ({ minuteOfDay: minuteOfDayAt(new Date()), isOnPower: limits.onlyOnPower ? await isOnPower() : undefined }),
-      timing: { ...defaultTiming, ...patientBackoff, ...timing },
+      timing: patience,
       checkpointSeconds: options.checkpointSeconds ?? 30,
       privateCounts,
       ...(kinds ? { kinds } : {}),

@@ -15,6 +15,7 @@ import {
   currentRuns,
   type Device,
   type EndedLease,
+  freeShards,
   harvestedSlots,
   isOver,
   isWorking,
@@ -47,6 +48,8 @@ interface CommandData {
   /** The same key again is the same device, whose facts may have changed. */
   readonly enrol: DeviceFacts & { readonly publicKey: string };
   readonly requestOffer: Asking & { readonly data?: DeviceFacts["data"] | undefined };
+  /** The same device gets the same shard again. */
+  readonly takeShard: { readonly deviceId: string; readonly runId: string | null };
   readonly heartbeat: { readonly deviceId: string; readonly leaseId: string; readonly report: Heartbeat };
   /** Ask `judgementOf` first: only where it says `inspect` is there anything for a gate to look at. */
   readonly complete: Submission & { readonly measured: Measured; readonly use?: SampleUse | undefined; readonly verdict: Verdict };
@@ -96,6 +99,7 @@ export interface Replies {
   readonly noteJoinToken: object;
   readonly enrol: { readonly deviceId: string };
   readonly requestOffer: { readonly assignment: Assignment | undefined };
+  readonly takeShard: { readonly runId: string; readonly shard: number };
   readonly heartbeat: { readonly expiresAt: number; readonly cancel: boolean };
   readonly complete: Answer;
   readonly fail: object;
@@ -272,6 +276,24 @@ const rules: { readonly [T in CommandType]: Rule<T> } = {
     const after = fold(state, { ...updated, at: context.now });
     const decision = offerFor(after, after.devices.get(device.deviceId) as Device, asking, context);
     return decision.ok ? { ...decision, facts: [updated, ...decision.facts] } : decision;
+  },
+  takeShard: (state, { deviceId, runId: asked }) => {
+    const device = deviceOf(state, deviceId);
+    if ("ok" in device) return device;
+    const offering = currentRuns(state).filter((run) => run.definition.offered && (asked === null || run.runId === asked));
+    const going = offering.filter((run) => !isOver(run));
+    const held = (runs: readonly Run[]): Run | undefined => runs.find(({ takers }) => takers.includes(deviceId));
+    const free = going.find((run) => freeShards(state, run).length > 0);
+    // Data of a run that is over serve the next as well, where that offers none.
+    const own = held(going) ?? (free ? undefined : held(offering));
+    if (own) return done({ runId: own.runId, shard: own.takers.indexOf(deviceId) }, [], { deviceId });
+    if (!free) {
+      const who = asked === null ? "No run here" : `Run "${asked}" does not exist, is over, or`;
+      return refuse("conflict", `${who} offers data that nobody has taken; join with data of your own.`);
+    }
+    const { runId } = free;
+    const shard = freeShards(state, free)[0] as number;
+    return done({ runId, shard }, [{ type: "shard.taken", runId, deviceId, shard }], { deviceId });
   },
   heartbeat: (state, { deviceId, leaseId, report }, { now }) => {
     const lease = leaseOf(state, deviceId, leaseId);

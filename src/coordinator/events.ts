@@ -86,6 +86,8 @@ export interface RunDefinition {
   readonly planning: PlanSettings;
   readonly work: RunWork;
   readonly policy: FleetPolicy;
+  /** Data for devices that have none: an object for each, and samples of the largest. */
+  readonly offered?: { readonly shards: readonly ObjectReference[]; readonly samples: number } | undefined;
   /** The whole configuration, for reports and the assembly; nothing in this folder's rules reads it. */
   readonly config: Readonly<Record<string, unknown>>;
 }
@@ -142,6 +144,8 @@ interface EventData {
   "device.updated": DeviceFacts & { readonly deviceId: string };
   "device.revoked": { readonly deviceId: string; readonly reason: string };
   "run.created": { readonly runId: string; readonly definition: RunDefinition };
+  /** A device that has no data took a part of those that the run offers; where the one before it was revoked, in its place. */
+  "shard.taken": { readonly runId: string; readonly deviceId: string; readonly shard: number };
   "run.paused": { readonly runId: string };
   "run.resumed": { readonly runId: string };
   "run.cancelled": { readonly runId: string };

@@ -199,6 +199,7 @@ function shelve(state: State, runId: string): State {
     remaining: 0,
     ownTasks: PersistentMap(),
     quarantined: [],
+    takers: [],
     harvests: run.harvests.filter(({ outputs }) => outputs !== undefined),
   };
   return {
@@ -254,11 +255,17 @@ const steps: { readonly [T in EventType]: Step<T> } = {
       remaining: 0,
       ownTasks: PersistentMap(),
       quarantined: [],
+      takers: [],
       harvests: [],
       gathered: { devices: 0, owners: definition.classNames.map(() => 0) },
     };
     const gathered = state.devices.valueSeq().reduce((next, device) => gather(next, device, 1), run);
     return { ...withRun(state, gathered), currentRuns: [...state.currentRuns, runId] };
+  },
+  "shard.taken": (state, { runId, deviceId, shard }) => {
+    const takers = [...runIn(state, runId).takers];
+    takers[shard] = deviceId;
+    return changeRun(state, runId, { takers });
   },
   "run.paused": (state, { runId, at }) => endLeases(changeRun(state, runId, { paused: true }), runId, "paused", at),
   "run.resumed": (state, { runId, at }) => {

@@ -311,6 +311,7 @@ export const handlers: { readonly [N in RouteName]: Handler<N> } = {
   invitation,
   token,
   signIn,
+  takeShard: command("takeShard"),
   offer: command("offer"),
   heartbeat: command("heartbeat"),
   complete: command("complete"),

@@ -5,6 +5,7 @@
 
 import { ProtocolError } from "../protocol/errors.ts";
 import type { ObjectReference, OfferAnswer, OfferRequest } from "../protocol/messages.ts";
+import type { Shard } from "../protocol/offered.ts";
 import type { HarvestAnswer, RunRequest, WatchEvent } from "../protocol/operatorMessages.ts";
 import { SheafError } from "../util/errors.ts";
 import type { LogEntry } from "./chain.ts";
@@ -15,10 +16,10 @@ import { type Outstanding, outstanding } from "./execute.ts";
 import type { Live } from "./live.ts";
 import type { Caller, CommandOf, CommandRoute, Coordinator } from "./service.ts";
 import { inputsOf, taskSpec } from "./spec.ts";
-import { isOver, type Run, type State, type Task } from "./state.ts";
+import { currentRuns, isOver, type Run, type State, type Task } from "./state.ts";
 import type { EventLog } from "./store.ts";
 import { openTaskObjects, type TaskObjectsOptions } from "./taskObjects.ts";
-import { deviceSummary, invitedRun, modelRole, runDetail, runSummary, watchEvent } from "./views.ts";
+import { deviceSummary, invitedRun, modelRole, runDetail, runSummary, takenShard, watchEvent } from "./views.ts";
 import { openWakes } from "./wakes.ts";
 
 /** A model from what is there. */
@@ -219,6 +220,10 @@ export function openLiveService({ live, log, now, define, gate, assemble, ...mak
     };
 
   const handlers: Handlers = {
+    takeShard: async ({ caller, body: { runId } }) => {
+      const taken = await live.do({ type: "takeShard", deviceId: deviceIdOf(caller), runId });
+      return takenShard(runIn(taken.runId), taken.shard) as Shard;
+    },
     offer: async ({ caller, body, signal }) => offer(deviceIdOf(caller), body, signal),
     heartbeat: async ({ caller, parameter: leaseId, body }) => {
       const answer = await live.do({ type: "heartbeat", deviceId: deviceIdOf(caller), leaseId, report: body });
@@ -323,12 +328,16 @@ export function openLiveService({ live, log, now, define, gate, assemble, ...mak
     // The table gives each route its own types, which do not survive the index.
     apply: (command) => (handlers[command.route] as unknown as (command: unknown) => Promise<never>)(command),
     enrol: (enrolment) => live.do({ type: "enrol", ...enrolment }),
-    invited: async () => [...live.state.runs.values()].filter((run) => !run.archived && !isOver(run)).map(invitedRun),
+    invited: async () =>
+      [...live.state.runs.values()].filter((run) => !run.archived && !isOver(run)).map((run) => invitedRun(live.state, run)),
     async device(deviceId) {
       const device = live.state.devices.get(deviceId);
       return device && { publicKey: device.publicKey, revoked: device.revokedAt !== undefined };
     },
     async mayRead(deviceId, sha256) {
+      const isOwnShard = ({ definition: { offered }, takers }: Run): boolean =>
+        offered?.shards.some((object, shard) => object.sha256 === sha256 && takers[shard] === deviceId) ?? false;
+      if (currentRuns(live.state).some(isOwnShard)) return true;
       const lease = live.state.leases.get(live.state.leaseOfDevice.get(deviceId) ?? "");
       const run = lease && live.state.runs.get(lease.runId);
       const task = lease && run?.tasks.get(lease.taskId);

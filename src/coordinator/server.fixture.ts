@@ -60,6 +60,7 @@ export const profile: MeasuredProfile = { macsPerSecond: 1e9, memoryBytes: 1e9, 
 
 /** A body that each route takes, where it takes one. */
 export const bodies: Partial<Record<RouteName, unknown>> = {
+  takeShard: { runId: null },
   offer: { waitMs: 0, capabilities: { kinds: ["train"] } },
   heartbeat: { phase: "training", progress: 0.5 },
   complete: { outputs: [{ role: "parameters", sha256: "a".repeat(64), bytes: 1 }], measured: { seconds: 1, macs: 1, samples: 1 } },
@@ -110,6 +111,13 @@ function answerOf({ route, caller, parameter, signal }: CommandOf<CommandRoute>,
         if (caller.subject !== "device-waiting" || signal.aborted) resolve(answer);
         signal.addEventListener("abort", () => resolve(answer));
       });
+    case "takeShard":
+      return {
+        runId: "run-1",
+        object: { role: "shard", sha256: fake.input, bytes: 10 },
+        classNames: ["cat", "dog"],
+        sampleShape: { channels: 3, height: 8, width: 8 },
+      };
     case "heartbeat":
       checkLease();
       return { expiresAt: startMs + 60_000, cancel: false, now: fake.clock.nowMs };

@@ -18,6 +18,7 @@ export interface Caller {
 
 /** Routes that the coordinator answers by itself; the server passes them on. */
 export const commandRoutes = [
+  "takeShard",
   "offer",
   "heartbeat",
   "complete",
@@ -69,7 +70,7 @@ export interface Coordinator {
   /** Runs that a new device may take part in. */
   invited(): Promise<Invitation["runs"]>;
   device(deviceId: string): Promise<{ readonly publicKey: string; readonly revoked: boolean } | undefined>;
-  /** Whether a lease that the device holds names the object, as an input or as an output that it uploaded. */
+  /** Whether a lease that the device holds names the object, as an input or as an output that it uploaded, or it is the shard that the device took. */
   mayRead(deviceId: string, sha256: string): Promise<boolean>;
   /** Whether the device holds a lease that such an object could be a result of. */
   mayUpload(deviceId: string, object: { readonly sha256: string; readonly bytes: number }): Promise<boolean>;

@@ -164,6 +164,7 @@ export function referencedObjects(state: State): ReadonlySet<string> {
     if (run.archived) continue;
     const { inputs, warmStart } = run.definition.work;
     add(inputs);
+    add(run.definition.offered?.shards);
     if (warmStart) add([warmStart.target, ...(warmStart.activation ? [warmStart.activation] : [])]);
     for (const task of run.tasks.values()) add(task.result?.outputs);
     for (const { outputs } of run.quarantined) add(outputs);

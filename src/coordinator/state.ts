@@ -114,6 +114,8 @@ export interface Run {
   /** Tasks of a device's own, by device. */
   readonly ownTasks: PersistentMap<string, readonly string[]>;
   readonly quarantined: readonly Quarantined[];
+  /** Devices that took a shard of the data which the run offers, in the shards' order. */
+  readonly takers: readonly string[];
   readonly harvests: readonly Harvest[];
   readonly outputs?: readonly ObjectReference[];
   readonly missingClasses?: readonly number[];
@@ -175,6 +177,14 @@ const ended: ReadonlySet<RunPhase> = new Set<RunPhase>(["finished", "failed", "c
 /** Whether nothing happens in the run any more. */
 export function isOver({ phase, archived }: Run): boolean {
   return archived || ended.has(phase);
+}
+
+/** Shards of the offered data that no device has, but for revoked ones. */
+export function freeShards({ devices }: Pick<State, "devices">, { definition, takers }: Run): readonly number[] {
+  return (definition.offered?.shards ?? []).flatMap((_, shard) => {
+    const taker = devices.get(takers[shard] ?? "");
+    return taker && taker.revokedAt === undefined ? [] : [shard];
+  });
 }
 
 /** Whether tasks of the run may be offered. */

@@ -1,12 +1,13 @@
 /** The state as people see it: summaries of runs, tasks and devices. Pure. */
 import { narrow } from "../network/narrow.ts";
 import type { InvitedRun } from "../protocol/invitation.ts";
+import type { Shard } from "../protocol/offered.ts";
 import type { DeviceSummary, RunDetail, RunStatus, RunSummary, TaskSummary, WatchEvent } from "../protocol/operatorMessages.ts";
 import type { LogEntry } from "./chain.ts";
 import type { Slot } from "./events.ts";
 import type { Liveness } from "./liveness.ts";
 import { expectedSeconds } from "./schedule.ts";
-import { type Device, type Run, type RunPhase, type State, type Task, totalsOf } from "./state.ts";
+import { type Device, freeShards, type Run, type RunPhase, type State, type Task, totalsOf } from "./state.ts";
 import { deviceWaitsFor, runWaitsFor } from "./waiting.ts";
 
 const statuses: { readonly [P in RunPhase]: RunStatus } = {
@@ -77,20 +78,37 @@ export function runDetail(state: State, liveness: Liveness, run: Run): RunDetail
   };
 }
 
+/** What samples of a run are. */
+function samplesOf({ definition: { classNames, otherClass, sampleShape, preparation } }: Run) {
+  const { channels, height, width } = sampleShape;
+  return {
+    classNames,
+    ...(otherClass === undefined ? {} : { otherClass }),
+    sampleShape: { channels, height, width },
+    ...(preparation ? { preparation } : {}),
+  };
+}
+
+/** The part of a run's offered data that a device took. */
+export function takenShard(run: Run, shard: number): Shard | undefined {
+  const object = run.definition.offered?.shards[shard];
+  return object && { runId: run.runId, object, ...samplesOf(run) };
+}
+
 /** A run as the bearer of a join token sees it. */
-export function invitedRun(run: Run): InvitedRun {
-  const { classNames, otherClass, sampleShape, preparation, target, planning, policy } = run.definition;
+export function invitedRun(state: State, run: Run): InvitedRun {
+  const { target, planning, policy, offered } = run.definition;
   const { width, maxWidth = 1, epochs, batchSize, rho } = planning;
-  const { channels, height, width: columns } = sampleShape;
+  const samples = samplesOf(run);
+  const { shards } = offered ?? { shards: [] };
+  const largest = Math.max(0, ...shards.map(({ bytes }) => bytes));
   return {
     runId: run.runId,
     name: run.definition.name,
     status: runSummary(run).status,
-    classNames,
-    ...(otherClass === undefined ? {} : { otherClass }),
-    sampleShape: { channels, height, width: columns },
-    ...(preparation ? { preparation } : {}),
-    branch: narrow(target, width ?? maxWidth, classNames.length + 1),
+    ...samples,
+    ...(offered ? { offered: { free: freeShards(state, run).length, samples: offered.samples, bytes: largest } } : {}),
+    branch: narrow(target, width ?? maxWidth, samples.classNames.length + 1),
     epochs,
     batchSize,
     rho,

@@ -6,6 +6,7 @@ import type { ObjectReference } from "../protocol/messages.ts";
 import type { RunRequest } from "../protocol/operatorMessages.ts";
 import { parseConfig, type RunConfig } from "../run/config.ts";
 import { headPlan } from "../run/headPlan.ts";
+import { localParts } from "../run/localData.ts";
 import { sampleSources } from "../run/negatives.ts";
 import { coarseGroups, planSettings } from "../run/planning.ts";
 import { checkSettle, settleShare } from "../run/settlePlan.ts";
@@ -18,6 +19,9 @@ import { keepTarget } from "./warmStart.ts";
 
 /** Role of a public pool among a run's inputs. */
 export const poolRole = "pool";
+
+/** Role of a part of the data that a run offers. */
+const shardRole = "shard";
 
 /** Throws `config` for keys that contradict each other. */
 function checkLive(config: RunConfig): void {
@@ -40,6 +44,27 @@ async function poolOf(config: RunConfig, { train }: KnownSamples, put: PutObject
     throw new SheafError("config", 'negatives "pool" needs samples that the coordinator can publish; give `data` and no `serve.samples`.');
   using samples = openSamples(train);
   return store(poolRole, encodePool(samples, sampleSources(config, train).pool), put);
+}
+
+/** Deals the training samples out to volunteers as `partition` says, evenly where it is by class, and stores each one's shard. */
+async function offeredBy(config: RunConfig, { train }: KnownSamples, put: PutObject): Promise<RunDefinition["offered"]> {
+  const { offeredShards } = config.serve;
+  if (offeredShards === 0) return undefined;
+  if (!train)
+    throw new SheafError("config", "serve.offeredShards offers samples that the coordinator has; give `data` and no `serve.samples`.");
+  const { held } = sampleSources(config, train);
+  const dealt = config.partition.type === "byClass" ? { ...config, partition: { type: "iid" } as const } : config;
+  const parts = localParts(dealt, train, held, offeredShards) ?? [];
+  const empty = parts.findIndex((part) => part.length === 0);
+  if (empty >= 0)
+    throw new SheafError(
+      "config",
+      `serve.offeredShards: ${held.length} samples leave shard ${empty + 1} of ${offeredShards} empty; offer fewer.`,
+    );
+  using samples = openSamples(train);
+  const shards: ObjectReference[] = [];
+  for (const part of parts) shards.push(await store(shardRole, encodePool(samples, part), put));
+  return { shards, samples: Math.max(...parts.map(({ length }) => length)) };
 }
 
 function workOf(config: RunConfig, pool: ObjectReference | undefined, warmStart: RunWork["warmStart"]): RunWork {
@@ -89,7 +114,8 @@ export async function defineRun({ name, config: given }: RunRequest, samplesOf: 
   const { classNames, otherClass, input } = samples;
   const target = await loadTarget(asked, { input, classes: classNames.length });
   const config = withRates(asked, target);
-  const { minimumOwnAccuracy: _, samples: __, ...policy } = config.serve;
+  const { minimumOwnAccuracy: _, samples: __, offeredShards: ___, ...policy } = config.serve;
+  const offered = await offeredBy(config, samples, put);
   const { minimumRatio } = config.fleet;
   const pool = await poolOf(config, samples, put);
   const definition: RunDefinition = {
@@ -111,6 +137,7 @@ export async function defineRun({ name, config: given }: RunRequest, samplesOf: 
     },
     work: workOf(config, pool, await keepTarget(config, target, samples, put)),
     policy,
+    ...(offered ? { offered } : {}),
     config: config as unknown as Readonly<Record<string, unknown>>,
   };
   // As it will be read from the log: without keys that hold nothing.

@@ -37,6 +37,8 @@ export interface InvitedRun {
   /** Share of the samples of other classes that it trains on too. */
   readonly rho: number;
   readonly minimumDevices: number;
+  /** Data for devices that have none: shards that nobody has taken, and samples and bytes of the largest. */
+  readonly offered?: { readonly free: number; readonly samples: number; readonly bytes: number };
 }
 
 export interface Invitation {
@@ -61,24 +63,26 @@ const features: z.ZodType<AudioFeatures> = z.strictObject({
   logOffset: positive,
 });
 
+export const sampleShapeSchema: z.ZodType<InvitedRun["sampleShape"]> = z.strictObject({ channels: extent, height: extent, width: extent });
+export const preparationSchema: z.ZodType<SamplePreparation> = z.strictObject({
+  resize: z.enum(["cover", "contain", "stretch"]),
+  audio: optional(z.strictObject({ features, samples: z.int().min(1).max(100_000_000) })),
+});
+
 const invitedRun: z.ZodType<InvitedRun> = z.strictObject({
   runId: id,
   name: shortText,
   status: z.enum(runStatuses),
   classNames,
   otherClass: optional(classId),
-  sampleShape: z.strictObject({ channels: extent, height: extent, width: extent }),
-  preparation: optional(
-    z.strictObject({
-      resize: z.enum(["cover", "contain", "stretch"]),
-      audio: optional(z.strictObject({ features, samples: z.int().min(1).max(100_000_000) })),
-    }),
-  ),
+  sampleShape: sampleShapeSchema,
+  preparation: optional(preparationSchema),
   branch: networkSchema,
   epochs: z.int().min(1),
   batchSize: z.int().min(1),
   rho: atLeastZero,
   minimumDevices: z.int().min(1),
+  offered: optional(z.strictObject({ free: count, samples: count, bytes: count })),
 });
 
 export const invitationSchema: z.ZodType<Invitation> = z.strictObject({ serverId: id, runs: z.array(invitedRun).max(1000) });

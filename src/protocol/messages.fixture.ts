@@ -319,12 +319,32 @@ export const made: Made = {
             batchSize: whole(1, 1000),
             rho: number(0, 10),
             minimumDevices: whole(1, 1000),
+            offered: record({ free: whole(0), samples: whole(0), bytes: whole(0) }),
           },
           "otherClass",
           "preparation",
+          "offered",
         ),
       ),
     }),
+  },
+  takeShard: {
+    request: record<RouteShapes["takeShard"]["request"]>({ runId: fc.option(id) }),
+    response: record<RouteShapes["takeShard"]["response"]>(
+      {
+        runId: id,
+        object: reference,
+        classNames: list(name, 3, 1),
+        otherClass: whole(0, 65_534),
+        sampleShape: record({ channels: extent, height: extent, width: extent }),
+        preparation: record({
+          resize: fc.constant("cover" as const),
+          audio: fc.constant({ features: defaultAudioFeatures, samples: 16_000 }),
+        }),
+      },
+      "otherClass",
+      "preparation",
+    ),
   },
   token: { request: record({ deviceId: id, ...proof }), response: record(grant) },
   signIn: {

@@ -35,6 +35,7 @@ import {
   uploadRequestSchema,
   uploadStateSchema,
 } from "./messages.ts";
+import { type Shard, type ShardRequest, shardRequestSchema, shardSchema } from "./offered.ts";
 import {
   type DeviceList,
   type DeviceSummary,
@@ -88,6 +89,7 @@ export interface RouteShapes {
   readonly invitation: { readonly request: InvitationRequest; readonly response: Invitation };
   readonly token: { readonly request: TokenRequest; readonly response: AccessGrant };
   readonly signIn: { readonly request: SignInRequest; readonly response: SignedIn };
+  readonly takeShard: { readonly request: ShardRequest; readonly response: Shard };
   readonly offer: { readonly request: OfferRequest; readonly response: OfferAnswer };
   readonly heartbeat: { readonly parameter: "leaseId"; readonly request: Heartbeat; readonly response: HeartbeatAnswer };
   readonly complete: { readonly parameter: "leaseId"; readonly request: Completion; readonly response: CompletionAnswer };
@@ -212,6 +214,16 @@ export const routes: { readonly [N in RouteName]: Route<N> } = {
     response: signedInSchema,
     summary: "An access token for the one who opened a dashboard's address. A sign-in token serves once.",
     repeatable: false,
+    limits: { bodyBytes: 4 * KiB },
+  },
+  takeShard: {
+    ...post,
+    ...none,
+    path: "/v1/shards",
+    roles: ["device"],
+    request: shardRequestSchema,
+    response: shardSchema,
+    summary: "Take a part of the data that a run offers to devices without any; asked again, the same part.",
     limits: { bodyBytes: 4 * KiB },
   },
   offer: {

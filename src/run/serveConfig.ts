@@ -35,6 +35,8 @@ export interface ServeConfig {
   readonly minimumSampleShare: number;
   /** Least accuracy of a branch on validation samples of its own classes; 0 accepts any. */
   readonly minimumOwnAccuracy: number;
+  /** Devices without data of their own that may train with the coordinator's: its training samples, but for a public pool, are dealt out to so many. */
+  readonly offeredShards: number;
   /** The devices' samples where the coordinator has none: `data` is then not loaded, and nothing is validated. */
   readonly samples?: FleetSamples | undefined;
 }
@@ -58,6 +60,7 @@ export const serveSchema: z.ZodType<ServeConfig, unknown> = z
     admitLate: z.boolean().default(false),
     minimumSampleShare: share.default(0.5),
     minimumOwnAccuracy: share.default(0),
+    offeredShards: z.number().int().min(0).max(10_000).default(0),
     samples: z
       .strictObject({
         classNames: z.array(z.string().min(1)).min(2),

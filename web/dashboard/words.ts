@@ -19,6 +19,8 @@ export function wordsOf({ type, data }: WatchEvent, names: Names): string {
   switch (type) {
     case "run.created":
       return "The run was created";
+    case "shard.taken":
+      return `${device} took part ${Number(data.shard) + 1} of the offered data`;
     case "run.paused":
       return "Paused: no more work is offered";
     case "run.resumed":

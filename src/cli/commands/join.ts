@@ -8,10 +8,12 @@ import { cores } from "../../agent/benchmark.node.ts";
 import { type JoinEvent, joinFleet } from "../../agent/joinNode.node.ts";
 import { type Limits, parseCpuShare, parseHours, parseMemory } from "../../agent/limits.ts";
 import { serviceUnit } from "../../agent/service.ts";
+import type { Dataset } from "../../data/dataset.ts";
 import { authorityOf, type ClientCertificate, fetchTrusting, type JoinAddress, parseJoinAddress } from "../../fleet/trust.ts";
 import { catalogNames } from "../../plan/catalog.ts";
 import { resolveProfile } from "../../plan/device.ts";
 import type { Fetch } from "../../protocol/exchange.ts";
+import type { RunConfig } from "../../run/config.ts";
 import { loadData } from "../../run/loadData.ts";
 import { readFileChecked, writeFileAtomic } from "../../util/files.node.ts";
 import { formatBytes, formatCount, formatPercent } from "../../util/format.ts";
@@ -53,6 +55,8 @@ function sentenceOf(event: JoinEvent): string | undefined {
   switch (event.type) {
     case "measured":
       return `measured ${formatCount(event.profile.macsPerSecond)}MAC/s, ${formatBytes(event.profile.memoryBytes)} of memory`;
+    case "given":
+      return `trains with ${formatCount(event.samples)} samples (${formatBytes(event.bytes)}) that run ${event.runId} offers`;
     case "joined":
       return event.isNew ? `joined as ${event.enrolled.deviceId}` : `joined again as ${event.enrolled.deviceId}`;
     case "waiting":
@@ -105,6 +109,7 @@ function serviceArguments({ options }: Invocation, url: string, state: string): 
     ...given("--state", resolve(state)),
     // A path is taken from here; a unit starts elsewhere.
     ...given("--data-set", options.dataSet !== undefined && existsSync(options.dataSet) ? resolve(options.dataSet) : options.dataSet),
+    ...(options.offered === true ? ["--offered"] : []),
     ...given("--train-count", options.trainCount),
     ...given("--test-count", options.testCount),
     ...given("--data", options.data && resolve(options.data)),
@@ -133,6 +138,12 @@ async function install(invocation: Invocation, url: string, state: string): Prom
   return path;
 }
 
+/** Data of this machine, loaded with a progress line. */
+async function ownData({ options, terminal, signal }: Invocation, config: RunConfig): Promise<Dataset> {
+  const display = openProgress(terminal);
+  return (await loadData(config, options, display.data, signal).finally(() => display.close())).train;
+}
+
 export const join: CommandSpec = {
   name: "join",
   summary: "join a live fleet: train with the data of this machine, which stay here",
@@ -140,6 +151,7 @@ export const join: CommandSpec = {
   flags: ["trainCount", "testCount"],
   options: [
     new Option("--token <token>", "join token, where it does not stand in the address"),
+    new Option("--offered", "train with data that a run offers, in place of data of this machine"),
     new Option("--state <dir>", "folder of this device's key and checkpoints; one for each coordinator by default"),
     new Option("--name <name>", "name of this device; the machine's by default"),
     new Option("--profile <name>", "take a profile of the catalog instead of measuring this machine").choices([...catalogNames]),
@@ -166,8 +178,7 @@ export const join: CommandSpec = {
     const joinToken = (options.token as string | undefined) ?? address.token;
     const limits = limitsOf(invocation);
     const config = await invocation.config();
-    const display = openProgress(terminal);
-    const { train } = await loadData(config, options, display.data, signal).finally(() => display.close());
+    const data = options.offered === true ? "offered" : await ownData(invocation, config);
     const fetch = await trusted(address, state, await clientCertificate(options.certificate, options.key));
     const tell = teller(invocation);
     const done = new AbortController();
@@ -178,7 +189,7 @@ export const join: CommandSpec = {
       url: address.url,
       ...(joinToken === undefined ? {} : { joinToken }),
       stateFolder: state,
-      data: train,
+      data,
       name,
       limits,
       privateCounts: options.privateCounts === true,
