@@ -4,15 +4,16 @@ import { patientBackoff } from "../../src/agent/backoff.ts";
 import { measureBandwidth } from "../../src/agent/benchmark.ts";
 import { minuteOfDayAt } from "../../src/agent/limits.ts";
 import { join } from "../../src/agent/link.ts";
+import { noData, takeOffered } from "../../src/agent/offered.ts";
 import { summarizeData } from "../../src/agent/ownData.ts";
 import type { AgentState } from "../../src/agent/state.ts";
 import { openMemorySamples } from "../../src/data/samples.ts";
 import { networkCost } from "../../src/network/shapes.ts";
-import { openClient } from "../../src/protocol/client.ts";
+import { type Client, openClient } from "../../src/protocol/client.ts";
 import type { Fetch } from "../../src/protocol/exchange.ts";
 import type { Invitation, InvitedRun } from "../../src/protocol/invitation.ts";
 import type { MeasuredProfile, Offer } from "../../src/protocol/messages.ts";
-import { defaultTiming, sleep } from "../../src/protocol/retry.ts";
+import { defaultTiming, sleep, type Timing } from "../../src/protocol/retry.ts";
 import type { OpenSession } from "../../src/runtime/session.ts";
 import { openSession, useRuntimeFiles } from "../../src/runtime/session.web.ts";
 import { SheafError } from "../../src/util/errors.ts";
@@ -20,7 +21,7 @@ import { type Engine, engineName, runtimePath } from "./engine.ts";
 import { forgetIdentity, openIdentity } from "./identity.ts";
 import type { Brought, Conduct, FromDevice, Held, Left } from "./messages.ts";
 import { openOpfsState } from "./opfsState.ts";
-import { forgetSamples, heldOf, type OwnSamples, prepareSamples, readSamples } from "./ownSamples.ts";
+import { forgetSamples, heldOf, keepGiven, type OwnSamples, prepareSamples, readSamples } from "./ownSamples.ts";
 import { openPrivateFiles } from "./privateFiles.ts";
 import { openSlots } from "./slots.ts";
 import { openTraffic } from "./traffic.ts";
@@ -28,6 +29,7 @@ import { giveTurn } from "./turn.ts";
 
 /** Longest work that a crash of the tab may cost. */
 const checkpointSeconds = 10;
+const timing: Timing = { ...defaultTiming, ...patientBackoff };
 /** While paused, so that going on is noticed at once. */
 const pauseMs = 500;
 /** Longest time that a step is held back by a pause: then the lease is given back, which needs the step to end. */
@@ -49,6 +51,8 @@ interface Start {
 
 export interface StartOptions extends Start {
   readonly run: InvitedRun;
+  /** Trains with data that the run offers, in place of those that this browser has. */
+  readonly takesOffered: boolean;
 }
 
 /** The device in this browser. */
@@ -126,6 +130,15 @@ export async function openDevice(tell: (message: FromDevice) => void): Promise<D
     tell({ type: "work", work });
   };
 
+  const fetchOffered = async (client: Client, run: InvitedRun, signal: AbortSignal): Promise<OwnSamples> => {
+    const onRetry = (error: unknown, delayMs: number): void =>
+      tell({ type: "agent", event: { type: "retrying", what: "offered data", reason: String(error), delayMs } });
+    const { dataset } = await takeOffered({ client, state, request: { runId: run.runId }, timing, signal, onRetry });
+    const given = await keepGiven(files, run, dataset);
+    tell({ type: "given", held: heldOf(given) });
+    return given;
+  };
+
   return {
     async invitation(joinToken) {
       const client = openClient({ url: location.origin, credentials: { type: "none" }, fetch });
@@ -144,19 +157,18 @@ export async function openDevice(tell: (message: FromDevice) => void): Promise<D
       own = prepared;
       return { held: heldOf(prepared), problems };
     },
-    async start({ run, name, engine, privateCounts }, joinToken) {
-      own ??= await readSamples(files);
-      if (!own) throw new SheafError("data", `There are no samples for run "${run.name}" in this browser; bring some.`);
-      const { dataset: data } = own;
+    async start({ run, name, engine, privateCounts, takesOffered }, joinToken) {
+      own = takesOffered ? undefined : (own ?? (await readSamples(files)));
+      if (!own && !takesOffered) throw new SheafError("data", `There are no samples for run "${run.name}" in this browser; bring some.`);
       const { signal } = new AbortController();
-      const summary = await summarizeData(data, privateCounts);
+      const enrolledWith = own ? await summarizeData(own.dataset, privateCounts) : noData;
       const joined = await join({
         url: location.origin,
         ...(joinToken === undefined ? {} : { joinToken }),
         state,
         key: await openIdentity(),
         name,
-        summary,
+        summary: enrolledWith,
         software: `sheaf/${__SHEAF_VERSION__} ${browserName()} onnxruntime-web/${__ORT_VERSION__} ${engineName(engine)}`,
         fetch,
         async profile(): Promise<MeasuredProfile> {
@@ -170,6 +182,8 @@ export async function openDevice(tell: (message: FromDevice) => void): Promise<D
       const start: Start = { name, engine, privateCounts };
       await startFile.write(new TextEncoder().encode(JSON.stringify(start)));
       tell({ type: "joined", deviceId: joined.enrolled.deviceId, isNew: joined.isNew });
+      own ??= await fetchOffered(joined.client, run, signal);
+      const data = own.dataset;
       let toldAt = 0;
       const onEvent = async (event: AgentEvent): Promise<void> => {
         // Small networks take a hundred steps a second; a page that showed each would show nothing else.
@@ -185,8 +199,8 @@ export async function openDevice(tell: (message: FromDevice) => void): Promise<D
         link: joined.link,
         state,
         data,
-        // Samples may have changed since the device enrolled.
-        ...(joined.isNew ? {} : { summary }),
+        // Samples may have changed since the device enrolled, or have come after that.
+        ...(joined.isNew && !takesOffered ? {} : { summary: await summarizeData(data, privateCounts) }),
         openSamples: openMemorySamples,
         openSession: openHeld(engine),
         limits: {
@@ -199,7 +213,7 @@ export async function openDevice(tell: (message: FromDevice) => void): Promise<D
           isOnPower: undefined,
           pausedBecause: conduct.pausedBecause,
         }),
-        timing: { ...defaultTiming, ...patientBackoff },
+        timing,
         checkpointSeconds,
         privateCounts,
         pauseMs,

@@ -39,7 +39,14 @@ export type ToDevice =
   | { readonly type: "open"; readonly joinToken: string | undefined }
   /** Prepares samples and keeps them in place of those before; none left out are forgotten. */
   | { readonly type: "prepare"; readonly run: InvitedRun; readonly files: readonly Brought[] }
-  | { readonly type: "start"; readonly run: InvitedRun; readonly name: string; readonly engine: Engine; readonly privateCounts: boolean }
+  | {
+      readonly type: "start";
+      readonly run: InvitedRun;
+      readonly name: string;
+      readonly engine: Engine;
+      readonly privateCounts: boolean;
+      readonly takesOffered: boolean;
+    }
   | { readonly type: "conduct"; readonly conduct: Conduct }
   /** Forgets samples, work and who this device is. */
   | { readonly type: "forget" };
@@ -69,6 +76,8 @@ export type FromDevice =
   | { readonly type: "opened"; readonly invitation: Invitation | undefined; readonly left: Left | undefined }
   | { readonly type: "preparing"; readonly done: number; readonly total: number }
   | { readonly type: "prepared"; readonly held: Held; readonly problems: readonly string[] }
+  /** Data that the run offers are here, and its own from now on. */
+  | { readonly type: "given"; readonly held: Held }
   | { readonly type: "joined"; readonly deviceId: string; readonly isNew: boolean }
   | { readonly type: "work"; readonly work: Work }
   | { readonly type: "agent"; readonly event: AgentEvent }

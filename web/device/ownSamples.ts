@@ -1,20 +1,18 @@
 /** The person's samples as a data set: prepared from files in this browser, kept in its storage, found again when the tab comes back. */
+import { audioSourceOf } from "../../src/agent/offered.ts";
 import { openClipDecoder } from "../../src/data/clipDecoder.ts";
-import { type AudioSource, type Dataset, sharedBytes, sharedLabels } from "../../src/data/dataset.ts";
-import { generateNoise } from "../../src/data/noise.ts";
+import { type Dataset, sharedBytes, sharedLabels } from "../../src/data/dataset.ts";
 import { sampleStatistics } from "../../src/data/sampleStatistics.ts";
 import { openMemorySamples } from "../../src/data/samples.ts";
 import type { InvitedRun } from "../../src/protocol/invitation.ts";
 import { sha256 } from "../../src/train/fingerprint.ts";
 import { SheafError } from "../../src/util/errors.ts";
-import { random } from "../../src/util/random.ts";
 import { openPictureDecoder } from "./decodePicture.ts";
 import type { Brought, Held } from "./messages.ts";
 import type { PrivateFiles } from "./privateFiles.ts";
 import { openSlots } from "./slots.ts";
 
 const valuesFile = "samples/values";
-const noiseSeconds = 60;
 
 /** What is written down beside the values. */
 interface Kept {
@@ -36,13 +34,6 @@ export function heldOf({ dataset, run }: OwnSamples): Held {
   const counts = Array.from({ length: run.classNames.length }, () => 0);
   for (const label of dataset.labels) counts[label] = (counts[label] as number) + 1;
   return { counts, bytes: dataset.store.type === "memory" ? dataset.store.values.byteLength : 0 };
-}
-
-/** Noise to mix into training clips: made by code, the same on every device. */
-function audioOf({ preparation }: InvitedRun): AudioSource | undefined {
-  if (!preparation?.audio) return undefined;
-  const { features, samples } = preparation.audio;
-  return { features, clipSamples: samples, noise: generateNoise(noiseSeconds * features.sampleRate, random(1, "noise")) };
 }
 
 type Decode = (brought: Brought) => Promise<Uint8Array>;
@@ -72,7 +63,7 @@ function openDecoder(run: InvitedRun): { readonly recordBytes: number; readonly 
 function datasetOf({ run, labels, mean, std, sha256: hash }: Kept, bytes: Uint8Array): Dataset {
   const shared = sharedBytes(bytes.length);
   shared.set(bytes);
-  const audio = audioOf(run);
+  const audio = run.preparation && audioSourceOf(run.preparation);
   const ids = sharedLabels(labels.length);
   ids.set(labels);
   return {
@@ -132,10 +123,24 @@ export async function prepareSamples(
   const raw: Kept = { run, labels, mean: run.sampleShape.channels === 1 ? [0] : [0, 0, 0], std: [1, 1, 1], sha256: await sha256(values) };
   using samples = openMemorySamples(datasetOf(raw, values));
   const kept: Kept = { ...raw, ...(await sampleStatistics(samples, 0)) };
-  // The list counts only with the values in place, whose hash it has.
+  await write(files, kept, values);
+  return { run, dataset: datasetOf(kept, values), problems };
+}
+
+/** The list counts only with the values in place, whose hash it has. */
+async function write(files: PrivateFiles, kept: Kept, values: Uint8Array<ArrayBuffer>): Promise<void> {
   await files.write(valuesFile, values);
   await openSlots(files, "samples/list").write(new TextEncoder().encode(JSON.stringify(kept)));
-  return { run, dataset: datasetOf(kept, values), problems };
+}
+
+/** Keeps samples that the run gave as those of this browser. Throws `storage` where they cannot be kept. */
+export async function keepGiven(files: PrivateFiles, run: InvitedRun, { labels, mean, std, store }: Dataset): Promise<OwnSamples> {
+  if (store.type !== "memory") throw new SheafError("internal", "Samples that were given to a browser lie in its memory.");
+  const { buffer, byteOffset, byteLength } = store.values;
+  const values = new Uint8Array(buffer, byteOffset, byteLength).slice();
+  const kept: Kept = { run, labels: [...labels], mean, std, sha256: await sha256(values) };
+  await write(files, kept, values);
+  return { run, dataset: datasetOf(kept, values) };
 }
 
 /** The samples that were kept; undefined where there are none, or not whole. */

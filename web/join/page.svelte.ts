@@ -55,6 +55,8 @@ export class JoinPage {
   run: InvitedRun | undefined = $state.raw();
   /** Brought and not yet prepared. */
   brought: readonly Brought[] = $state.raw([]);
+  /** Whether it trains with data that the run offers, in place of any brought. */
+  takesOffered: boolean = $state(false);
   /** Prepared, in this browser's storage. */
   held: Held | undefined = $state.raw();
   /** Files looked at while preparing. */
@@ -128,6 +130,12 @@ export class JoinPage {
   choose(runId: string): void {
     this.run = this.runs.find((each) => each.runId === runId);
     this.brought = [];
+    this.takesOffered = false;
+  }
+
+  /** Samples that it would train with. */
+  get samples(): number {
+    return this.takesOffered ? (this.run?.offered?.samples ?? 0) : this.brought.length;
   }
 
   bring(more: readonly Brought[]): void {
@@ -144,7 +152,7 @@ export class JoinPage {
     const { run, brought } = this;
     if (!run) return;
     this.problem = undefined;
-    if (brought.length === 0) {
+    if (brought.length === 0 || this.takesOffered) {
       void this.#measureAndStart(run);
       return;
     }
@@ -173,8 +181,8 @@ export class JoinPage {
 
   #start(run: InvitedRun, engine: Engine): void {
     this.stage = "joining";
-    const { name, privateCounts } = this;
-    this.#post({ type: "start", run, name, engine, privateCounts });
+    const { name, privateCounts, takesOffered } = this;
+    this.#post({ type: "start", run, name, engine, privateCounts, takesOffered });
   }
 
   async #measureAndStart(run: InvitedRun): Promise<void> {
@@ -204,9 +212,14 @@ export class JoinPage {
         for (const problem of message.problems) this.#note(problem);
         if (this.run) void this.#measureAndStart(this.run);
         return;
+      case "given":
+        this.held = message.held;
+        // They are its own from here on, and are not fetched again.
+        this.takesOffered = false;
+        return;
       case "joined":
         this.stage = "working";
-        this.doing = { text: "Waiting for work" };
+        this.doing = { text: this.takesOffered ? "Fetching the data that the run offers" : "Waiting for work" };
         void navigator.storage?.persist?.();
         this.conduct();
         return;
