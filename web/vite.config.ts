@@ -5,6 +5,7 @@ import { dirname, join } from "node:path";
 import { fileURLToPath } from "node:url";
 import { svelte } from "@sveltejs/vite-plugin-svelte";
 import { defaultClientConditions, type Plugin, type UserConfig } from "vite";
+import { serviceWorker } from "./shell.ts";
 
 const root = dirname(fileURLToPath(import.meta.url));
 const outDir = join(dirname(root), "dist", "web");
@@ -24,23 +25,30 @@ function copyRuntime(): Plugin {
     name: "copy-onnxruntime",
     closeBundle() {
       const from = dirname(createRequire(import.meta.url).resolve("onnxruntime-web/ort-wasm-simd-threaded.wasm"));
-      mkdirSync(join(outDir, "ort"), { recursive: true });
-      for (const name of runtimeFiles) cpSync(join(from, name), join(outDir, "ort", name));
+      // Under its version, so that what is kept of one release never meets the scripts of another.
+      const to = join(outDir, "ort", ortVersion);
+      mkdirSync(to, { recursive: true });
+      for (const name of runtimeFiles) cpSync(join(from, name), join(to, name));
     },
   };
 }
 
-const versionOf = (path: string): string => JSON.stringify((JSON.parse(readFileSync(path, "utf8")) as { version: string }).version);
+const versionOf = (path: string): string => (JSON.parse(readFileSync(path, "utf8")) as { version: string }).version;
+const ortVersion = versionOf(join(root, "..", "node_modules", "onnxruntime-web", "package.json"));
 
 const config: UserConfig = {
   root,
   define: {
-    __SHEAF_VERSION__: versionOf(join(root, "..", "package.json")),
-    __ORT_VERSION__: versionOf(join(root, "..", "node_modules", "onnxruntime-web", "package.json")),
+    __SHEAF_VERSION__: JSON.stringify(versionOf(join(root, "..", "package.json"))),
+    __ORT_VERSION__: JSON.stringify(ortVersion),
   },
   base: "/",
   publicDir: join(root, "public"),
-  plugins: [svelte({ configFile: false }), copyRuntime()],
+  plugins: [
+    svelte({ configFile: false }),
+    copyRuntime(),
+    serviceWorker({ source: join(root, "device", "serviceWorker.ts"), page: "/join/index.html", publicDir: join(root, "public") }),
+  ],
   resolve: {
     // Without WebGL, and without a copy of the loaders inside.
     alias: [{ find: /^onnxruntime-web$/, replacement: "onnxruntime-web/wasm" }],

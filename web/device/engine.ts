@@ -8,8 +8,9 @@ export interface Engine {
   readonly macsPerSecond: number;
 }
 
+declare const __ORT_VERSION__: string;
 /** Where the build puts ONNX Runtime's own files. */
-export const runtimePath = "/ort/";
+export const runtimePath: string = `/ort/${__ORT_VERSION__}/`;
 
 /** A candidate for people. */
 export function engineName({ provider, threads }: Pick<Engine, "provider" | "threads">): string {
