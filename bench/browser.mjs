@@ -128,6 +128,7 @@ async function measure(browser, url, threads) {
   return { rows, missing, batchSize, macs, tfjs };
 }
 
+const commit = execFileSync("git", ["rev-parse", "--short=12", "HEAD"], { cwd: here, encoding: "utf8" }).trim();
 const folder = await mkdtemp(join(tmpdir(), "sheaf-bench-"));
 let server;
 let browser;
@@ -140,7 +141,6 @@ try {
   const measured = [];
   for (const threads of threadCounts) measured.push(await measure(browser, url, threads));
   const [{ missing, batchSize, macs, tfjs }] = measured;
-  const commit = execFileSync("git", ["rev-parse", "--short=12", "HEAD"], { cwd: here, encoding: "utf8" }).trim();
   const setting = {
     network: "vgg11",
     width: 0.25,
