@@ -101,7 +101,9 @@ describe.each(cases)("$what", ({ schema, messages, free }) => {
         const value = at(message, path);
         // What may be null: the offer that did not come up, and the run of a shard that may be of any.
         if (value === null) return;
-        const choices = wrongFor(value).filter((wrong) => !(path.length === 1 && ["offer", "runId"].includes(String(path[0])) && wrong === null));
+        const choices = wrongFor(value).filter(
+          (wrong) => !(path.length === 1 && ["offer", "runId"].includes(String(path[0])) && wrong === null),
+        );
         // A list may be empty and an object without keys is right where all keys may be missing, so the replacement is of another kind.
         const wrong = choices[choose % choices.length];
         const result = schema.safeParse(withValue(message, path, wrong));
