@@ -4,7 +4,7 @@ import { mkdir, writeFile } from "node:fs/promises";
 import { createServer, request as forward, type IncomingHttpHeaders, type Server } from "node:http";
 import type { AddressInfo } from "node:net";
 import { join } from "node:path";
-import { type Browser, chromium } from "playwright-core";
+import { type Browser, chromium, type Page } from "playwright-core";
 import type { SampleShape } from "../../src/data/dataset.ts";
 import { encodePng } from "../../src/data/images.node.ts";
 import { chromiumPath } from "../support/chromium.ts";
@@ -12,9 +12,29 @@ import { chromiumPath } from "../support/chromium.ts";
 /** Whether there is a Chromium to test with; the set-up of all tests says why not. */
 export const hasChromium: boolean = existsSync(chromiumPath);
 
+/** A machine with other work starts browsers and trains in WebAssembly slowly. */
+export const patienceMs = 400_000;
+
 /** Starts Chromium without a window. Whoever runs tests as root, as in a container, has no sandbox. */
 export function openChromium(...args: readonly string[]): Promise<Browser> {
-  return chromium.launch({ executablePath: chromiumPath, args: [...(process.getuid?.() === 0 ? ["--no-sandbox"] : []), ...args] });
+  return chromium.launch({
+    executablePath: chromiumPath,
+    timeout: patienceMs,
+    args: [...(process.getuid?.() === 0 ? ["--no-sandbox"] : []), ...args],
+  });
+}
+
+/** A page in a context of its own, that is waited for with patience. */
+export async function openPage(browser: Browser, options: Parameters<Browser["newContext"]>[0] = {}): Promise<Page> {
+  const context = await browser.newContext(options);
+  context.setDefaultTimeout(patienceMs);
+  return context.newPage();
+}
+
+/** A picture of the whole page, for whoever asks for pictures by SHEAF_SCREENSHOTS=FOLDER. */
+export async function shoot(page: Page, name: string): Promise<void> {
+  const to = process.env.SHEAF_SCREENSHOTS;
+  if (to !== undefined) await page.screenshot({ path: join(to, `${name}.png`), fullPage: true });
 }
 
 /** A request as it came out of a browser, and the size of its answer. */

@@ -2,13 +2,13 @@
  * Tabs of a browser beside a Node device in one run: a tab is closed in mid-epoch and goes on, no sample leaves, and the model is as good as that of Node devices
  * alone with the same samples. Small here; `npm run browser` has more samples and larger networks.
  */
-import type { Browser, BrowserContext, Page } from "playwright-core";
+import type { Browser, Page } from "playwright-core";
 import { afterAll, afterEach, beforeAll, describe, expect, it } from "vitest";
-import { hasChromium, openChromium, openRecordingLine, openSampleSearch, type RecordingLine } from "./browser.ts";
+import { hasChromium, openChromium, openPage, openRecordingLine, openSampleSearch, patienceMs, type RecordingLine } from "./browser.ts";
 import { type Material, pictures, recordings } from "./material.ts";
 import { killAll, type Running, start } from "./processes.ts";
 import { built, json, type Scratch, scratch } from "./sheaf.ts";
-import { checkpointsOf, joinPageOf, joinWith, listenFor, patienceMs } from "./tabs.ts";
+import { checkpointsOf, joinPageOf, joinWith, listenFor } from "./tabs.ts";
 
 const isFull = process.env.SHEAF_BROWSER === "full";
 
@@ -47,18 +47,12 @@ interface Outcome {
 describe.skipIf(!built || !hasChromium)("tabs beside a Node device", () => {
   let folder: Scratch;
   let browser: Browser;
-  const contexts: BrowserContext[] = [];
-  const openTab = async (): Promise<Page> => {
-    const context = await browser.newContext();
-    contexts.push(context);
-    return context.newPage();
-  };
   beforeAll(async () => {
     folder = await scratch("browser-fleet");
     browser = await openChromium();
   });
   afterEach(async () => {
-    for (const context of contexts.splice(0)) await context.close();
+    for (const context of browser.contexts()) await context.close();
     await killAll();
   });
   afterAll(async () => {
@@ -103,29 +97,30 @@ describe.skipIf(!built || !hasChromium)("tabs beside a Node device", () => {
     const page = await joinPageOf(coordinator);
     await using line: RecordingLine = await openRecordingLine(page.origin);
     await joinNode(coordinator, "three", at("three"), at("three-state"));
-    const first = await openTab();
+    const first = await openPage(browser);
     const complaints = listenFor(first);
     const asked: string[] = [];
     first.context().on("request", (request) => asked.push(request.url()));
     await first.goto(`${line.url}/join${page.hash}`);
     expect(first.url()).toBe(`${line.url}/join`);
     await joinWith(first, folder.at(kind, "one", "train"), "one");
-    const second = await openTab();
+    const second = await openPage(browser);
     await second.goto(page.href);
     await joinWith(second, folder.at(kind, "two", "train"), "two");
 
     // Closed while it trains, past a checkpoint, one of which is written every ten seconds; slowly, so that it is not done before.
-    await second.getByLabel("A fifth").check({ timeout: patienceMs });
-    await second.getByText(new RegExp(`^([2-9]|\\d\\d+) of ${epochs}$`)).waitFor({ timeout: patienceMs });
+    await second.getByLabel("A fifth").check();
+    await second.getByText(new RegExp(`^([2-9]|\\d\\d+) of ${epochs}$`)).waitFor();
     await expect.poll(() => checkpointsOf(second), { timeout: patienceMs }).not.toEqual([]);
     const epoch = async (tab: Page): Promise<number> => {
       const text = tab.getByText(new RegExp(`^\\d+ of ${epochs}$`));
-      await text.waitFor({ timeout: patienceMs });
+      await text.waitFor();
       return Number.parseInt((await text.textContent()) ?? "", 10);
     };
     expect(coordinator.said()).not.toMatch(/two has done train/);
+    const context = second.context();
     await second.close();
-    const again = await (contexts.at(-1) as BrowserContext).newPage();
+    const again = await context.newPage();
     await again.goto(`${page.origin}/join`);
     expect(await epoch(again)).toBeGreaterThan(1);
 

@@ -5,7 +5,8 @@ import { afterAll, beforeAll, describe, expect, it } from "vitest";
 import { openClient } from "../../src/protocol/client.ts";
 import { sha256Hex } from "../../src/util/hash.node.ts";
 import { checkAccessible } from "./accessible.ts";
-import { hasChromium, openChromium } from "./browser.ts";
+import { hasChromium, openChromium, openPage, patienceMs, shoot } from "./browser.ts";
+import { enter, tabTo } from "./keyboard.ts";
 import { killAll, start } from "./processes.ts";
 import { built, type Scratch, scratch } from "./sheaf.ts";
 
@@ -38,18 +39,18 @@ describe.skipIf(!built || !hasChromium)("the dashboard", () => {
     );
     [, address = ""] = await coordinator.until(/^Dashboard +(\S+)/m);
     [, joinAddress = ""] = await coordinator.until(/^To join +sheaf join (\S+)/m);
-    [, runId = ""] = await coordinator.until(/^Run +fleet (\S+)/m);
+    [, runId = ""] = await coordinator.until(/^Run +fleet +(\S+)/m);
     origin = new URL(address).origin;
     browser = await openChromium();
-    page = await (await browser.newContext({ viewport: { width: 1360, height: 900 }, acceptDownloads: true })).newPage();
+    page = await openPage(browser, { viewport: { width: 1360, height: 900 }, acceptDownloads: true });
     page.on("pageerror", (error) => problems.push(error.message));
     page.on("console", (message) => message.type() === "error" && problems.push(message.text()));
     page.on("request", (request) => requests.push(request.url()));
-  });
+  }, patienceMs);
   afterAll(async () => {
-    await browser.close();
+    await browser?.close();
     await killAll();
-    await folder.remove();
+    await folder?.remove();
   });
 
   const join = (name: string): void => {
@@ -59,12 +60,7 @@ describe.skipIf(!built || !hasChromium)("the dashboard", () => {
     (JSON.parse(await page.evaluate<string>("sessionStorage.getItem('sheaf-session')")) as { accessToken: string }).accessToken;
   const api = async () => openClient({ url: origin, credentials: { type: "token", token: await tokenOf() } });
   const state = (): Promise<string | null> => page.locator(".head .status").textContent();
-  const shoot = async (name: string): Promise<void> => {
-    const to = process.env.SHEAF_SCREENSHOTS;
-    if (to !== undefined) await page.screenshot({ path: `${to}/${name}.png`, fullPage: true });
-  };
-  const untilState = (word: string, seconds = 20): Promise<void> =>
-    expect.poll(state, { timeout: 1000 * seconds, interval: 200 }).toContain(word);
+  const untilState = (word: string): Promise<void> => expect.poll(state, { timeout: patienceMs, interval: 200 }).toContain(word);
 
   it("lets in by the printed address, once, and takes the token out of the address", async () => {
     await page.goto(address);
@@ -73,12 +69,17 @@ describe.skipIf(!built || !hasChromium)("the dashboard", () => {
     expect(await page.evaluate<number>("history.length")).toBeLessThanOrEqual(2);
     expect(requests.some((url) => url.includes("sheafsignin"))).toBe(false);
     await checkAccessible(page);
-    await shoot("runs-light");
-    const other = await (await browser.newContext()).newPage();
+    await shoot(page, "runs-light");
+    const other = await openPage(browser);
     await other.goto(address);
     await other.getByRole("alert").waitFor();
     expect(await other.getByRole("alert").textContent()).toContain("was used");
     await checkAccessible(other);
+    await shoot(other, "sign-in-light");
+    await other.emulateMedia({ colorScheme: "dark" });
+    await other.setViewportSize({ width: 390, height: 844 });
+    await checkAccessible(other);
+    await shoot(other, "sign-in-dark-phone");
     await other.context().close();
     // A reload stays signed in: the token is this tab's.
     await page.reload();
@@ -87,10 +88,11 @@ describe.skipIf(!built || !hasChromium)("the dashboard", () => {
 
   it("lets a viewer in by an access token, who sees and may not act", async () => {
     const { token } = await (await api()).call("createJoinToken", { body: { role: "viewer", uses: 1, expiresInSeconds: 600 } });
-    const viewer = await (await browser.newContext()).newPage();
+    const viewer = await openPage(browser);
     await viewer.goto(`${origin}/#/runs/${runId}`);
-    await viewer.getByLabel("Address or token").fill(token);
-    await viewer.getByRole("button", { name: "Sign in" }).click();
+    await tabTo(viewer, viewer.getByLabel("Address or token"));
+    await viewer.keyboard.insertText(token);
+    await viewer.keyboard.press("Enter");
     await viewer.getByRole("heading", { name: "fleet" }).waitFor();
     expect(await viewer.getByRole("button", { name: "Cancel" }).count()).toBe(0);
     expect(await viewer.getByRole("button", { name: "Pause" }).count()).toBe(0);
@@ -98,12 +100,12 @@ describe.skipIf(!built || !hasChromium)("the dashboard", () => {
   });
 
   it("shows devices as they come, the plan, and learning curves while they train", async () => {
-    await page.getByRole("link", { name: "fleet" }).click();
+    await enter(page, page.getByRole("link", { name: "fleet" }));
     await untilState("waiting");
     for (const name of devices) join(name);
-    await untilState("training", 120);
+    await untilState("training");
     await page.getByRole("img", { name: "Which device owns which class" }).waitFor();
-    await page.getByRole("img", { name: "Learning curves" }).waitFor({ timeout: 60_000 });
+    await page.getByRole("img", { name: "Learning curves" }).waitFor();
     await page.getByRole("img", { name: "Timeline of the devices" }).waitFor();
     // What is shown is what the interface says.
     const { owners, classNames } = await (await api()).call("getRun", { runId });
@@ -112,28 +114,29 @@ describe.skipIf(!built || !hasChromium)("the dashboard", () => {
       for (const name of names) expect(shown).toContain(`${name} (${name}) owns ${classNames[classId]}`);
     expect(await page.locator("table tbody tr").count()).toBe(devices.length);
     await checkAccessible(page);
-    await shoot("run-training-light");
+    await shoot(page, "run-training-light");
   });
 
-  it("pauses and resumes", async () => {
-    await page.getByRole("button", { name: "Pause" }).click();
+  it("pauses and resumes, by keyboard", async () => {
+    await enter(page, page.getByRole("button", { name: "Pause" }));
     await untilState("paused");
     expect((await (await api()).call("getRun", { runId })).status).toBe("paused");
-    await page.getByRole("button", { name: "Resume" }).click();
+    await enter(page, page.getByRole("button", { name: "Resume" }));
     await untilState("training");
     expect((await (await api()).call("getRun", { runId })).status).toBe("training");
   });
 
-  it("turns a device away, after a question", async () => {
+  it("turns a device away, after a question, by keyboard", async () => {
     join("dan");
     const revoke = page.getByRole("button", { name: "Revoke dan" });
-    await revoke.click({ timeout: 120_000 });
+    await enter(page, revoke);
     await page.getByRole("heading", { name: "Turn dan away?" }).waitFor();
     await checkAccessible(page);
-    await page.getByRole("button", { name: "Go back" }).click();
+    await page.keyboard.press("Escape");
+    await page.getByRole("heading", { name: "Turn dan away?" }).waitFor({ state: "hidden" });
     expect((await (await api()).call("listDevices", {})).devices.some(({ status }) => status === "revoked")).toBe(false);
-    await revoke.click();
-    await page.getByRole("button", { name: "Revoke", exact: true }).click();
+    await enter(page, revoke);
+    await enter(page, page.getByRole("button", { name: "Revoke", exact: true }));
     await page.getByText("dan was turned away.").waitFor();
     const { devices: all } = await (await api()).call("listDevices", {});
     expect(all.filter(({ status }) => status === "revoked").map(({ name }) => name)).toEqual(["dan"]);
@@ -141,8 +144,8 @@ describe.skipIf(!built || !hasChromium)("the dashboard", () => {
 
   it("harvests what is there", async () => {
     const button = page.getByRole("button", { name: "Harvest now" });
-    await expect.poll(() => button.isEnabled(), { timeout: 240_000, interval: 500 }).toBe(true);
-    const download = page.waitForEvent("download", { timeout: 120_000 });
+    await expect.poll(() => button.isEnabled(), { timeout: patienceMs, interval: 500 }).toBe(true);
+    const download = page.waitForEvent("download");
     await button.click();
     const model = await readFile(await (await download).path());
     await page.getByText(/A model of \d branch(es)? with head H[02] was saved/).waitFor();
@@ -150,7 +153,7 @@ describe.skipIf(!built || !hasChromium)("the dashboard", () => {
   });
 
   it("shows what came out: heads, classes, confusion, settle passes", async () => {
-    await untilState("finished", 240);
+    await untilState("finished");
     for (const name of [
       "Validation accuracy of every head",
       "Validation accuracy by class",
@@ -159,27 +162,34 @@ describe.skipIf(!built || !hasChromium)("the dashboard", () => {
       "Compute ratio",
       "Bytes moved",
     ])
-      await page.getByRole("img", { name }).waitFor({ timeout: 30_000 });
+      await page.getByRole("img", { name }).waitFor();
     const { model } = await (await api()).call("getRun", { runId });
     const download = page.waitForEvent("download");
     await page.getByRole("button", { name: /Download model/ }).click();
     expect(sha256Hex(await readFile(await (await download).path()))).toBe(model?.sha256);
     await checkAccessible(page);
-    await shoot("run-finished-light");
+    await shoot(page, "run-finished-light");
+    const scripts = await page.evaluate<[string, number][]>(
+      "performance.getEntriesByType('resource').filter(({ name }) => name.endsWith('.js')).map(({ name, encodedBodySize }) => [name, encodedBodySize])",
+    );
+    const scriptBytes = [...new Map(scripts).values()].reduce((sum, bytes) => sum + bytes, 0);
+    console.log(`JavaScript of the dashboard: ${scriptBytes} bytes compressed`);
+    expect(scriptBytes).toBeGreaterThan(30_000);
+    expect(scriptBytes).toBeLessThan(300_000);
     await page.getByLabel("Theme").selectOption("dark");
     await expect.poll(() => page.evaluate<string>("getComputedStyle(document.body).backgroundColor")).toBe("rgb(20, 23, 26)");
     await checkAccessible(page);
-    await shoot("run-finished-dark");
+    await shoot(page, "run-finished-dark");
     await page.setViewportSize({ width: 390, height: 844 });
     await page.waitForTimeout(500);
     expect(await page.evaluate<number>("document.documentElement.scrollWidth")).toBe(390);
     await checkAccessible(page);
-    await shoot("run-finished-phone");
+    await shoot(page, "run-finished-phone");
   });
 
   it("opens the run's model on the page to try it", async () => {
     await page.getByRole("link", { name: "Try the model" }).click();
-    await page.getByRole("heading", { name: "Model card" }).waitFor({ timeout: 60_000 });
+    await page.getByRole("heading", { name: "Model card" }).waitFor();
     expect(await page.textContent(".card")).toContain("glyphs");
   });
 

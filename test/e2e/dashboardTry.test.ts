@@ -7,7 +7,7 @@ import { encodePng } from "../../src/data/images.node.ts";
 import { encodeWav } from "../../src/data/wav.ts";
 import { random } from "../../src/util/random.ts";
 import { checkAccessible } from "./accessible.ts";
-import { hasChromium, openChromium } from "./browser.ts";
+import { hasChromium, openChromium, openPage, patienceMs, shoot } from "./browser.ts";
 import { killAll, start } from "./processes.ts";
 import { built, json, type Scratch, scratch, succeed } from "./sheaf.ts";
 
@@ -87,7 +87,7 @@ describe.skipIf(!built || !hasChromium)("trying a model", () => {
 
   const open = async (model: string, ...args: readonly string[]): Promise<AsyncDisposable> => {
     const browser = await openChromium(...args);
-    page = await (await browser.newContext({ viewport: { width: 1200, height: 900 } })).newPage();
+    page = await openPage(browser, { viewport: { width: 1200, height: 900 } });
     problems.length = 0;
     requests.length = 0;
     page.on("pageerror", (error) => problems.push(error.message));
@@ -111,11 +111,6 @@ describe.skipIf(!built || !hasChromium)("trying a model", () => {
       .evaluateAll((items) =>
         items.map((item) => [...item.querySelectorAll("tr.best th, tr.best td.n")].map((cell) => cell.textContent ?? "")),
       );
-  const shoot = async (name: string): Promise<void> => {
-    const to = process.env.SHEAF_SCREENSHOTS;
-    if (to !== undefined) await page.screenshot({ path: `${to}/${name}.png`, fullPage: true });
-  };
-
   afterEach(() => {
     expect(problems).toEqual([]);
     expect(requests.filter((each) => !each.startsWith(url) && !each.startsWith("blob:"))).toEqual([]);
@@ -137,14 +132,14 @@ describe.skipIf(!built || !hasChromium)("trying a model", () => {
     expect(await page.textContent("[data-test=latency]")).toMatch(/^\d+\.\d\u00a0ms$/);
     expect(await page.textContent(".card")).toContain("blue, green, red");
     await checkAccessible(page);
-    await shoot("try-light");
+    await shoot(page, "try-light");
     await page.emulateMedia({ colorScheme: "dark" });
     await checkAccessible(page);
-    await shoot("try-dark");
+    await shoot(page, "try-dark");
     await page.setViewportSize({ width: 390, height: 844 });
     expect(await page.evaluate<number>("document.documentElement.scrollWidth")).toBe(390);
     await checkAccessible(page);
-    await shoot("try-phone");
+    await shoot(page, "try-phone");
   });
 
   it("says what a file is not", async () => {
@@ -164,8 +159,8 @@ describe.skipIf(!built || !hasChromium)("trying a model", () => {
       `--use-file-for-fake-video-capture=${folder.at("camera.y4m")}`,
     );
     await page.getByRole("button", { name: "Use the camera" }).click();
-    await expect.poll(() => page.locator("[data-test=live] .word").textContent(), { timeout: 60_000 }).toBe("green");
-    await shoot("try-camera");
+    await expect.poll(() => page.locator("[data-test=live] .word").textContent(), { timeout: patienceMs }).toBe("green");
+    await shoot(page, "try-camera");
     await page.getByRole("button", { name: "Turn the camera off" }).click();
     await expect.poll(() => page.locator("[data-test=live]").count()).toBe(0);
   });
@@ -179,7 +174,7 @@ describe.skipIf(!built || !hasChromium)("trying a model", () => {
     expect(expected.map((each) => each.class)).toEqual(["high", "low"]);
     expect((await shown(".looked li")).toReversed().map(([name]) => name)).toEqual(["high", "low"]);
     await checkAccessible(page);
-    await shoot("try-sounds");
+    await shoot(page, "try-sounds");
   });
 
   it("hears what the microphone hears, and tells each word once", async () => {
@@ -190,9 +185,9 @@ describe.skipIf(!built || !hasChromium)("trying a model", () => {
       `--use-file-for-fake-audio-capture=${folder.at("microphone.wav")}`,
     );
     await page.getByRole("button", { name: "Listen" }).click();
-    await page.locator(".heard li").first().waitFor({ timeout: 60_000 });
+    await page.locator(".heard li").first().waitFor({ timeout: patienceMs });
     expect(await page.locator(".heard li strong").last().textContent()).toBe("high");
-    await shoot("try-microphone");
+    await shoot(page, "try-microphone");
     await checkAccessible(page);
     await page.getByRole("button", { name: "Stop listening" }).click();
     await expect.poll(() => page.locator("[data-test=live]").count()).toBe(0);

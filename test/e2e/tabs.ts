@@ -2,9 +2,6 @@
 import type { Page } from "playwright-core";
 import type { Running } from "./processes.ts";
 
-/** A loaded machine trains in WebAssembly slowly. */
-export const patienceMs = 400_000;
-
 /** Address of the page to join by. */
 export async function joinPageOf(coordinator: Running): Promise<URL> {
   const [, address = ""] = await coordinator.until(/^In a browser (\S+)$/m);
@@ -35,7 +32,7 @@ export function checkpointsOf(page: Page): Promise<readonly string[]> {
 
 /** Brings a folder and starts. */
 export async function joinWith(page: Page, samples: string, name: string): Promise<void> {
-  await page.getByRole("heading", { name: "Your samples" }).waitFor({ timeout: patienceMs });
+  await page.getByRole("heading", { name: "Your samples" }).waitFor();
   await page.getByLabel("Folder with a folder for each class").setInputFiles(samples);
   await page.getByLabel("Name of this device").fill(name);
   await page.getByRole("button", { name: "Join and train" }).click();
