@@ -10,8 +10,9 @@ const config: ViteUserConfig = {
     pool: "forks",
     maxWorkers: 2,
     // A machine with other work is slow; what hangs is caught all the same.
-    testTimeout: 240_000,
-    hookTimeout: 240_000,
+    testTimeout: 600_000,
+    hookTimeout: 600_000,
+    expect: { poll: { timeout: 120_000 } },
     reporters: process.env.CI ? ["default", ["json", { outputFile: resultsFile }]] : ["default"],
   },
 };
