@@ -1,6 +1,6 @@
 /** From a run's summary, its story and what was measured to what the report's charts draw. Pure. */
 import type { FleetEvaluation } from "../../src/protocol/evaluation.ts";
-import type { DeviceSummary, RunDetail, TaskSummary } from "../../src/protocol/operatorMessages.ts";
+import type { DeviceSummary, RunDetail, TaskProgress, TaskSummary } from "../../src/protocol/operatorMessages.ts";
 import type { PlannedDevice } from "../../src/report/charts/planChart.ts";
 import type { SettlePoint } from "../../src/report/charts/settleChart.ts";
 import type { Segment } from "../../src/report/charts/timelineChart.ts";
@@ -57,28 +57,39 @@ export function coverage(sources: Sources): readonly PlannedDevice[] {
   });
 }
 
+/** What a device told of a task, whatever number of leases it took: one that went on from a checkpoint takes up the curve where it had been. */
+function toldOf({ progress }: Story): readonly TaskProgress[] {
+  const told = new Map<string, TaskProgress>();
+  for (const each of progress.values()) {
+    const [first] = each.points;
+    if (!first) continue;
+    const key = `${each.taskId} ${each.deviceId}`;
+    const before = told.get(key)?.points.filter((point) => point.progress < first.progress) ?? [];
+    told.set(key, { ...each, points: [...before, ...each.points] });
+  }
+  return [...told.values()];
+}
+
 /** Learning curves as devices tell them; a settle pass is a curve of its own, and what another device does in a place of the plan. */
 export function curves({ run, story, devices }: Sources): readonly CurveSeries[] {
   const epochsOf = (key: string): number => {
     const part = (run.config as Readonly<Record<string, { readonly epochs?: unknown } | undefined>>)[key];
     return typeof part?.epochs === "number" ? part.epochs : 1;
   };
-  return [...story.progress.values()]
-    .filter(({ points }) => points.length > 0)
-    .map(({ taskId, leaseId, deviceId, kind, slot, points }) => {
-      const epochs = epochsOf(kind === "settle" ? "settle" : "training");
-      const pass = story.tasks.get(taskId)?.pass;
-      const own = story.places.get(slot)?.deviceId === deviceId;
-      return {
-        id: leaseId,
-        label: [slot, ...(pass === undefined ? [] : [`pass ${pass}`]), ...(own ? [] : [`by ${nameOf(devices, deviceId)}`])].join(", "),
-        points: points.map(({ progress, loss, accuracy }) => ({
-          epoch: progress * epochs,
-          loss,
-          ...(accuracy === undefined ? {} : { accuracy }),
-        })),
-      };
-    });
+  return toldOf(story).map(({ taskId, deviceId, kind, slot, points }) => {
+    const epochs = epochsOf(kind === "settle" ? "settle" : "training");
+    const pass = story.tasks.get(taskId)?.pass;
+    const own = story.places.get(slot)?.deviceId === deviceId;
+    return {
+      id: `${taskId} ${deviceId}`,
+      label: [slot, ...(pass === undefined ? [] : [`pass ${pass}`]), ...(own ? [] : [`by ${nameOf(devices, deviceId)}`])].join(", "),
+      points: points.map(({ progress, loss, accuracy }) => ({
+        epoch: progress * epochs,
+        loss,
+        ...(accuracy === undefined ? {} : { accuracy }),
+      })),
+    };
+  });
 }
 
 /** Who worked from when to when, a row per device; the clock begins with the first lease. */

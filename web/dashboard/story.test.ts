@@ -111,13 +111,13 @@ describe("a run's story", () => {
   });
 
   it("joins what devices tell of a lease, also when it is told again, and keeps it out of the events", () => {
-    const progress = (...steps: readonly number[]): WatchEvent => ({
+    const progressOf = (leaseId: string, ...steps: readonly number[]): WatchEvent => ({
       sequence: 0,
       at: 1,
       type: "task.progress",
       data: {
         ...task("train", "ann"),
-        leaseId: "l1",
+        leaseId,
         deviceId: "id-ann",
         phase: "training",
         progress: 0.1,
@@ -125,15 +125,19 @@ describe("a run's story", () => {
       },
     });
     let story = storyOf(...planned);
-    for (const event of [progress(1, 2), progress(3), progress(1, 2, 3, 4)]) story = tell(story, event);
+    for (const event of [progressOf("l1", 1, 2), progressOf("l1", 3), progressOf("l1", 1, 2, 3, 4)]) story = tell(story, event);
     expect(curves(sources(story))).toEqual([
       {
-        id: "l1",
+        id: "train-ann id-ann",
         label: "ann",
         points: [1, 2, 3, 4].map((step) => ({ epoch: step, loss: 1 / step, accuracy: expect.closeTo(0.1 * step) })),
       },
     ]);
     expect(story.log).toHaveLength(3);
+    // Another lease of the same device went on from where step 3 had been written down.
+    const [resumed, ...others] = curves(sources(tell(story, progressOf("l2", 3, 4, 5))));
+    expect(others).toEqual([]);
+    expect(resumed?.points.map(({ epoch }) => epoch)).toEqual([1, 2, 3, 4, 5]);
   });
 
   it("is not harmed by an event that it does not know, or that says too little", () => {

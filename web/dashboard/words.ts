@@ -10,6 +10,8 @@ export interface Names {
 const text = (value: unknown): string => (typeof value === "string" ? value : "");
 const list = (value: unknown): readonly unknown[] => (Array.isArray(value) ? value : []);
 
+const counted = (value: unknown, thing: string): string => `${list(value).length} ${thing}${list(value).length === 1 ? "" : "s"}`;
+
 /** An event as a sentence without its end. */
 export function wordsOf({ type, data }: WatchEvent, names: Names): string {
   const device = names.device(text(data.deviceId));
@@ -34,13 +36,13 @@ export function wordsOf({ type, data }: WatchEvent, names: Names): string {
     case "run.finished":
       return "Finished: the model is there";
     case "plan.made":
-      return `Planned for ${list(data.slots).length} devices`;
+      return `Planned for ${counted(data.slots, "device")}`;
     case "plan.extended":
-      return `${list(data.slots).length} more devices have a part`;
+      return `A part was given to ${counted(data.slots, "further device")}`;
     case "plan.refused":
       return `No plan yet: ${text(data.reason)}`;
     case "phase.started":
-      return `Phase ${text(data.phase)}${data.pass === undefined ? "" : ` ${data.pass}`}: ${list(data.tasks).length} tasks`;
+      return `Phase ${text(data.phase)}${data.pass === undefined ? "" : ` ${data.pass}`}: ${counted(data.tasks, "task")}`;
     case "offer.leased": {
       const why = { substitute: "in another's place", straggler: "beside a slow one", returned: "back again" }[text(data.why)];
       return `${device} works on ${task}${why === undefined ? "" : `, ${why}`}`;
