@@ -1,8 +1,9 @@
 /** Lets a test train in a page. */
 import { openSession, useRuntimeFiles } from "../../../src/runtime/session.web.ts";
-import { lossesOf } from "./steps.ts";
+import { lossesOf, type Trained } from "./steps.ts";
 
 useRuntimeFiles("/ort/");
 Object.assign(globalThis, {
-  train: (steps: number, provider: "wasm" | "webgpu", threads: number) => lossesOf(openSession, steps, { provider, threads }),
+  train: (trained: Trained, steps: number, provider: "wasm" | "webgpu", threads: number) =>
+    lossesOf(openSession, trained, steps, { provider, threads }),
 });

@@ -1,5 +1,6 @@
 /** One training program on batches that follow from a seed alone: the same on any runtime. */
 import { compileTraining, initialState } from "../../../src/compile/training.ts";
+import { tiny } from "../../../src/models/tiny.ts";
 import { vgg } from "../../../src/models/vgg.ts";
 import { narrow } from "../../../src/network/narrow.ts";
 import { writeOnnx } from "../../../src/onnx/write.ts";
@@ -11,10 +12,13 @@ const batchSize = 8;
 const classes = 5;
 const batches = 4;
 
-/** Losses of `steps` steps of a narrow VGG-11. */
-export async function lossesOf(openSession: OpenSession, steps: number, options: SessionOptions): Promise<number[]> {
+/** A narrow VGG-11, and a network small enough for a software imitation of a graphics processor. */
+export type Trained = "vgg11" | "tiny";
+
+/** Losses of so many steps. */
+export async function lossesOf(openSession: OpenSession, trained: Trained, steps: number, options: SessionOptions): Promise<number[]> {
   const input = { channels: 3, height: 32, width: 32, mean: [128, 128, 128], std: [64, 64, 64] };
-  const network = narrow(vgg("vgg11", input, classes), 0.1);
+  const network = narrow(trained === "tiny" ? tiny(input, classes) : vgg("vgg11", input, classes), trained === "tiny" ? 0.5 : 0.1);
   const program = compileTraining(network, { batchSize, optimizer: { type: "sgd", momentum: 0.9, nesterov: true, weightDecay: 5e-4 } });
   const session = await openSession(writeOnnx(program.graph), options);
   try {
