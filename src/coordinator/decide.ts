@@ -163,8 +163,18 @@ function runOf(state: State, runId: string): Run | Refusal {
   return state.runs.get(runId) ?? refuse("notFound", `There is no run "${runId}".`);
 }
 
-/** Changes a run where the change makes sense; `facts` says what there is to do, an empty list where that is done already. */
-function onRun<T extends object>(state: State, runId: string, facts: (run: Run) => readonly Fact[] | Refusal, reply: T): Decision<T> {
+/**
+ * Changes a run where the change makes sense; `facts` says what there is to do, an empty list where that is done already. An archived run does not change:
+ * the answer is then `archived`, a refusal by default.
+ */
+function onRun<T extends object>(
+  state: State,
+  runId: string,
+  facts: (run: Run) => readonly Fact[] | Refusal,
+  reply: T,
+  archived: Decision<T> = refuse("conflict", `Run "${runId}" is archived; create another.`),
+): Decision<T> {
+  if (state.archive.has(runId)) return archived;
   const run = runOf(state, runId);
   if ("ok" in run) return run;
   const made = facts(run);
@@ -341,8 +351,7 @@ const rules: { readonly [T in CommandType]: Rule<T> } = {
       state,
       runId,
       (run) => {
-        if (run.phase === "cancelled" || run.archived)
-          return refuse("conflict", `Run "${runId}" was cancelled or archived; create another.`);
+        if (run.phase === "cancelled") return refuse("conflict", `Run "${runId}" was cancelled; create another.`);
         return run.paused || run.phase === "failed" ? [{ type: "run.resumed", runId }] : [];
       },
       {},
@@ -363,9 +372,10 @@ const rules: { readonly [T in CommandType]: Rule<T> } = {
       runId,
       (run) => {
         if (!isOver(run)) return refuse("conflict", `Run "${runId}" is still going on; cancel it or wait for its end.`);
-        return run.archived ? [] : [{ type: "run.archived", runId }];
+        return [{ type: "run.archived", runId }];
       },
       {},
+      done({}),
     ),
   requestHarvest: (state, { runId }, { newId }) => {
     const harvestId = newId();
@@ -381,13 +391,25 @@ const rules: { readonly [T in CommandType]: Rule<T> } = {
     );
   },
   harvestMade: (state, { runId, harvestId, outputs, head }) =>
-    onRun(state, runId, (run) => (isAsked(run, harvestId) ? [{ type: "harvest.made", runId, harvestId, outputs, head }] : []), {}),
+    onRun(
+      state,
+      runId,
+      (run) => (isAsked(run, harvestId) ? [{ type: "harvest.made", runId, harvestId, outputs, head }] : []),
+      {},
+      done({}),
+    ),
   harvestFailed: (state, { runId, harvestId, reason }) =>
-    onRun(state, runId, (run) => (isAsked(run, harvestId) ? [{ type: "harvest.failed", runId, harvestId, reason }] : []), {}),
+    onRun(state, runId, (run) => (isAsked(run, harvestId) ? [{ type: "harvest.failed", runId, harvestId, reason }] : []), {}, done({})),
   runAssembled: (state, { runId, outputs }) =>
-    onRun(state, runId, (run) => (isAssembling(run) ? [{ type: "run.finished", runId, outputs, missingClasses: missingIn(run) }] : []), {}),
+    onRun(
+      state,
+      runId,
+      (run) => (isAssembling(run) ? [{ type: "run.finished", runId, outputs, missingClasses: missingIn(run) }] : []),
+      {},
+      done({}),
+    ),
   assemblyFailed: (state, { runId, reason }) =>
-    onRun(state, runId, (run) => (isAssembling(run) ? [{ type: "run.failed", runId, reason }] : []), {}),
+    onRun(state, runId, (run) => (isAssembling(run) ? [{ type: "run.failed", runId, reason }] : []), {}, done({})),
   revokeDevice: (state, { deviceId, reason }) => {
     const device = state.devices.get(deviceId);
     if (!device) return refuse("notFound", `There is no device "${deviceId}".`);
@@ -395,7 +417,7 @@ const rules: { readonly [T in CommandType]: Rule<T> } = {
   },
 };
 
-const isAssembling = (run: Run): boolean => run.phase === "assemble" && !run.archived;
+const isAssembling = (run: Run): boolean => run.phase === "assemble";
 
 const isAsked = (run: Run, harvestId: string): boolean =>
   run.harvests.some((h) => h.harvestId === harvestId && h.outputs === undefined && h.reason === undefined);

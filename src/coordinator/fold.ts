@@ -6,7 +6,18 @@ import { Map as PersistentMap } from "immutable";
 import { SheafError } from "../util/errors.ts";
 import type { Event, EventOf, EventType, Slot, TaskSeed } from "./events.ts";
 import { holdings, takesPart } from "./holdings.ts";
-import { currentRuns, type Device, emptyState, type Lease, type LeaseEnd, type Run, type State, type Task, totalsOf } from "./state.ts";
+import {
+  type ArchivedRun,
+  currentRuns,
+  type Device,
+  emptyState,
+  type Lease,
+  type LeaseEnd,
+  type Run,
+  type State,
+  type Task,
+  totalsOf,
+} from "./state.ts";
 import { emptyTimeline } from "./timeline.ts";
 
 type Step<T extends EventType> = (state: State, event: EventOf<T>) => State;
@@ -183,26 +194,25 @@ function addLease(state: State, lease: Lease, attempts: number): State {
   };
 }
 
-/** What stays of an archived run: its definition, its models and its figures. */
+/** Puts a run among the archived ones. */
 function shelve(state: State, runId: string): State {
   const run = runIn(state, runId);
-  const { slots: _, tasks: __, gathered: ___, ...rest } = run;
-  const shelved: Run = {
-    ...rest,
-    archived: true,
+  const { definition, createdAt, createdIn, phase, reason, outputs } = run;
+  const shelved: ArchivedRun = {
+    runId,
+    name: definition.name,
+    createdAt,
+    createdIn,
+    phase,
+    ...(reason === undefined ? {} : { reason }),
     totals: totalsOf(run),
-    slots: PersistentMap(),
-    slotOrder: [],
-    tasks: PersistentMap(),
-    open: emptyTimeline,
-    orphaned: emptyTimeline,
-    remaining: 0,
-    ownTasks: PersistentMap(),
-    quarantined: [],
-    harvests: run.harvests.filter(({ outputs }) => outputs !== undefined),
+    ...(outputs ? { outputs } : {}),
+    harvested: run.harvests.flatMap((harvest) => harvest.outputs ?? []),
   };
   return {
-    ...withRun(state, shelved),
+    ...state,
+    runs: state.runs.delete(runId),
+    archive: state.archive.set(runId, shelved),
     currentRuns: state.currentRuns.filter((id) => id !== runId),
     endedLeases: state.endedLeases.filter((lease) => lease.runId !== runId),
   };
@@ -240,11 +250,11 @@ const steps: { readonly [T in EventType]: Step<T> } = {
       runId,
       definition,
       createdAt: at,
+      createdIn: state.sequence,
       phase: "gathering",
       pass: 0,
       turn: 0,
       paused: false,
-      archived: false,
       slots: PersistentMap(),
       slotOrder: [],
       plannedMissing: [],
@@ -281,8 +291,12 @@ const steps: { readonly [T in EventType]: Step<T> } = {
       }, resumed),
     );
   },
-  "run.cancelled": (state, { runId, at }) =>
-    endLeases(changeRun(state, runId, { phase: "cancelled", paused: false }), runId, "cancelled", at),
+  "run.cancelled": (state, { runId, at }) => {
+    // A run that had failed could once be cancelled after it was archived.
+    const archived = state.archive.get(runId);
+    if (archived) return { ...state, archive: state.archive.set(runId, { ...archived, phase: "cancelled" }) };
+    return endLeases(changeRun(state, runId, { phase: "cancelled", paused: false }), runId, "cancelled", at);
+  },
   "run.archived": (state, { runId, at }) => shelve(endLeases(state, runId, "cancelled", at), runId),
   "run.failed": (state, { runId, reason, at }) =>
     endLeases(changeRun(state, runId, { phase: "failed", failedIn: runIn(state, runId).phase, reason }), runId, "cancelled", at),
@@ -341,9 +355,9 @@ function answerHarvest(state: State, runId: string, harvestId: string, answer: P
  * The state after `event`; `state` itself does not change. Throws `corrupt` for an event about a run or task that the log has not spoken of.
  */
 export function fold(state: State, event: Event): State {
+  const counted = { ...state, sequence: state.sequence + 1, lastAt: Math.max(state.lastAt, event.at) };
   // Each type's step takes exactly that type's event, which the compiler cannot follow through an index.
-  const next = (steps[event.type] as Step<EventType>)(state, event);
-  return next.lastAt >= event.at ? next : { ...next, lastAt: event.at };
+  return (steps[event.type] as Step<EventType>)(counted, event);
 }
 
 /** The state after all of a log. */

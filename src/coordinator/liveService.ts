@@ -5,7 +5,7 @@
 
 import { ProtocolError } from "../protocol/errors.ts";
 import type { ObjectReference, OfferAnswer, OfferRequest } from "../protocol/messages.ts";
-import type { HarvestAnswer, RunRequest, WatchEvent } from "../protocol/operatorMessages.ts";
+import type { HarvestAnswer, RunRequest, RunSummary, WatchEvent } from "../protocol/operatorMessages.ts";
 import { SheafError } from "../util/errors.ts";
 import type { LogEntry } from "./chain.ts";
 import { judgementOf, type Verdict } from "./decide.ts";
@@ -14,10 +14,10 @@ import { type Outstanding, outstanding } from "./execute.ts";
 import type { Live } from "./live.ts";
 import type { Caller, CommandOf, CommandRoute, Coordinator } from "./service.ts";
 import { inputsOf, taskSpec } from "./spec.ts";
-import { isOver, type Run, type State, type Task } from "./state.ts";
+import { type ArchivedRun, isOver, type Run, type State, type Task } from "./state.ts";
 import type { EventLog } from "./store.ts";
 import { openTaskObjects, type TaskObjectsOptions } from "./taskObjects.ts";
-import { deviceSummary, modelRole, runDetail, runSummary, watchEvent } from "./views.ts";
+import { archivedDetail, archivedSummary, deviceSummary, modelRole, runDetail, runSummary, watchEvent } from "./views.ts";
 import { openWakes } from "./wakes.ts";
 
 /** A model from what is there. */
@@ -94,8 +94,25 @@ export function openLiveService({ live, log, now, define, gate, assemble, ...mak
 
   const runIn = (runId: string): Run => {
     const run = live.state.runs.get(runId);
-    if (!run) throw new ProtocolError("notFound", `There is no run "${runId}".`);
-    return run;
+    if (run) return run;
+    throw live.state.archive.has(runId)
+      ? new ProtocolError("conflict", `Run "${runId}" is archived; create another.`)
+      : new ProtocolError("notFound", `There is no run "${runId}".`);
+  };
+  const isRunOver = (runId: string): boolean => live.state.archive.has(runId) || isOver(runIn(runId));
+  const summaryIn = (runId: string): RunSummary => {
+    const archived = live.state.archive.get(runId);
+    return archived ? archivedSummary(archived) : runSummary(runIn(runId));
+  };
+  /** The definition of a run that was archived, which the log alone still has. */
+  const definitionIn = async ({ runId, createdIn }: ArchivedRun): Promise<RunDefinition> => {
+    for await (const { event } of log.read({ after: createdIn - 1, limit: 1 })) {
+      if (event.type === "run.created" && event.runId === runId) return event.definition;
+    }
+    throw new SheafError(
+      "corrupt",
+      `The log lacks entry ${createdIn}, which created run "${runId}"; restore the data directory from a backup.`,
+    );
   };
 
   const carryOut = async (work: Outstanding): Promise<void> => {
@@ -211,7 +228,7 @@ export function openLiveService({ live, log, now, define, gate, assemble, ...mak
     (type: "pauseRun" | "resumeRun" | "cancelRun" | "archiveRun") =>
     async ({ parameter: runId }: { readonly parameter: string }) => {
       await live.do({ type, runId });
-      return runSummary(runIn(runId));
+      return summaryIn(runId);
     };
 
   const handlers: Handlers = {
@@ -226,10 +243,10 @@ export function openLiveService({ live, log, now, define, gate, assemble, ...mak
       return {};
     },
     listRuns: async ({ query }) => ({
-      runs: [...live.state.runs.values()]
-        .filter(({ archived }) => query?.archived === "true" || !archived)
-        .sort((a, b) => a.createdAt - b.createdAt)
-        .map(runSummary),
+      runs: [
+        ...live.state.runs.valueSeq().map(runSummary),
+        ...(query?.archived === "true" ? live.state.archive.valueSeq().map(archivedSummary) : []),
+      ].sort((a, b) => a.createdAt - b.createdAt),
     }),
     createRun: async ({ body }) => {
       const definition = await define(body).catch((error: unknown) => {
@@ -239,7 +256,10 @@ export function openLiveService({ live, log, now, define, gate, assemble, ...mak
       });
       return runSummary(runIn((await live.do({ type: "createRun", definition })).runId));
     },
-    getRun: async ({ parameter }) => runDetail(live.state, live.liveness, runIn(parameter)),
+    getRun: async ({ parameter }) => {
+      const archived = live.state.archive.get(parameter);
+      return archived ? archivedDetail(archived, await definitionIn(archived)) : runDetail(live.state, live.liveness, runIn(parameter));
+    },
     pauseRun: onRun("pauseRun"),
     resumeRun: onRun("resumeRun"),
     cancelRun: onRun("cancelRun"),
@@ -286,7 +306,7 @@ export function openLiveService({ live, log, now, define, gate, assemble, ...mak
           if (runOf(entry.event) === runId) yield watchEvent(entry);
         }
         if (fresh.length > 0) continue;
-        if (isOver(runIn(runId))) return;
+        if (isRunOver(runId)) return;
         await new Promise<void>((resolve) => {
           wake = resolve;
           if (signal.aborted || fresh.length > 0) resolve();
@@ -325,7 +345,7 @@ export function openLiveService({ live, log, now, define, gate, assemble, ...mak
       return slot !== undefined && bytes <= uploadFactor * slot.bytesUp + spareUploadBytes;
     },
     async watch(runId, after, signal) {
-      if (isOver(runIn(runId))) {
+      if (isRunOver(runId)) {
         let isNew = false;
         for await (const entry of log.read({ after })) if (runOf(entry.event) === runId) isNew = true;
         if (!isNew) return undefined;
@@ -333,7 +353,7 @@ export function openLiveService({ live, log, now, define, gate, assemble, ...mak
       return eventsOf(runId, after, signal);
     },
     async model(runId) {
-      return runIn(runId).outputs?.find(({ role }) => role === modelRole);
+      return (live.state.archive.get(runId) ?? runIn(runId)).outputs?.find(({ role }) => role === modelRole);
     },
     taskObjects: () => taskObjects.names(live.state),
     audit: (after) => log.read({ after }),

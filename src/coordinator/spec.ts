@@ -161,12 +161,12 @@ export function referencedObjects(state: State): ReadonlySet<string> {
   for (const run of state.runs.values()) {
     add(run.outputs);
     for (const harvest of run.harvests) add(harvest.outputs);
-    if (run.archived) continue;
     const { inputs, warmStart } = run.definition.work;
     add(inputs);
     if (warmStart) add([warmStart.target, ...(warmStart.activation ? [warmStart.activation] : [])]);
     for (const task of run.tasks.values()) add(task.result?.outputs);
     for (const { outputs } of run.quarantined) add(outputs);
   }
+  for (const { outputs, harvested } of state.archive.values()) add([...(outputs ?? []), ...harvested]);
   return names;
 }

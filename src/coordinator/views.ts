@@ -1,10 +1,10 @@
 /** The state as people see it: summaries of runs, tasks and devices. Pure. */
 import type { DeviceSummary, RunDetail, RunStatus, RunSummary, TaskSummary, WatchEvent } from "../protocol/operatorMessages.ts";
 import type { LogEntry } from "./chain.ts";
-import type { Slot } from "./events.ts";
+import type { RunDefinition, Slot } from "./events.ts";
 import type { Liveness } from "./liveness.ts";
 import { expectedSeconds } from "./schedule.ts";
-import { type Device, type Run, type RunPhase, type State, type Task, totalsOf } from "./state.ts";
+import { type ArchivedRun, type Device, type Run, type RunPhase, type State, type Task, totalsOf } from "./state.ts";
 import { deviceWaitsFor, runWaitsFor } from "./waiting.ts";
 
 const statuses: { readonly [P in RunPhase]: RunStatus } = {
@@ -21,25 +21,38 @@ const statuses: { readonly [P in RunPhase]: RunStatus } = {
 /** Role of the model among a run's outputs. */
 export const modelRole = "model";
 
-/** A run in a line. */
-export function runSummary(run: Run): RunSummary {
-  const { tasks, covered, devices } = totalsOf(run);
-  const { classNames, otherClass } = run.definition;
-  const model = run.outputs?.find(({ role }) => role === modelRole);
-  const waitsFor = runWaitsFor(run);
+/** What is told alike of runs and archived runs. */
+function summaryOf({ runId, name, createdAt, phase, reason, outputs, totals }: Omit<ArchivedRun, "harvested" | "createdIn">) {
+  const { tasks, classes, covered, devices } = totals;
+  const model = outputs?.find(({ role }) => role === modelRole);
   return {
-    runId: run.runId,
-    name: run.definition.name,
-    status: run.paused ? "paused" : statuses[run.phase],
-    archived: run.archived,
-    createdAt: run.createdAt,
+    runId,
+    name,
+    status: statuses[phase],
+    createdAt,
     tasks,
-    classes: { total: classNames.length - (otherClass === undefined ? 0 : 1), covered },
+    classes: { total: classes, covered },
     devices,
     ...(model ? { model } : {}),
-    ...(run.reason === undefined ? {} : { reason: run.reason }),
-    ...(waitsFor ? { waitsFor } : {}),
+    ...(reason === undefined ? {} : { reason }),
   };
+}
+
+/** A run in a line. */
+export function runSummary(run: Run): RunSummary {
+  const summary = summaryOf({ ...run, name: run.definition.name, totals: totalsOf(run) });
+  const waitsFor = runWaitsFor(run);
+  return { ...summary, archived: false, ...(run.paused ? { status: "paused" } : {}), ...(waitsFor ? { waitsFor } : {}) };
+}
+
+/** An archived run in a line. */
+export function archivedSummary(run: ArchivedRun): RunSummary {
+  return { ...summaryOf(run), archived: true };
+}
+
+/** All that is left of an archived run, with its definition from the log. */
+export function archivedDetail(run: ArchivedRun, { classNames, config }: RunDefinition): RunDetail {
+  return { ...archivedSummary(run), classNames, owners: classNames.map(() => []), taskList: [], quarantined: [], config };
 }
 
 function taskSummary(state: State, liveness: Liveness, run: Run, task: Task): TaskSummary {

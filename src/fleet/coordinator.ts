@@ -12,7 +12,7 @@ import { type Metrics, openMetrics } from "../coordinator/metrics.ts";
 import { planRun } from "../coordinator/planning.ts";
 import { openServer } from "../coordinator/server.ts";
 import { referencedObjects } from "../coordinator/spec.ts";
-import type { Run } from "../coordinator/state.ts";
+import { isOver, type Run } from "../coordinator/state.ts";
 import type { Upgrade } from "../coordinator/storeLayout.node.ts";
 import { addVitals, openVitals } from "../coordinator/vitals.node.ts";
 import type { ObjectReference } from "../protocol/messages.ts";
@@ -98,7 +98,7 @@ function addGauges(metrics: Metrics, live: Live): void {
   metrics.gauge("sheaf_log_entries", "Entries of the log.", () => live.head.sequence);
   const phases = ["gathering", "train", "settle", "statistics", "assemble", "finished", "failed", "cancelled"] as const;
   metrics.gauge("sheaf_runs", "Runs by phase.", () =>
-    phases.map((phase) => [{ phase }, live.state.runs.count((run) => run.phase === phase && !run.archived)] as const),
+    phases.map((phase) => [{ phase }, live.state.runs.count((run) => run.phase === phase)] as const),
   );
 }
 
@@ -209,8 +209,7 @@ export async function startCoordinator(options: CoordinatorOptions): Promise<Run
         const definition = await defineRun({ name, config }, samplesOf, put);
         const wanted = canonicalJson(definition);
         for (const run of live.state.runs.values()) {
-          if (!run.archived && run.phase !== "cancelled" && canonicalJson(run.definition) === wanted)
-            return { runId: run.runId, isNew: false };
+          if (run.phase !== "cancelled" && canonicalJson(run.definition) === wanted) return { runId: run.runId, isNew: false };
         }
         return { runId: (await live.do({ type: "createRun", definition })).runId, isNew: true };
       },
@@ -239,15 +238,14 @@ export async function startCoordinator(options: CoordinatorOptions): Promise<Run
 }
 
 function untilOver(live: Live, runId: string, signal: AbortSignal): Promise<Run> {
-  const runNow = (): Run => {
-    const run = live.state.runs.get(runId);
-    if (!run) throw new SheafError("internal", `There is no run "${runId}".`);
-    return run;
-  };
+  let run = live.state.runs.get(runId);
+  if (!run) throw new SheafError("internal", `There is no run "${runId}".`);
   return new Promise((resolve) => {
     const look = (): void => {
-      const run = runNow();
-      if (!signal.aborted && run.phase !== "finished" && run.phase !== "failed" && run.phase !== "cancelled") return;
+      // It may be archived in the same moment in which it is over.
+      const { phase } = live.state.archive.get(runId) ?? {};
+      run = live.state.runs.get(runId) ?? { ...(run as Run), ...(phase ? { phase } : {}) };
+      if (!signal.aborted && !isOver(run)) return;
       stop();
       signal.removeEventListener("abort", look);
       resolve(run);
