@@ -9,7 +9,8 @@ import { canonicalJson } from "../util/json.ts";
 import type { DeviceFacts, Fact, Measured, RunDefinition, Slot } from "./events.ts";
 import { fold } from "./fold.ts";
 import { expiryOf, type Liveness, type Signs } from "./liveness.ts";
-import { hopeless, missingIn } from "./progress.ts";
+import { hopeless } from "./patience.ts";
+import { missingIn } from "./progress.ts";
 import { type Asking, chooseTask, expectedSeconds, isStuck } from "./schedule.ts";
 import {
   currentRuns,
@@ -330,7 +331,7 @@ const rules: { readonly [T in CommandType]: Rule<T> } = {
       if (expiryOf(liveness, lease, leaseSeconds) <= now) return expire("silent");
       return isStuck(lease, liveness, now, giveUpAfterSeconds) ? expire("stuck") : [];
     });
-    return done({}, [...expired, ...currentRuns(state).flatMap((run) => hopeless(run, liveness, now))]);
+    return done({}, [...expired, ...currentRuns(state).flatMap((run) => hopeless(state, run, liveness, now))]);
   },
   createRun: (_, { definition }, { newId }) => {
     const runId = newId();

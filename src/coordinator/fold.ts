@@ -112,7 +112,7 @@ function endLease(state: State, leaseId: string, end: LeaseEnd, at: number, wait
   const task = taskIn(run, lease.taskId);
   const leases = task.leases.filter((id) => id !== leaseId);
   const reopened = leases.length === 0 && task.status === "open" ? { openedAt: at } : {};
-  const changed = withTask(state, run, { ...task, leases, ...reopened, ...waiting?.(task) });
+  const changed = { ...withTask(state, run, { ...task, leases, ...reopened, ...waiting?.(task) }), quietSince: at };
   return {
     ...withRun(state, changed),
     overdue: overdueOf(state, run, task.leases, leases),
@@ -252,6 +252,7 @@ const steps: { readonly [T in EventType]: Step<T> } = {
       createdAt: at,
       createdIn: state.sequence,
       phase: "gathering",
+      quietSince: at,
       pass: 0,
       turn: 0,
       paused: false,
@@ -277,7 +278,7 @@ const steps: { readonly [T in EventType]: Step<T> } = {
     // Tasks did not wait while the run stood still, and where a run failed for want of results, those that were given up have another chance.
     const again = run.phase === "failed";
     const tasks = run.tasks.valueSeq().filter(({ status, kind }) => status === "open" || (again && status === "givenUp" && kind === phase));
-    const resumed: Run = { ...run, phase, paused: false };
+    const resumed: Run = { ...run, phase, paused: false, quietSince: at };
     return withRun(
       state,
       tasks.reduce((next: Run, task) => {
@@ -309,7 +310,7 @@ const steps: { readonly [T in EventType]: Step<T> } = {
   "phase.started": (state, { runId, phase, pass, tasks, at }) => {
     const { reason: _, gathered: __, ...run } = runIn(state, runId);
     const turn = phase === "settle" ? (pass === run.pass ? run.turn + 1 : 1) : run.turn;
-    return withRun(state, addTasks(state, { ...run, phase, pass: pass ?? run.pass, turn }, tasks, at));
+    return withRun(state, addTasks(state, { ...run, phase, quietSince: at, pass: pass ?? run.pass, turn }, tasks, at));
   },
   "offer.leased": (state, { runId, taskId, leaseId, deviceId, expectedSeconds, why, at }) =>
     addLease(state, { leaseId, runId, taskId, deviceId, grantedAt: at, expectedSeconds, why }, 1),

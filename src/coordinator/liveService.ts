@@ -18,6 +18,7 @@ import { type ArchivedRun, isOver, type Run, type State, type Task } from "./sta
 import type { EventLog } from "./store.ts";
 import { openTaskObjects, type TaskObjectsOptions } from "./taskObjects.ts";
 import { archivedDetail, archivedSummary, deviceSummary, modelRole, runDetail, runSummary, watchEvent } from "./views.ts";
+import { runWaitsFor } from "./waiting.ts";
 import { openWakes } from "./wakes.ts";
 
 /** A model from what is there. */
@@ -100,9 +101,10 @@ export function openLiveService({ live, log, now, define, gate, assemble, ...mak
       : new ProtocolError("notFound", `There is no run "${runId}".`);
   };
   const isRunOver = (runId: string): boolean => live.state.archive.has(runId) || isOver(runIn(runId));
+  const summaryOf = (run: Run): RunSummary => runSummary(run, runWaitsFor(live.state, run, live.liveness, now()));
   const summaryIn = (runId: string): RunSummary => {
     const archived = live.state.archive.get(runId);
-    return archived ? archivedSummary(archived) : runSummary(runIn(runId));
+    return archived ? archivedSummary(archived) : summaryOf(runIn(runId));
   };
   /** The definition of a run that was archived, which the log alone still has. */
   const definitionIn = async ({ runId, createdIn }: ArchivedRun): Promise<RunDefinition> => {
@@ -244,7 +246,7 @@ export function openLiveService({ live, log, now, define, gate, assemble, ...mak
     },
     listRuns: async ({ query }) => ({
       runs: [
-        ...live.state.runs.valueSeq().map(runSummary),
+        ...live.state.runs.valueSeq().map(summaryOf),
         ...(query?.archived === "true" ? live.state.archive.valueSeq().map(archivedSummary) : []),
       ].sort((a, b) => a.createdAt - b.createdAt),
     }),
@@ -254,11 +256,13 @@ export function openLiveService({ live, log, now, define, gate, assemble, ...mak
           ? new ProtocolError("unacceptable", error.message, { cause: error })
           : error;
       });
-      return runSummary(runIn((await live.do({ type: "createRun", definition })).runId));
+      return summaryOf(runIn((await live.do({ type: "createRun", definition })).runId));
     },
     getRun: async ({ parameter }) => {
       const archived = live.state.archive.get(parameter);
-      return archived ? archivedDetail(archived, await definitionIn(archived)) : runDetail(live.state, live.liveness, runIn(parameter));
+      return archived
+        ? archivedDetail(archived, await definitionIn(archived))
+        : runDetail(live.state, live.liveness, runIn(parameter), now());
     },
     pauseRun: onRun("pauseRun"),
     resumeRun: onRun("resumeRun"),

@@ -12,13 +12,16 @@ export interface Liveness {
   readonly expiry: Map<string, number>;
   /** By device id. */
   readonly seenAt: Map<string, number>;
+  /** When any device was last heard of, and since when never nobody was for long: what lies before tells nothing of one alone. */
+  heardAt: number;
+  heardSince: number;
   /** Last heartbeat, by lease id. */
   readonly reports: Map<string, Heartbeat>;
 }
 
 /** Nobody was heard of yet. */
 export function openLiveness(startedAt: number): Liveness {
-  return { startedAt, expiry: new Map(), seenAt: new Map(), reports: new Map() };
+  return { startedAt, heardAt: startedAt, heardSince: startedAt, expiry: new Map(), seenAt: new Map(), reports: new Map() };
 }
 
 /** When a lease lapses. */
@@ -31,6 +34,14 @@ export function waitedMs({ startedAt }: Pick<Liveness, "startedAt">, at: number,
   return Math.max(0, now - (at > now ? startedAt : Math.max(at, startedAt)));
 }
 
+/** A device that was not heard of for so long is away; where none is, the fault may be here. */
+export const awayMs = 120_000;
+
+/** Milliseconds since `at` in which a device that was there would have been heard of, as others were; 0 while nobody is. */
+export function audibleMs({ heardAt, heardSince }: Pick<Liveness, "heardAt" | "heardSince">, at: number, now: number): number {
+  return now - heardAt > awayMs ? 0 : Math.max(0, now - (at > now ? heardSince : Math.max(at, heardSince)));
+}
+
 /** Signs of life that a decision brings. */
 export interface Signs {
   readonly deviceId?: string | undefined;
@@ -40,7 +51,11 @@ export interface Signs {
 
 /** Notes signs of life; done once what was decided is on the disk. */
 export function note(liveness: Liveness, { deviceId, renewed, report }: Signs, now: number): void {
-  if (deviceId !== undefined) liveness.seenAt.set(deviceId, now);
+  if (deviceId !== undefined) {
+    if (now - liveness.heardAt > awayMs) liveness.heardSince = now;
+    liveness.heardAt = now;
+    liveness.seenAt.set(deviceId, now);
+  }
   if (renewed) liveness.expiry.set(renewed.leaseId, renewed.expiresAt);
   if (renewed && report) liveness.reports.set(renewed.leaseId, report);
 }

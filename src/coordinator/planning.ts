@@ -32,11 +32,24 @@ export function slotNames(names: readonly string[]): readonly string[] {
         .replaceAll(/[^A-Za-z0-9_-]+/g, "-")
         .replace(/^[^A-Za-z0-9]+/, "")
         .slice(0, longestName) || "device";
-    let unique = safe;
-    for (let n = 2; taken.has(unique); n++) unique = `${safe}-${n}`;
+    const unique = freeName(safe, (candidate) => taken.has(candidate));
     taken.add(unique);
     return unique;
   });
+}
+
+/** A name that is not taken yet: with the number behind the last in a row that are. Found in few steps, since a fleet may have one name thousands of times. */
+export function freeName(name: string, isTaken: (name: string) => boolean): string {
+  const numbered = (n: number): string => (n === 1 ? name : `${name}-${n}`);
+  if (!isTaken(name)) return name;
+  let [taken, free] = [1, 2];
+  while (isTaken(numbered(free))) [taken, free] = [free, 2 * free];
+  while (free - taken > 1) {
+    const middle = Math.floor((taken + free) / 2);
+    if (isTaken(numbered(middle))) taken = middle;
+    else free = middle;
+  }
+  return numbered(free);
 }
 
 /** Samples by class in the whole fleet; devices with the very same samples count once. */
@@ -78,7 +91,7 @@ function heldTaskSets(planned: readonly PlannedDevice[], holders: readonly Holde
   const ownable = new Set(planned.flatMap(({ taskSet }) => taskSet));
   for (let classId = 0; classId < classCount; classId++) {
     if (!ownable.has(classId) || sets.some((set) => set.has(classId))) continue;
-    const most = Math.max(...holders.map(({ held }) => held[classId] ?? 0));
+    const most = holders.reduce((found, { held }) => Math.max(found, held[classId] ?? 0), 0);
     if (most > 0) sets[holders.findIndex(({ held }) => held[classId] === most)]?.add(classId);
   }
   return sets.map((set, i) => {
@@ -220,7 +233,8 @@ function planHolders(definition: RunDefinition, holders: readonly Holder[], unow
       bandwidthBitsPerSecond: plannedSpeed(bandwidthBitsPerSecond),
     };
     const optional = { ...(watts === undefined ? {} : { watts }), ...(preferredClasses ? { preferredClasses } : {}) };
-    return { id: holder.slot, profile: { name: holder.slot, ...profile, ...optional } };
+    // Of samples that all of them hold, `classCounts` says enough.
+    return { id: holder.slot, profile: { name: holder.slot, ...profile, ...optional }, ...(allAlike ? {} : { held: holder.held }) };
   });
   const request = (minimumRatio: number | undefined): PlanRequest => ({
     ...planning,
@@ -243,13 +257,39 @@ function planHolders(definition: RunDefinition, holders: readonly Holder[], unow
   }
 }
 
+/** What there is of places, in numbers. */
+interface Dealt {
+  /** Places by class. */
+  readonly owners: number[];
+  /** Places by number of classes. */
+  readonly sizes: number[];
+  places: number;
+}
+
+function deal(dealt: Dealt, slots: readonly Slot[]): void {
+  for (const { taskSet } of slots) {
+    for (const classId of taskSet) dealt.owners[classId] = (dealt.owners[classId] ?? 0) + 1;
+    dealt.sizes[taskSet.length] = (dealt.sizes[taskSet.length] ?? 0) + 1;
+    dealt.places++;
+  }
+}
+
+/** How many classes the middle one of all places has. */
+function usualSize({ sizes, places }: Dealt): number {
+  let before = 0;
+  for (const [size, count = 0] of sizes.entries()) {
+    before += count;
+    if (before > Math.floor(places / 2)) return size;
+  }
+  return 1;
+}
+
 /** Classes for a newcomer: as many as others usually have, of those that it holds the ones with fewest owners. */
-function newcomersClasses({ held }: Holder, unowned: ReadonlySet<number>, existing: readonly Slot[]): readonly number[] {
-  const sizes = existing.map(({ taskSet }) => taskSet.length).sort((a, b) => a - b);
-  const owners = held.map((_, classId) => existing.filter(({ taskSet }) => taskSet.includes(classId)).length);
+function newcomersClasses({ held }: Holder, unowned: ReadonlySet<number>, dealt: Dealt): readonly number[] {
+  const { owners } = dealt;
   const can = held.flatMap((count, classId) => (count > 0 && !unowned.has(classId) ? [classId] : []));
   can.sort((a, b) => (owners[a] ?? 0) - (owners[b] ?? 0) || (held[b] ?? 0) - (held[a] ?? 0) || a - b);
-  return can.slice(0, sizes[Math.floor(sizes.length / 2)] ?? 1);
+  return can.slice(0, usualSize(dealt));
 }
 
 /** Newcomers are planned one by one, each alone with its classes. */
@@ -262,15 +302,19 @@ function planNewcomers(
   const unowned = unownedClasses(definition, missing);
   const { classesPerDevice: _, classGroups: __, disjoint: ___, ...planning } = definition.planning;
   const alone = { ...definition, planning: { ...planning, redundancy: 1 } };
+  const dealt: Dealt = { owners: [], sizes: [], places: 0 };
+  deal(dealt, existing);
   const slots: Slot[] = [];
   const excluded: { id: string; reason: string }[] = [];
   for (const holder of holders) {
-    const classes = newcomersClasses(holder, unowned, [...existing, ...slots]);
+    const classes = newcomersClasses(holder, unowned, dealt);
     if (classes.length === 0) continue;
     const others = new Set(definition.classNames.flatMap((_, classId) => (classes.includes(classId) ? [] : [classId])));
     const outcome = planHolders(alone, [holder], others);
-    if (outcome.type === "planned") slots.push(...outcome.slots);
-    else excluded.push({ id: holder.slot, reason: outcome.reason });
+    if (outcome.type === "planned") {
+      slots.push(...outcome.slots);
+      deal(dealt, outcome.slots);
+    } else excluded.push({ id: holder.slot, reason: outcome.reason });
   }
   const [first] = excluded;
   return slots.length === 0 && first ? { type: "refused", reason: first.reason } : { type: "planned", slots, excluded };

@@ -8,7 +8,6 @@ import { unreachable } from "../util/errors.ts";
 import { random, shuffle } from "../util/random.ts";
 import type { Fact, RunDefinition, Slot, TaskSeed } from "./events.ts";
 import { takesPart } from "./holdings.ts";
-import { type Liveness, waitedMs } from "./liveness.ts";
 import {
   type Device,
   harvestedSlots,
@@ -18,7 +17,6 @@ import {
   type State,
   settleTaskId,
   statisticsTaskId,
-  type Task,
   trainTaskId,
 } from "./state.ts";
 
@@ -153,24 +151,6 @@ export function nextFacts(state: State, run: Run, now: number, planner: Planner)
 function noResult({ tasks }: Run): string {
   const reason = tasks.valueSeq().find(({ reason }) => reason !== undefined)?.reason ?? "";
   return `No device brought a usable sub-model. ${reason} See the quarantined uploads and the devices' logs, and resume the run.`;
-}
-
-/** Tasks that nobody will do any more. */
-export function hopeless(run: Run, liveness: Liveness, now: number): readonly Fact[] {
-  if (run.paused || isOver(run)) return [];
-  const { giveUpAfterSeconds, maximumAttempts } = run.definition.policy;
-  const reasonOf = ({ attempts, openedAt, slot }: Task): string | undefined => {
-    if (attempts >= maximumAttempts) return `${attempts} leases of the part of "${slot}" came to nothing.`;
-    if (waitedMs(liveness, openedAt, now) >= 1000 * giveUpAfterSeconds)
-      return `Nobody who could do it came for the part of "${slot}" for ${giveUpAfterSeconds} s.`;
-    return undefined;
-  };
-  const given = [...run.open].flatMap(([, taskId]): (Fact & { readonly type: "task.givenUp" })[] => {
-    const task = run.tasks.get(taskId);
-    const reason = task && reasonOf(task);
-    return reason === undefined ? [] : [{ type: "task.givenUp", runId: run.runId, taskId, reason }];
-  });
-  return given.sort((a, b) => byCodeUnits(a.taskId, b.taskId));
 }
 
 /** Classes that a finished run's model cannot tell. */

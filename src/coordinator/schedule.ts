@@ -63,11 +63,19 @@ function isFree({ device, asking, now }: Context, task: Task): boolean {
   return asking.capabilities.kinds.includes(task.kind) && (task.faults.get(device.deviceId)?.until ?? 0) <= now;
 }
 
-/** Whether a device may do another's task. Sums stand for the samples that they are of: only a device with the very same samples can make another's. */
-function canStandIn({ state, device, asking }: Context, { definition }: Run, slot: Slot, kind: TaskKind): boolean {
-  const memoryBytes = Math.min(device.profile.memoryBytes, asking.capabilities.memoryBytes ?? Number.POSITIVE_INFINITY);
-  if (memoryBytes < slot.memoryBytes || (asking.freeDiskBytes ?? Number.POSITIVE_INFINITY) < slot.bytesDown + slot.bytesUp) return false;
-  if (!takesPart(definition, device)) return false;
+/** Whether a device that asks for work may do another's task now. */
+function canStandIn({ state, device, asking }: Context, run: Run, slot: Slot, kind: TaskKind): boolean {
+  if ((asking.capabilities.memoryBytes ?? Number.POSITIVE_INFINITY) < slot.memoryBytes) return false;
+  if ((asking.freeDiskBytes ?? Number.POSITIVE_INFINITY) < slot.bytesDown + slot.bytesUp) return false;
+  return couldStandIn(state, run, slot, kind, device);
+}
+
+/**
+ * Whether a device may do another's task, as far as its samples and its memory go. Sums stand for the samples that they are of: only a device with the
+ * very same samples can make another's.
+ */
+export function couldStandIn(state: State, { definition }: Run, slot: Slot, kind: TaskKind, device: Device): boolean {
+  if (device.profile.memoryBytes < slot.memoryBytes || !takesPart(definition, device)) return false;
   return kind === "statistics" ? hasSameSamples(state, slot, device) : standsFor(definition, slot, device);
 }
 

@@ -94,6 +94,8 @@ export interface Run {
   readonly phase: RunPhase;
   /** The phase that a failed run goes back to when it is resumed. */
   readonly failedIn?: RunPhase;
+  /** Since when nobody is at work on it; while somebody is, when the last lease before had ended. */
+  readonly quietSince: number;
   /** Settle pass, from 1, and turns begun in it; 0 before the first. */
   readonly pass: number;
   readonly turn: number;

@@ -1,8 +1,8 @@
 /** The state as people see it: summaries of runs, tasks and devices. Pure. */
-import type { DeviceSummary, RunDetail, RunStatus, RunSummary, TaskSummary, WatchEvent } from "../protocol/operatorMessages.ts";
+import type { DeviceSummary, RunDetail, RunStatus, RunSummary, TaskSummary, WaitsFor, WatchEvent } from "../protocol/operatorMessages.ts";
 import type { LogEntry } from "./chain.ts";
 import type { RunDefinition, Slot } from "./events.ts";
-import type { Liveness } from "./liveness.ts";
+import { awayMs, type Liveness } from "./liveness.ts";
 import { expectedSeconds } from "./schedule.ts";
 import { type ArchivedRun, type Device, type Run, type RunPhase, type State, type Task, totalsOf } from "./state.ts";
 import { deviceWaitsFor, runWaitsFor } from "./waiting.ts";
@@ -38,10 +38,9 @@ function summaryOf({ runId, name, createdAt, phase, reason, outputs, totals }: O
   };
 }
 
-/** A run in a line. */
-export function runSummary(run: Run): RunSummary {
+/** A run in a line, with what it waits for where that is wanted. */
+export function runSummary(run: Run, waitsFor?: WaitsFor): RunSummary {
   const summary = summaryOf({ ...run, name: run.definition.name, totals: totalsOf(run) });
-  const waitsFor = runWaitsFor(run);
   return { ...summary, archived: false, ...(run.paused ? { status: "paused" } : {}), ...(waitsFor ? { waitsFor } : {}) };
 }
 
@@ -71,10 +70,10 @@ function taskSummary(state: State, liveness: Liveness, run: Run, task: Task): Ta
 }
 
 /** Everything about a run. */
-export function runDetail(state: State, liveness: Liveness, run: Run): RunDetail {
+export function runDetail(state: State, liveness: Liveness, run: Run, now: number): RunDetail {
   const slots = run.slotOrder.map((name) => run.slots.get(name) as Slot);
   return {
-    ...runSummary(run),
+    ...runSummary(run, runWaitsFor(state, run, liveness, now)),
     classNames: run.definition.classNames,
     owners: run.definition.classNames.map((_, classId) => slots.filter(({ taskSet }) => taskSet.includes(classId)).map(({ slot }) => slot)),
     taskList: [...run.tasks.values()].sort((a, b) => (a.taskId < b.taskId ? -1 : 1)).map((task) => taskSummary(state, liveness, run, task)),
@@ -87,9 +86,6 @@ export function runDetail(state: State, liveness: Liveness, run: Run): RunDetail
     config: run.definition.config,
   };
 }
-
-/** A device that was not heard of for so long is away. */
-const awayMs = 120_000;
 
 /** A device in a line. */
 export function deviceSummary(state: State, liveness: Liveness, device: Device, now: number): DeviceSummary {
