@@ -1,7 +1,9 @@
 /** The global model of a live run, from what its devices handed in. The same accepted results give the same bytes, whenever and however often it is made. */
+import type { RunDefinition } from "../coordinator/events.ts";
 import type { Assembled } from "../coordinator/liveService.ts";
-import { harvestedSlots, type Run, statisticsTaskId } from "../coordinator/state.ts";
-import type { ObjectStore } from "../coordinator/store.ts";
+import { branchesOf } from "../coordinator/spec.ts";
+import { type Run, statisticsTaskId } from "../coordinator/state.ts";
+import type { ObjectReader, ObjectStore } from "../coordinator/store.ts";
 import { modelRole } from "../coordinator/views.ts";
 import { openSamples } from "../data/samples.node.ts";
 import { expansionWeights } from "../harvest/expansion.ts";
@@ -11,6 +13,8 @@ import type { HeadType } from "../harvest/heads.ts";
 import { type HeadSource, makeTunedHead } from "../harvest/makeHead.ts";
 import { addStatistics, type DeviceStatistics, decodeStatistics } from "../harvest/statistics.ts";
 import { writeOnnx } from "../onnx/write.ts";
+import type { ObjectReference } from "../protocol/messages.ts";
+import type { Branch } from "../protocol/tasks.ts";
 import type { RunConfig } from "../run/config.ts";
 import { headPlan } from "../run/headPlan.ts";
 import { dataMetadata } from "../run/loadData.ts";
@@ -20,19 +24,55 @@ import { evaluateModel } from "../train/evaluate.ts";
 import { SheafError } from "../util/errors.ts";
 import { canonicalJson } from "../util/json.ts";
 import { readBranches, readObject } from "./branches.ts";
+import { store } from "./objects.ts";
 import type { KnownSamples, SamplesOf } from "./samples.ts";
 
 /** Role of a model's accuracy on validation samples among a run's outputs. */
 export const evaluationRole = "evaluation";
 
-/** All sums of a kind that were handed in, added in the order of the plan. */
-async function sumsOf(run: Run, role: string, objects: ObjectStore): Promise<DeviceStatistics | undefined> {
+/** What a model is put together from, as plain data that another thread can be given. */
+export interface Assembly {
+  readonly definition: Pick<RunDefinition, "classNames" | "seed" | "config">;
+  /** In the order of the plan. */
+  readonly branches: readonly Branch[];
+  /** Sums over all of the branches, in the order of the plan; none where the run wants none or these are not all branches. */
+  readonly sums: readonly { readonly slot: string; readonly outputs: readonly ObjectReference[] }[];
+}
+
+/** A model that is not stored yet. */
+export interface MadeModel {
+  readonly model: Uint8Array;
+  /** Its accuracy on validation samples, where there are any. */
+  readonly evaluation?: Uint8Array;
+  readonly head: string;
+}
+
+/** Puts a model together. The same assembly gives the same bytes. */
+export type MakeModel = (assembly: Assembly) => Promise<MadeModel>;
+
+/** What a run's model is put together from, or with `slots` that of these branches. Throws `data` where no branch is there. */
+export function assemblyOf(run: Run, slots?: readonly string[]): Assembly {
+  const { classNames, seed, config, work } = run.definition;
+  const all = branchesOf(run);
+  const branches = slots ? all.filter(({ device }) => slots.includes(device)) : all;
+  if (branches.length === 0) throw new SheafError("data", "No device has handed in a branch yet; wait for the first.");
+  // Sums are of all branches together.
+  const isSummed = work.statistics !== undefined && branches.length === all.length;
+  const sums = run.slotOrder.flatMap((slot) => {
+    const outputs = run.tasks.get(statisticsTaskId(slot))?.result?.outputs;
+    return outputs ? [{ slot, outputs }] : [];
+  });
+  return { definition: { classNames, seed, config }, branches, sums: isSummed ? sums : [] };
+}
+
+/** All sums of a kind, added in the order of the plan. */
+async function sumsOf(sums: Assembly["sums"], role: string, objects: ObjectReader): Promise<DeviceStatistics | undefined> {
   let total: DeviceStatistics | undefined;
-  for (const slot of run.slotOrder) {
-    const output = run.tasks.get(statisticsTaskId(slot))?.result?.outputs.find((candidate) => candidate.role === role);
+  for (const { slot, outputs } of sums) {
+    const output = outputs.find((candidate) => candidate.role === role);
     if (!output) continue;
-    const sums = decodeStatistics(await readObject(objects, output), `The ${role} of ${slot}`);
-    total = total ? addStatistics(total, sums) : sums;
+    const part = decodeStatistics(await readObject(objects, output), `The ${role} of ${slot}`);
+    total = total ? addStatistics(total, part) : part;
   }
   return total;
 }
@@ -43,18 +83,16 @@ const coverAll = (sums: DeviceStatistics, harvested: readonly Harvested[]): bool
 
 /** What the head is made from, and which: the configured one where the sums are complete, else H0, which needs none. */
 async function sourceOf(
-  run: Run,
+  { definition, sums }: Assembly,
   harvested: readonly Harvested[],
-  objects: ObjectStore,
+  objects: ObjectReader,
 ): Promise<{ readonly type: HeadType; readonly source: HeadSource }> {
-  const config = run.definition.config as unknown as RunConfig;
-  const classCount = run.definition.classNames.length;
+  const config = definition.config as unknown as RunConfig;
+  const classCount = definition.classNames.length;
   const free = { type: "H0", source: { harvested, classCount } } as const;
-  // Sums are of all branches together.
-  if (!run.definition.work.statistics || harvested.length < harvestedSlots(run).length) return free;
-  const statistics = await sumsOf(run, "statistics", objects);
+  const statistics = await sumsOf(sums, "statistics", objects);
   if (!statistics || !coverAll(statistics, harvested)) return free;
-  const heldOut = await sumsOf(run, "heldOut", objects);
+  const heldOut = await sumsOf(sums, "heldOut", objects);
   const { expanded } = headPlan(config);
   const { features } = layOut(harvested.map(({ subModel }) => subModel));
   return {
@@ -83,23 +121,30 @@ async function evaluationOf(model: Uint8Array, { validation }: KnownSamples): Pr
   }
 }
 
-/** Makes a run's model, or with `slots` one of these branches, and stores it. Throws `corrupt` where no branch is there. */
-export async function assembleRun(run: Run, objects: ObjectStore, samplesOf: SamplesOf, slots?: readonly string[]): Promise<Assembled> {
-  const { classNames, seed, config } = run.definition;
-  const harvested = await readBranches(run, objects, slots);
-  if (harvested.length === 0) throw new SheafError("data", "No device has handed in a branch yet; wait for the first.");
-  const samples = await samplesOf(config as unknown as RunConfig);
-  const { type, source } = await sourceOf(run, harvested, objects);
+/** Puts a model together in this thread. Throws `corrupt` where a result is not as it was handed in. */
+export async function makeModel(assembly: Assembly, objects: ObjectReader, samplesOf: SamplesOf): Promise<MadeModel> {
+  const { classNames, seed } = assembly.definition;
+  const config = assembly.definition.config as unknown as RunConfig;
+  const harvested = await readBranches(assembly.branches, objects);
+  const samples = await samplesOf(config);
+  const { type, source } = await sourceOf(assembly, harvested, objects);
   const { head } = makeTunedHead(type, source);
   const graph = assembleGlobal(harvested, head, {
     classNames,
     version: sheafVersion,
-    metadata: { ...dataMetadata(config as unknown as RunConfig, { configName: samples.name }), seed: String(seed) },
+    metadata: { ...dataMetadata(config, { configName: samples.name }), seed: String(seed) },
     ...(samples.audio ? { audio: samples.audio } : {}),
   });
   const model = writeOnnx(graph, { batchAxis: "N", producerVersion: sheafVersion });
-  const outputs = [{ role: modelRole, ...(await objects.put(model)) }];
   const evaluation = await evaluationOf(model, samples);
-  if (evaluation) outputs.push({ role: evaluationRole, ...(await objects.put(evaluation)) });
-  return { outputs: outputs.map(({ role, sha256, bytes }) => ({ role, sha256, bytes })), head: type };
+  return { model, ...(evaluation ? { evaluation } : {}), head: type };
+}
+
+/** Makes a run's model, or with `slots` one of these branches, by `make`, and stores it. Throws what that throws, and `data` where no branch is there. */
+export async function assembleRun(run: Run, objects: ObjectStore, make: MakeModel, slots?: readonly string[]): Promise<Assembled> {
+  const { model, evaluation, head } = await make(assemblyOf(run, slots));
+  const put = (bytes: Uint8Array): ReturnType<ObjectStore["put"]> => objects.put(bytes);
+  const outputs = [await store(modelRole, model, put)];
+  if (evaluation) outputs.push(await store(evaluationRole, evaluation, put));
+  return { outputs, head };
 }

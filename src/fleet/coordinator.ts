@@ -20,7 +20,8 @@ import { SheafError } from "../util/errors.ts";
 import { writeFileAtomic } from "../util/files.node.ts";
 import { sha256Hex } from "../util/hash.node.ts";
 import { canonicalJson } from "../util/json.ts";
-import { assembleRun } from "./assemble.ts";
+import { assembleRun, makeModel } from "./assemble.ts";
+import { threadMaker } from "./assembleThread.node.ts";
 import { readObject } from "./branches.ts";
 import { defineRun } from "./define.ts";
 import { judge } from "./gate.ts";
@@ -54,6 +55,8 @@ export interface CoordinatorOptions {
   readonly dataFolder?: string;
   /** How often what nothing refers to is removed, and how old it must be; an hour by default. */
   readonly tidyMs?: number;
+  /** Script of the thread in which models are put together; for bundlers that move it. */
+  readonly assemblyWorker?: URL;
   readonly log: Log;
 }
 
@@ -137,6 +140,10 @@ export async function startCoordinator(options: CoordinatorOptions): Promise<Run
     const live = await openLive({ log: folder.log, sha256: sha256Hex, planner: planRun, newId: randomUUID, now });
     cleanUp.push(() => live.close());
     const samplesOf = openSamplesOf(options.dataFolder);
+    const { dataFolder, assemblyWorker } = options;
+    const make =
+      threadMaker({ store, dataFolder, ...(assemblyWorker ? { workerUrl: assemblyWorker } : {}) }) ??
+      ((assembly) => makeModel(assembly, objects, samplesOf));
     const put = (bytes: Uint8Array): Promise<ObjectReference & { readonly sha256: string }> => objects.put(bytes) as never;
     const service: LiveService = openLiveService({
       live,
@@ -144,7 +151,7 @@ export async function startCoordinator(options: CoordinatorOptions): Promise<Run
       now,
       define: (request) => defineRun(request, samplesOf, put),
       gate: (run, task, outputs) => judge(run, task, outputs, objects, samplesOf),
-      assemble: (run, slots) => assembleRun(run, objects, samplesOf, slots),
+      assemble: (run, slots) => assembleRun(run, objects, make, slots),
       put,
       initialOf: openStartingWeights(objects),
     });
