@@ -8,10 +8,10 @@ import type { Heartbeat, ObjectReference, SampleUse } from "../protocol/messages
 import { canonicalJson } from "../util/json.ts";
 import type { DeviceFacts, Fact, Measured, RunDefinition, Slot } from "./events.ts";
 import { fold } from "./fold.ts";
-import { expiryOf, type Liveness, type Signs } from "./liveness.ts";
-import { hopeless } from "./patience.ts";
+import { expiryOf, type Liveness, leasesToLookAt, type Signs } from "./liveness.ts";
+import { hopeless, nextQuietLook } from "./patience.ts";
 import { missingIn } from "./progress.ts";
-import { type Asking, chooseTask, expectedSeconds, isStuck } from "./schedule.ts";
+import { type Asking, chooseTask, expectedSeconds, stuckAt } from "./schedule.ts";
 import {
   currentRuns,
   type Device,
@@ -323,15 +323,23 @@ const rules: { readonly [T in CommandType]: Rule<T> } = {
     return done({}, "end" in lease ? [] : [{ type: "lease.failed", runId: lease.runId, leaseId, code, reason, retry }], { deviceId });
   },
   tick: (state, _, { now, liveness }) => {
-    const expired = [...state.leases.values()].flatMap((lease): Fact[] => {
-      const { leaseSeconds, giveUpAfterSeconds } = (state.runs.get(lease.runId) as Run).definition.policy;
-      const expire = (reason: "silent" | "stuck"): Fact[] => [
-        { type: "lease.expired", runId: lease.runId, leaseId: lease.leaseId, reason },
-      ];
-      if (expiryOf(liveness, lease, leaseSeconds) <= now) return expire("silent");
-      return isStuck(lease, liveness, now, giveUpAfterSeconds) ? expire("stuck") : [];
+    const looked = new Map<string, number>();
+    const expired: (Fact & { readonly type: "lease.expired" })[] = [];
+    for (const lease of leasesToLookAt(liveness, state.leases, now)) {
+      const { runId, leaseId } = lease;
+      const { leaseSeconds, giveUpAfterSeconds } = (state.runs.get(runId) as Run).definition.policy;
+      const silentAt = expiryOf(liveness, lease, leaseSeconds);
+      const lapsesAt = Math.min(silentAt, stuckAt(lease, liveness, now, giveUpAfterSeconds));
+      looked.set(leaseId, Math.max(lapsesAt, now + 1));
+      if (lapsesAt <= now) expired.push({ type: "lease.expired", runId, leaseId, reason: silentAt <= now ? "silent" : "stuck" });
+    }
+    // In an order that follows from the state alone.
+    expired.sort((a, b) => (a.leaseId < b.leaseId ? -1 : 1));
+    const runs = currentRuns(state);
+    const quietLookAt = nextQuietLook(runs, liveness, now);
+    return done({}, [...expired, ...runs.flatMap((run) => hopeless(state, run, liveness, now))], {
+      looked: { leases: looked, quietLookAt },
     });
-    return done({}, [...expired, ...currentRuns(state).flatMap((run) => hopeless(state, run, liveness, now))]);
   },
   createRun: (_, { definition }, { newId }) => {
     const runId = newId();

@@ -66,12 +66,14 @@ function withTask({ devices }: Pick<State, "devices">, run: Run, task: Task): Ru
   const wasOpen = before?.status === "open";
   const lies = isOpen && task.leases.length === 0;
   const others = before ? run.open.remove(before.openedAt, taskId) : run.open;
+  const otherExhausted = before ? run.exhausted.remove(before.openedAt, taskId) : run.exhausted;
   const otherOrphans = before ? run.orphaned.remove(before.openedAt, taskId) : run.orphaned;
   return {
     ...run,
     tasks: run.tasks.set(taskId, task),
     open: lies ? others.add(openedAt, taskId) : others,
     orphaned: lies && isOrphan(devices, run, task) ? otherOrphans.add(openedAt, taskId) : otherOrphans,
+    exhausted: lies && task.attempts >= run.definition.policy.maximumAttempts ? otherExhausted.add(openedAt, taskId) : otherExhausted,
     remaining: run.remaining + Number(isOpen) - Number(wasOpen),
   };
 }
@@ -262,6 +264,7 @@ const steps: { readonly [T in EventType]: Step<T> } = {
       tasks: PersistentMap(),
       open: emptyTimeline,
       orphaned: emptyTimeline,
+      exhausted: emptyTimeline,
       remaining: 0,
       ownTasks: PersistentMap(),
       quarantined: [],

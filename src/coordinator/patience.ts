@@ -5,7 +5,9 @@
 import type { Fact } from "./events.ts";
 import { audibleMs, type Liveness, waitedMs } from "./liveness.ts";
 import { couldStandIn } from "./schedule.ts";
+import { possibleStandIns } from "./standIns.ts";
 import { type Device, isOver, type Run, type State, type Task } from "./state.ts";
+import { upTo } from "./timeline.ts";
 
 /** Whether nobody is at work on what is left of a run. */
 export const isQuiet = (run: Run): boolean => run.remaining === run.open.size;
@@ -37,7 +39,27 @@ export function waitsUntil(state: State, run: Run, task: Task, liveness: Livenes
     mayDo(task, device) &&
     silentMs(run, device, liveness, now) < patienceMs &&
     couldStandIn(state, run, slot, task.kind, device);
-  return Math.min(limit, quietMs < patienceMs && state.devices.some(isOthers) ? now + patienceMs - quietMs : forOwner);
+  return Math.min(
+    limit,
+    quietMs < patienceMs && possibleStandIns(state, run, slot, task.kind).some(isOthers) ? now + patienceMs - quietMs : forOwner,
+  );
+}
+
+/** So much time passes for each open task of quiet runs until all of them are looked at again: hardly any for a few, minutes for a hundred thousand. */
+const quietLookMs = 1;
+
+/** When all open tasks of quiet runs are to be looked at next. */
+export function nextQuietLook(runs: readonly Run[], { quietLookAt }: Liveness, now: number): number {
+  if (quietLookAt > now) return quietLookAt;
+  return now + quietLookMs * runs.filter(isQuiet).reduce((sum, { open }) => sum + open.size, 0);
+}
+
+/** Open tasks that may have waited long enough: of a quiet run now and then all, else those that have waited longest. */
+function overripe({ lastAt }: State, run: Run, { quietLookAt }: Liveness, now: number): Iterable<string> {
+  const { giveUpAfterSeconds } = run.definition.policy;
+  if (isQuiet(run) && quietLookAt <= now) return upTo(run.open, Number.POSITIVE_INFINITY);
+  // After a clock was set back, times do not tell.
+  return upTo(run.open, now < lastAt ? Number.POSITIVE_INFINITY : now - 1000 * giveUpAfterSeconds);
 }
 
 /** Tasks that nobody will do any more. */
@@ -55,7 +77,8 @@ export function hopeless(state: State, run: Run, liveness: Liveness, now: number
       ? `All else was done, ${owner.name} was not heard of, and nobody else could do the part of "${slot}" (serve.lostAfterSeconds).`
       : `All else was done, ${owner?.name ?? "its device"} may not do the part of "${slot}" any more, and nobody else could.`;
   };
-  const given = [...run.open].flatMap(([, taskId]): (Fact & { readonly type: "task.givenUp" })[] => {
+  const ripe = new Set([...upTo(run.exhausted, Number.POSITIVE_INFINITY), ...overripe(state, run, liveness, now)]);
+  const given = [...ripe].flatMap((taskId): (Fact & { readonly type: "task.givenUp" })[] => {
     const task = run.tasks.get(taskId);
     const reason = task && reasonOf(task);
     return reason === undefined ? [] : [{ type: "task.givenUp", runId: run.runId, taskId, reason }];

@@ -112,6 +112,8 @@ export interface Run {
   readonly open: Timeline;
   /** Those of them that need not wait for their own device: it was revoked, or is not to try again. */
   readonly orphaned: Timeline;
+  /** Those of them that have had all the leases that they may have. */
+  readonly exhausted: Timeline;
   /** Tasks that are neither done nor given up. */
   readonly remaining: number;
   /** Tasks of a device's own, by device. */

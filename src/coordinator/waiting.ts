@@ -42,7 +42,7 @@ function missed({ deviceId, name }: Device, { seenAt, startedAt }: Liveness, now
 function absentFor(state: State, run: Run, liveness: Liveness, now: number): WaitsFor {
   const tasks = [...run.open].flatMap(([, taskId]) => run.tasks.get(taskId) ?? []);
   const owners = [...new Set(tasks.map(({ slot }) => run.slots.get(slot)?.deviceId ?? ""))].flatMap((id) => state.devices.get(id) ?? []);
-  const until = Math.max(now, ...tasks.map((task) => waitsUntil(state, run, task, liveness, now)));
+  const until = tasks.reduce((latest, task) => Math.max(latest, waitsUntil(state, run, task, liveness, now)), now);
   const names = some(owners.map((device) => missed(device, liveness, now)));
   const left = formatDuration(until - now);
   return {
