@@ -11,6 +11,7 @@ import type { LogEntry } from "./chain.ts";
 import { judgementOf, type Verdict } from "./decide.ts";
 import { type Event, type EventType, type RunDefinition, runOf } from "./events.ts";
 import { type Outstanding, outstanding } from "./execute.ts";
+import { retryAfterMs } from "./idle.ts";
 import type { Live } from "./live.ts";
 import type { Caller, CommandOf, CommandRoute, Coordinator } from "./service.ts";
 import { inputsOf, taskSpec } from "./spec.ts";
@@ -173,7 +174,9 @@ export function openLiveService({ live, log, now, define, gate, assemble, ...mak
           };
         }
         const left = until - now();
-        if (left <= 0 || signal.aborted || closed) return { offer: null, retryAfterMs: waitMs > 0 ? 0 : 1000, now: now() };
+        if (left <= 0 || signal.aborted || closed) {
+          return { offer: null, retryAfterMs: Math.max(waitMs > 0 ? 0 : 1000, retryAfterMs(live.state.devices.size, waitMs)), now: now() };
+        }
         await waiter.wait(left, signal);
       }
     } finally {
