@@ -2,10 +2,11 @@
  * The state after an event: pure, total over the types of events, and without judgement. Whether something may happen is for `decide.ts` to say;
  * what is in the log has happened. The same events give the same state, on any machine and at any time.
  */
-import { Map as PersistentMap } from "immutable";
+import { Map as PersistentMap, Set as PersistentSet } from "immutable";
 import { SheafError } from "../util/errors.ts";
 import type { Event, EventOf, EventType, Slot, TaskSeed } from "./events.ts";
 import { holdings, takesPart } from "./holdings.ts";
+import { noPlaces, withPlaces } from "./places.ts";
 import {
   type ArchivedRun,
   currentRuns,
@@ -103,7 +104,12 @@ function withDevice(state: State, device: Device): State {
   const before = state.devices.get(device.deviceId);
   const changed = { ...state, devices: state.devices.set(device.deviceId, device), fleetVersion: state.fleetVersion + 1 };
   const gathering = currentRuns(state).filter(({ gathered }) => gathered);
-  return gathering.reduce((next, run) => withRun(next, gather(before ? gather(run, before, -1) : run, device, 1)), changed);
+  const gathered = gathering.reduce((next, run) => withRun(next, gather(before ? gather(run, before, -1) : run, device, 1)), changed);
+  // Where the plan is made, a device may yet be admitted.
+  const planned = currentRuns(state).filter(
+    (run) => !run.gathered && run.definition.policy.admitLate && !run.ownTasks.has(device.deviceId),
+  );
+  return planned.reduce((next, run) => withRun(next, { ...run, newcomers: run.newcomers.add(device.deviceId) }), gathered);
 }
 
 /** Ends a live lease; one that is not live stays as it is. A task that nobody works on any more waits from `at` on, unless `waiting` says since when. */
@@ -174,7 +180,15 @@ const withSlots = (run: Run, slots: readonly Slot[]): Run => ({
     for (const slot of slots) map.set(slot.slot, slot);
   }),
   slotOrder: [...run.slotOrder, ...slots.map(({ slot }) => slot)],
+  places: withPlaces(run.places, slots),
 });
+
+/** Devices that a first plan left out, who have another chance where newcomers have one. */
+function unplaced({ devices }: State, { definition }: Run, slots: readonly Slot[]): Run["newcomers"] {
+  if (!definition.policy.admitLate) return PersistentSet();
+  const placed = new Set(slots.map(({ deviceId }) => deviceId));
+  return PersistentSet(devices.keySeq().filter((deviceId) => !placed.has(deviceId)));
+}
 
 /** A lease back among the live ones. */
 function revive(state: State, leaseId: string): State {
@@ -260,7 +274,9 @@ const steps: { readonly [T in EventType]: Step<T> } = {
       paused: false,
       slots: PersistentMap(),
       slotOrder: [],
+      places: noPlaces(definition.classNames.length),
       plannedMissing: [],
+      newcomers: PersistentSet(),
       tasks: PersistentMap(),
       open: emptyTimeline,
       orphaned: emptyTimeline,
@@ -306,10 +322,20 @@ const steps: { readonly [T in EventType]: Step<T> } = {
     endLeases(changeRun(state, runId, { phase: "failed", failedIn: runIn(state, runId).phase, reason }), runId, "cancelled", at),
   "run.finished": (state, { runId, outputs, missingClasses }) => changeRun(state, runId, { phase: "finished", outputs, missingClasses }),
   "plan.made": (state, { runId, slots, missingClasses }) =>
-    withRun(state, { ...withSlots(runIn(state, runId), slots), plannedMissing: missingClasses, plannedFor: state.fleetVersion }),
+    withRun(state, {
+      ...withSlots(runIn(state, runId), slots),
+      plannedMissing: missingClasses,
+      plannedFor: state.fleetVersion,
+      newcomers: unplaced(state, runIn(state, runId), slots),
+    }),
   "plan.extended": (state, { runId, slots, tasks, at }) =>
-    withRun(state, { ...addTasks(state, withSlots(runIn(state, runId), slots), tasks, at), plannedFor: state.fleetVersion }),
-  "plan.refused": (state, { runId, reason }) => changeRun(state, runId, { plannedFor: state.fleetVersion, reason }),
+    withRun(state, {
+      ...addTasks(state, withSlots(runIn(state, runId), slots), tasks, at),
+      plannedFor: state.fleetVersion,
+      newcomers: PersistentSet(),
+    }),
+  "plan.refused": (state, { runId, reason }) =>
+    changeRun(state, runId, { plannedFor: state.fleetVersion, reason, newcomers: PersistentSet() }),
   "phase.started": (state, { runId, phase, pass, tasks, at }) => {
     const { reason: _, gathered: __, ...run } = runIn(state, runId);
     const turn = phase === "settle" ? (pass === run.pass ? run.turn + 1 : 1) : run.turn;

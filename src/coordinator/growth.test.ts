@@ -2,6 +2,7 @@
 import { Map as PersistentMap } from "immutable";
 import { afterEach, expect, it, vi } from "vitest";
 import { definitionOf, TestCoordinator } from "./model.fixture.ts";
+import { planRun } from "./planning.ts";
 import type { Run } from "./state.ts";
 
 afterEach(() => vi.restoreAllMocks());
@@ -109,4 +110,20 @@ it("looks at each lease once in its period, however often it is renewed", () => 
   expect(c.state.leases.size).toBe(leases);
   // Twice as many look-ups as leases a look, and a few a second for the run itself.
   expect(looked).toBeLessThan(3 * 3 * leases + 120 * 10);
+});
+
+it("admits a late device with as many look-ups, among few and among many", () => {
+  const lookUpsOf = (devices: number): number => {
+    const c = new TestCoordinator(0, planRun);
+    const definition = definitionOf({ statistics: undefined }, { minimumDevices: devices, admitLate: true });
+    const planning = { ...definition.planning, statisticsPass: false, width: 0.5, classesPerDevice: 2 };
+    c.do({ type: "createRun", definition: { ...definition, planning } });
+    for (let i = 0; i < devices; i++) c.enrol(`device-${i}`, [10, 10, 10, 10]);
+    expect(c.state.runs.first()?.slotOrder).toHaveLength(devices);
+    const spies = (["get", "has"] as const).map((name) => vi.spyOn(PersistentMap.prototype, name));
+    c.enrol("late", [10, 10, 10, 10]);
+    expect(c.state.runs.first()?.slotOrder.at(-1)).toBe("late");
+    return spies.reduce((sum, spy) => sum + spy.mock.calls.length, 0);
+  };
+  expect(lookUpsOf(200)).toBeLessThan(lookUpsOf(20) + 15);
 });

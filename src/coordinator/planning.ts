@@ -11,6 +11,7 @@ import { passesOf } from "../plan/settlePasses.ts";
 import { SheafError } from "../util/errors.ts";
 import type { RunDefinition, Slot } from "./events.ts";
 import { holdings } from "./holdings.ts";
+import { type Places, usualSize, withPlaces } from "./places.ts";
 import type { Planner, PlanOutcome } from "./progress.ts";
 import type { Device } from "./state.ts";
 
@@ -23,8 +24,8 @@ interface Holder {
 
 const longestName = 40;
 
-/** Names of branches: those of the devices in letters that file names may have, and a number where two are alike. */
-export function slotNames(names: readonly string[]): readonly string[] {
+/** Names of branches: those of the devices in letters that file names may have, and a number where two are alike or one is taken already. */
+export function slotNames(names: readonly string[], isTaken: (name: string) => boolean = () => false): readonly string[] {
   const taken = new Set<string>();
   return names.map((name) => {
     const safe =
@@ -32,7 +33,7 @@ export function slotNames(names: readonly string[]): readonly string[] {
         .replaceAll(/[^A-Za-z0-9_-]+/g, "-")
         .replace(/^[^A-Za-z0-9]+/, "")
         .slice(0, longestName) || "device";
-    const unique = freeName(safe, (candidate) => taken.has(candidate));
+    const unique = freeName(safe, (candidate) => taken.has(candidate) || isTaken(candidate));
     taken.add(unique);
     return unique;
   });
@@ -257,63 +258,30 @@ function planHolders(definition: RunDefinition, holders: readonly Holder[], unow
   }
 }
 
-/** What there is of places, in numbers. */
-interface Dealt {
-  /** Places by class. */
-  readonly owners: number[];
-  /** Places by number of classes. */
-  readonly sizes: number[];
-  places: number;
-}
-
-function deal(dealt: Dealt, slots: readonly Slot[]): void {
-  for (const { taskSet } of slots) {
-    for (const classId of taskSet) dealt.owners[classId] = (dealt.owners[classId] ?? 0) + 1;
-    dealt.sizes[taskSet.length] = (dealt.sizes[taskSet.length] ?? 0) + 1;
-    dealt.places++;
-  }
-}
-
-/** How many classes the middle one of all places has. */
-function usualSize({ sizes, places }: Dealt): number {
-  let before = 0;
-  for (const [size, count = 0] of sizes.entries()) {
-    before += count;
-    if (before > Math.floor(places / 2)) return size;
-  }
-  return 1;
-}
-
 /** Classes for a newcomer: as many as others usually have, of those that it holds the ones with fewest owners. */
-function newcomersClasses({ held }: Holder, unowned: ReadonlySet<number>, dealt: Dealt): readonly number[] {
-  const { owners } = dealt;
+function newcomersClasses({ held }: Holder, unowned: ReadonlySet<number>, places: Places): readonly number[] {
+  const { owners } = places;
   const can = held.flatMap((count, classId) => (count > 0 && !unowned.has(classId) ? [classId] : []));
   can.sort((a, b) => (owners[a] ?? 0) - (owners[b] ?? 0) || (held[b] ?? 0) - (held[a] ?? 0) || a - b);
-  return can.slice(0, usualSize(dealt));
+  return can.slice(0, usualSize(places));
 }
 
 /** Newcomers are planned one by one, each alone with its classes. */
-function planNewcomers(
-  definition: RunDefinition,
-  holders: readonly Holder[],
-  missing: readonly number[],
-  existing: readonly Slot[],
-): PlanOutcome {
+function planNewcomers(definition: RunDefinition, holders: readonly Holder[], missing: readonly number[], existing: Places): PlanOutcome {
   const unowned = unownedClasses(definition, missing);
   const { classesPerDevice: _, classGroups: __, disjoint: ___, ...planning } = definition.planning;
   const alone = { ...definition, planning: { ...planning, redundancy: 1 } };
-  const dealt: Dealt = { owners: [], sizes: [], places: 0 };
-  deal(dealt, existing);
+  let places = existing;
   const slots: Slot[] = [];
   const excluded: { id: string; reason: string }[] = [];
   for (const holder of holders) {
-    const classes = newcomersClasses(holder, unowned, dealt);
+    const classes = newcomersClasses(holder, unowned, places);
     if (classes.length === 0) continue;
     const others = new Set(definition.classNames.flatMap((_, classId) => (classes.includes(classId) ? [] : [classId])));
     const outcome = planHolders(alone, [holder], others);
     if (outcome.type === "planned") {
       slots.push(...outcome.slots);
-      deal(dealt, outcome.slots);
+      places = withPlaces(places, outcome.slots);
     } else excluded.push({ id: holder.slot, reason: outcome.reason });
   }
   const [first] = excluded;
@@ -324,10 +292,13 @@ function planNewcomers(
  * Plans a run for its devices, or places for newcomers; refused, with the planner's sentence, where no plan exists.
  * @example execute(state, { type: "tick" }, { ...context, planner: planRun })
  */
-export const planRun: Planner = (definition, devices, missing, existing = []) => {
-  const names = slotNames([...existing.map(({ slot }) => slot), ...devices.map(({ name }) => name)]).slice(existing.length);
+export const planRun: Planner = (definition, devices, missing, existing) => {
+  const names = slotNames(
+    devices.map(({ name }) => name),
+    existing?.isTaken,
+  );
   const holders = devices.map((device, i): Holder => ({ slot: names[i] as string, device, held: holdings(definition, device) }));
-  return existing.length > 0
-    ? planNewcomers(definition, holders, missing, existing)
+  return existing
+    ? planNewcomers(definition, holders, missing, existing.places)
     : planHolders(definition, holders, unownedClasses(definition, missing));
 };

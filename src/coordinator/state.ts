@@ -2,9 +2,10 @@
  * What the coordinator knows, as persistent maps: a change makes a new state that shares all else with the old, so that events can be tried
  * before they are on the disk, and a state that could not be written is simply dropped.
  */
-import { Map as PersistentMap } from "immutable";
+import { Map as PersistentMap, Set as PersistentSet } from "immutable";
 import type { ObjectReference, SampleUse } from "../protocol/messages.ts";
 import type { DeviceFacts, LeaseReason, Measured, RunDefinition, Slot, TaskSeed, WorkPhase } from "./events.ts";
+import type { Places } from "./places.ts";
 import { emptyTimeline, type Timeline } from "./timeline.ts";
 
 /** An enrolled device. */
@@ -104,7 +105,11 @@ export interface Run {
   readonly slots: PersistentMap<string, Slot>;
   /** Slots in the order of the plan. */
   readonly slotOrder: readonly string[];
+  /** The same in numbers. */
+  readonly places: Places;
   readonly plannedMissing: readonly number[];
+  /** Devices without a place that came or changed since the last try at one for them. */
+  readonly newcomers: PersistentSet<string>;
   /** Fleet version of the last try at a plan, good or not. */
   readonly plannedFor?: number;
   readonly tasks: PersistentMap<string, Task>;
