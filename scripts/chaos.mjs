@@ -17,15 +17,31 @@ import { tormentRuns } from "./chaos/singleRun.mjs";
 /** Of each device's training: long enough to be disturbed in it. */
 const epochs = 8;
 
-const { values } = parseArgs({
-  options: {
-    what: { type: "string", default: "all" },
-    only: { type: "string" },
-    kills: { type: "string", default: "60" },
-    seed: { type: "string", default: "1" },
-    keep: { type: "boolean", default: false },
-  },
-});
+const usage = "npm run chaos -- [--what run|fleet|all] [--only NAME,...] [--kills 60] [--seed 1] [--keep]";
+
+function readOptions() {
+  try {
+    return parseArgs({
+      options: {
+        what: { type: "string", default: "all" },
+        only: { type: "string" },
+        kills: { type: "string", default: "60" },
+        seed: { type: "string", default: "1" },
+        keep: { type: "boolean", default: false },
+        help: { type: "boolean", default: false, short: "h" },
+      },
+    }).values;
+  } catch (error) {
+    console.error(`${error.message}\nUsage: ${usage}`);
+    process.exit(2);
+  }
+}
+
+const values = readOptions();
+if (values.help) {
+  console.log(`Usage: ${usage}\n--only names some of ${Object.keys(disturbances).join(", ")}.`);
+  process.exit(0);
+}
 const names = values.only?.split(",") ?? Object.keys(disturbances).filter((name) => name !== "peace");
 const unknown = names.find((name) => !(name in disturbances));
 if (!["run", "fleet", "all"].includes(values.what) || unknown !== undefined) {

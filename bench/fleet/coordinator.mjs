@@ -28,7 +28,8 @@ async function filesIn(folder) {
 
 /** Files that should not be there any more: objects and uploads, other than models, older than two turns of tidying. */
 async function leftovers() {
-  const models = new Set([...coordinator.live.state.runs.values()].flatMap(({ outputs = [] }) => outputs.map(({ sha256 }) => sha256)));
+  const { runs, archive } = coordinator.live.state;
+  const models = new Set([...runs.values(), ...archive.values()].flatMap(({ outputs = [] }) => outputs.map(({ sha256 }) => sha256)));
   const files = [...(await filesIn(join(store, "objects"))), ...(await filesIn(join(store, "uploads")))];
   const latest = Date.now() - 2 * tidyMs;
   const old = await Promise.all(
@@ -63,7 +64,7 @@ async function sample() {
     logEntries: head.sequence,
     devices: state.devices.size,
     leases: state.leases.size,
-    runs: state.runs.size,
+    runs: state.runs.size + state.archive.size,
   };
   peakBytes = 0;
   return taken;

@@ -318,6 +318,7 @@ describe("an agent that may not work", () => {
     const events = await life(coordinator, { limits: { onlyOnPower: true }, conditions });
     expect(coordinator.failures).toEqual([{ code: "paused", reason: "it runs on battery", retry: true }]);
     expect(ofType(events, "paused").length).toBeGreaterThan(2);
+    expect(coordinator.greetings).toBe(ofType(events, "paused").length);
     expect(coordinator.results).toEqual(reference.slice(0, 1));
   });
 

@@ -153,6 +153,19 @@ async function giveBack(offer: Offer, failure: TaskFailure, { link, signal, onEv
   onEvent({ type: "gaveBack", taskId: offer.spec.taskId, failure });
 }
 
+/**
+ * Says that the device is there, though it may not work now, so that nobody takes it for lost. A lease that it holds, because giving it back failed, is
+ * given back.
+ */
+async function sayPresent(reason: string, options: AgentOptions): Promise<void> {
+  try {
+    const { offer } = await options.link.offer({ waitMs: 0, capabilities: { kinds: [] } }, options.signal);
+    if (offer) await giveBack(offer, { code: "paused", reason, retry: true }, options);
+  } catch (error) {
+    if (isFinal(error)) throw error;
+  }
+}
+
 /** Forgets all but what this work, or none, needs. */
 async function tidy(offer: Offer | undefined, { state, kept = new Set(), onEvent }: AgentOptions): Promise<void> {
   const objects = new Set([...kept, ...(offer?.inputs.map(({ sha256 }) => sha256) ?? [])]);
@@ -228,6 +241,8 @@ async function live(options: AgentOptions): Promise<void> {
     const pause = await pauseReason(options);
     if (pause !== undefined) {
       onEvent({ type: "paused", reason: pause });
+      // Work that is kept for later goes on by its lease, which is not touched here.
+      if (!records.current.work) await sayPresent(pause, options);
       await timing.sleep(pauseMs, signal);
       continue;
     }

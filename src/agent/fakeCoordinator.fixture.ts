@@ -95,6 +95,8 @@ export class FakeCoordinator {
   readonly failures: TaskFailure[] = [];
   /** Offers given out. */
   offers = 0;
+  /** Requests of a device that may not work. */
+  greetings = 0;
   /** Called when nothing is left to do. */
   onDone: () => void = () => undefined;
   /** What a heartbeat answers. */
@@ -142,8 +144,12 @@ export class FakeCoordinator {
       return answer;
     };
     return {
-      offer: (_, signal) =>
+      offer: ({ capabilities }, signal) =>
         around("offer", signal, () => {
+          if (capabilities.kinds.length === 0) {
+            this.greetings++;
+            return { offer: null, retryAfterMs: 0, now: 0 };
+          }
           const open = this.tasks.find(({ completion, failure }) => !completion && !failure);
           if (!open) this.onDone();
           return { offer: open ? this.#lease(open) : null, retryAfterMs: 0, now: 0 };

@@ -16,7 +16,7 @@ const phases: Readonly<Record<string, string>> = {
 /** How many devices the runs that gather still wait for; undefined where none does. */
 function stillWanted({ runs, devices }: State): string | undefined {
   const there = devices.count(({ revokedAt }) => revokedAt === undefined);
-  const wanted = [...runs.values()].filter(({ phase, archived }) => phase === "gathering" && !archived);
+  const wanted = [...runs.values()].filter(({ phase }) => phase === "gathering");
   const missing = Math.min(...wanted.map(({ definition }) => definition.policy.minimumDevices - there));
   return Number.isFinite(missing) && missing > 0 ? `waiting for ${counted(missing, "more device")}` : undefined;
 }

@@ -39,6 +39,7 @@ const payloadSchema = z.strictObject({
 
 /** Tokens that were found right and are not looked at again until they expire; a device shows the same one with each request. */
 const mostKnown = 50_000;
+const leastSwept = 256;
 
 /** Bytes of the key; as many as SHA-256 has. */
 export const tokenKeyBytes = 32;
@@ -47,6 +48,14 @@ export const tokenKeyBytes = 32;
 export async function openAccessTokens(key: Uint8Array, nowMs: () => number): Promise<AccessTokens> {
   const hmac = await crypto.subtle.importKey("raw", new Uint8Array(key), { name: "HMAC", hash: "SHA-256" }, false, ["sign", "verify"]);
   const known = new Map<string, AccessClaims>();
+  let sweepAt = leastSwept;
+  /** Forgets what has expired whenever twice as many are known as after the last time: each token is looked at about once. */
+  const sweep = (): void => {
+    if (known.size < sweepAt) return;
+    const now = nowMs();
+    for (const [token, { expiresAtMs }] of known) if (expiresAtMs <= now) known.delete(token);
+    sweepAt = Math.max(leastSwept, 2 * known.size);
+  };
   const encode = (text: string): Uint8Array<ArrayBuffer> => new TextEncoder().encode(text);
   return {
     async issue(subject, role, lifetimeMs) {
@@ -72,6 +81,7 @@ export async function openAccessTokens(key: Uint8Array, nowMs: () => number): Pr
       const { id, sub, role, iat, exp } = parsed.data;
       const claims: AccessClaims = { tokenId: id, subject: sub, role, issuedAtMs: iat, expiresAtMs: exp };
       if (nowMs() >= exp) return { ok: false, problem: "expired", claims };
+      sweep();
       known.set(token, claims);
       if (known.size > mostKnown) known.delete(known.keys().next().value!);
       return { ok: true, claims };

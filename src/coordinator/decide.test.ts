@@ -1,7 +1,8 @@
 import { beforeEach, describe, expect, it } from "vitest";
 import type { Assignment } from "./decide.ts";
 import type { RunDefinition } from "./events.ts";
-import { definitionOf, settleWork, TestCoordinator } from "./model.fixture.ts";
+import { foldAll } from "./fold.ts";
+import { definitionOf, plain, settleWork, TestCoordinator } from "./model.fixture.ts";
 
 let c: TestCoordinator;
 beforeEach(() => {
@@ -384,6 +385,42 @@ describe("a run", () => {
     expect(c.try({ type: "resumeRun", runId })).toMatchObject({ ok: false, code: "conflict" });
     c.do({ type: "archiveRun", runId });
     expect(c.state.endedLeases.size).toBe(0);
+    c.do({ type: "archiveRun", runId });
+    c.do({ type: "runAssembled", runId, outputs: [] });
+    for (const type of ["pauseRun", "resumeRun", "cancelRun", "requestHarvest"] as const)
+      expect(c.try({ type, runId }), type).toMatchObject({ ok: false, code: "conflict" });
+    expect(c.try({ type: "archiveRun", runId: "none" })).toMatchObject({ ok: false, code: "notFound" });
+  });
+
+  it("is cancelled after it was archived, as older logs say of failed runs", () => {
+    const { runId } = start();
+    const failed = [...c.log, { type: "run.failed", runId, reason: "No.", at: c.now } as const];
+    const state = foldAll([...failed, { type: "run.archived", runId, at: c.now }, { type: "run.cancelled", runId, at: c.now }]);
+    expect(state.archive.get(runId)).toMatchObject({ phase: "cancelled", reason: "No." });
+  });
+
+  it("leaves little in memory once it is archived", () => {
+    const size = (): number => JSON.stringify(plain(c.state)).length;
+    const night = (name: string): void => {
+      const { runId } = c.do({ type: "createRun", definition: { ...definitionOf(), name, config: { notes: "long ".repeat(10_000) } } });
+      for (let i = 0; run(runId).phase !== "finished"; i++) {
+        expect(i).toBeLessThan(20);
+        work(devices);
+        c.do({ type: "requestHarvest", runId });
+        c.assemble();
+      }
+      c.do({ type: "archiveRun", runId });
+    };
+    const devices = ["ann", "bob", "cid"].map((name) => c.enrol(name));
+    night("first");
+    const first = size();
+    for (let i = 0; i < 20; i++) night(`night ${i}`);
+    expect((size() - first) / 20).toBeLessThan(2000);
+    expect(c.state).toMatchObject({ runs: { size: 0 }, archive: { size: 21 }, leases: { size: 0 }, endedLeases: { size: 0 } });
+    c.wait(3600);
+    expect([c.liveness.expiry.size, c.liveness.reports.size, c.liveness.seenAt.size]).toEqual([0, 0, 3]);
+    expect(c.state.sequence).toBe(c.log.length);
+    expect(plain(foldAll(c.log))).toEqual(plain(c.state));
   });
 
   it("shares its devices with others, first come first served", () => {

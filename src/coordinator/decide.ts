@@ -8,9 +8,10 @@ import type { Heartbeat, ObjectReference, SampleUse } from "../protocol/messages
 import { canonicalJson } from "../util/json.ts";
 import type { DeviceFacts, Fact, Measured, RunDefinition, Slot } from "./events.ts";
 import { fold } from "./fold.ts";
-import { expiryOf, type Liveness, type Signs } from "./liveness.ts";
-import { hopeless, missingIn } from "./progress.ts";
-import { type Asking, chooseTask, expectedSeconds, isStuck } from "./schedule.ts";
+import { expiryOf, type Liveness, leasesToLookAt, type Signs } from "./liveness.ts";
+import { hopeless, nextQuietLook } from "./patience.ts";
+import { missingIn } from "./progress.ts";
+import { type Asking, chooseTask, expectedSeconds, stuckAt } from "./schedule.ts";
 import {
   currentRuns,
   type Device,
@@ -167,8 +168,18 @@ function runOf(state: State, runId: string): Run | Refusal {
   return state.runs.get(runId) ?? refuse("notFound", `There is no run "${runId}".`);
 }
 
-/** Changes a run where the change makes sense; `facts` says what there is to do, an empty list where that is done already. */
-function onRun<T extends object>(state: State, runId: string, facts: (run: Run) => readonly Fact[] | Refusal, reply: T): Decision<T> {
+/**
+ * Changes a run where the change makes sense; `facts` says what there is to do, an empty list where that is done already. An archived run does not change:
+ * the answer is then `archived`, a refusal by default.
+ */
+function onRun<T extends object>(
+  state: State,
+  runId: string,
+  facts: (run: Run) => readonly Fact[] | Refusal,
+  reply: T,
+  archived: Decision<T> = refuse("conflict", `Run "${runId}" is archived; create another.`),
+): Decision<T> {
+  if (state.archive.has(runId)) return archived;
   const run = runOf(state, runId);
   if ("ok" in run) return run;
   const made = facts(run);
@@ -334,15 +345,23 @@ const rules: { readonly [T in CommandType]: Rule<T> } = {
     return done({}, "end" in lease ? [] : [{ type: "lease.failed", runId: lease.runId, leaseId, code, reason, retry }], { deviceId });
   },
   tick: (state, _, { now, liveness }) => {
-    const expired = [...state.leases.values()].flatMap((lease): Fact[] => {
-      const { leaseSeconds, giveUpAfterSeconds } = (state.runs.get(lease.runId) as Run).definition.policy;
-      const expire = (reason: "silent" | "stuck"): Fact[] => [
-        { type: "lease.expired", runId: lease.runId, leaseId: lease.leaseId, reason },
-      ];
-      if (expiryOf(liveness, lease, leaseSeconds) <= now) return expire("silent");
-      return isStuck(lease, liveness, now, giveUpAfterSeconds) ? expire("stuck") : [];
+    const looked = new Map<string, number>();
+    const expired: (Fact & { readonly type: "lease.expired" })[] = [];
+    for (const lease of leasesToLookAt(liveness, state.leases, now)) {
+      const { runId, leaseId } = lease;
+      const { leaseSeconds, giveUpAfterSeconds } = (state.runs.get(runId) as Run).definition.policy;
+      const silentAt = expiryOf(liveness, lease, leaseSeconds);
+      const lapsesAt = Math.min(silentAt, stuckAt(lease, liveness, now, giveUpAfterSeconds));
+      looked.set(leaseId, Math.max(lapsesAt, now + 1));
+      if (lapsesAt <= now) expired.push({ type: "lease.expired", runId, leaseId, reason: silentAt <= now ? "silent" : "stuck" });
+    }
+    // In an order that follows from the state alone.
+    expired.sort((a, b) => (a.leaseId < b.leaseId ? -1 : 1));
+    const runs = currentRuns(state);
+    const quietLookAt = nextQuietLook(runs, liveness, now);
+    return done({}, [...expired, ...runs.flatMap((run) => hopeless(state, run, liveness, now))], {
+      looked: { leases: looked, quietLookAt },
     });
-    return done({}, [...expired, ...currentRuns(state).flatMap((run) => hopeless(run, liveness, now))]);
   },
   createRun: (_, { definition }, { newId }) => {
     const runId = newId();
@@ -363,8 +382,7 @@ const rules: { readonly [T in CommandType]: Rule<T> } = {
       state,
       runId,
       (run) => {
-        if (run.phase === "cancelled" || run.archived)
-          return refuse("conflict", `Run "${runId}" was cancelled or archived; create another.`);
+        if (run.phase === "cancelled") return refuse("conflict", `Run "${runId}" was cancelled; create another.`);
         return run.paused || run.phase === "failed" ? [{ type: "run.resumed", runId }] : [];
       },
       {},
@@ -385,9 +403,10 @@ const rules: { readonly [T in CommandType]: Rule<T> } = {
       runId,
       (run) => {
         if (!isOver(run)) return refuse("conflict", `Run "${runId}" is still going on; cancel it or wait for its end.`);
-        return run.archived ? [] : [{ type: "run.archived", runId }];
+        return [{ type: "run.archived", runId }];
       },
       {},
+      done({}),
     ),
   requestHarvest: (state, { runId }, { newId }) => {
     const harvestId = newId();
@@ -403,13 +422,25 @@ const rules: { readonly [T in CommandType]: Rule<T> } = {
     );
   },
   harvestMade: (state, { runId, harvestId, outputs, head }) =>
-    onRun(state, runId, (run) => (isAsked(run, harvestId) ? [{ type: "harvest.made", runId, harvestId, outputs, head }] : []), {}),
+    onRun(
+      state,
+      runId,
+      (run) => (isAsked(run, harvestId) ? [{ type: "harvest.made", runId, harvestId, outputs, head }] : []),
+      {},
+      done({}),
+    ),
   harvestFailed: (state, { runId, harvestId, reason }) =>
-    onRun(state, runId, (run) => (isAsked(run, harvestId) ? [{ type: "harvest.failed", runId, harvestId, reason }] : []), {}),
+    onRun(state, runId, (run) => (isAsked(run, harvestId) ? [{ type: "harvest.failed", runId, harvestId, reason }] : []), {}, done({})),
   runAssembled: (state, { runId, outputs }) =>
-    onRun(state, runId, (run) => (isAssembling(run) ? [{ type: "run.finished", runId, outputs, missingClasses: missingIn(run) }] : []), {}),
+    onRun(
+      state,
+      runId,
+      (run) => (isAssembling(run) ? [{ type: "run.finished", runId, outputs, missingClasses: missingIn(run) }] : []),
+      {},
+      done({}),
+    ),
   assemblyFailed: (state, { runId, reason }) =>
-    onRun(state, runId, (run) => (isAssembling(run) ? [{ type: "run.failed", runId, reason }] : []), {}),
+    onRun(state, runId, (run) => (isAssembling(run) ? [{ type: "run.failed", runId, reason }] : []), {}, done({})),
   revokeDevice: (state, { deviceId, reason }) => {
     const device = state.devices.get(deviceId);
     if (!device) return refuse("notFound", `There is no device "${deviceId}".`);
@@ -417,7 +448,7 @@ const rules: { readonly [T in CommandType]: Rule<T> } = {
   },
 };
 
-const isAssembling = (run: Run): boolean => run.phase === "assemble" && !run.archived;
+const isAssembling = (run: Run): boolean => run.phase === "assemble";
 
 const isAsked = (run: Run, harvestId: string): boolean =>
   run.harvests.some((h) => h.harvestId === harvestId && h.outputs === undefined && h.reason === undefined);

@@ -37,6 +37,8 @@ export interface FleetPolicy {
   readonly stragglerFactor: number;
   /** How long a task may lie without anybody taking it. */
   readonly giveUpAfterSeconds: number;
+  /** How long a run that has nothing else to do waits for devices that are not heard of; without it as long as `giveUpAfterSeconds`. */
+  readonly lostAfterSeconds?: number | undefined;
   /** Leases of one task before it is given up. */
   readonly maximumAttempts: number;
   /** Devices that come while others train get a part of their own: more overlap, and a model that depends on who came in time. */

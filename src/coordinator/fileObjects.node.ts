@@ -10,7 +10,7 @@ import { sha256HexOfFile } from "../util/hash.node.ts";
 import { type FileOperations, fileFacts, freeBytes, namesIn, nodeFileOperations } from "./fileOperations.node.ts";
 import { openUploads, temporarySuffix } from "./fileUploads.node.ts";
 import { type ObjectStoreOptions, wrongContent } from "./memory.ts";
-import { type ByteRange, isObjectName, type ObjectStore, type StoredObject } from "./store.ts";
+import { type ByteRange, isObjectName, type ObjectReader, type ObjectStore, type StoredObject } from "./store.ts";
 
 export interface FileObjectsOptions extends ObjectStoreOptions {
   /** Room that uploads leave free on the disk, for the log and the models; default 256 MiB. */
@@ -48,6 +48,24 @@ async function streamFile(path: string, range: ByteRange): Promise<ReadableStrea
   );
 }
 
+const objectsIn = (folder: string): string => join(folder, "objects");
+const pathIn = (folder: string, sha256: string): string => join(objectsIn(folder), sha256.slice(0, 2), sha256);
+
+/** Reads the objects in a folder, which may be another thread's to write. */
+export function readFileObjects(folder: string): ObjectReader {
+  const find = async (sha256: string): Promise<StoredObject | undefined> => {
+    const facts = isObjectName(sha256) ? await fileFacts(pathIn(folder, sha256)) : undefined;
+    return facts && { sha256, bytes: facts.bytes, storedAtMs: facts.changedAtMs };
+  };
+  return {
+    find,
+    async read(sha256, range) {
+      const stored = await find(sha256);
+      return stored && streamFile(pathIn(folder, sha256), range ?? { start: 0, end: stored.bytes });
+    },
+  };
+}
+
 /**
  * Opens the object store in a folder, made when missing, and removes what a crash left half written. One process writes to a folder.
  * Throws `storage`.
@@ -55,9 +73,9 @@ async function streamFile(path: string, range: ByteRange): Promise<ReadableStrea
 export async function openFileObjects(folder: string, options: FileObjectsOptions = {}): Promise<ObjectStore> {
   const operations = options.operations ?? nodeFileOperations;
   const nowMs = options.nowMs ?? Date.now;
-  const objectsFolder = join(folder, "objects");
+  const objectsFolder = objectsIn(folder);
   const uploadsFolder = join(folder, "uploads");
-  const pathOf = (sha256: string): string => join(objectsFolder, sha256.slice(0, 2), sha256);
+  const pathOf = (sha256: string): string => pathIn(folder, sha256);
   try {
     for (const made of [objectsFolder, uploadsFolder]) await operations.makeFolder(made);
     for (const name of await namesIn(uploadsFolder)) {
@@ -66,10 +84,8 @@ export async function openFileObjects(folder: string, options: FileObjectsOption
   } catch (error) {
     throw storageError(error, folder);
   }
-  const find = async (sha256: string): Promise<StoredObject | undefined> => {
-    const facts = isObjectName(sha256) ? await fileFacts(pathOf(sha256)) : undefined;
-    return facts && { sha256, bytes: facts.bytes, storedAtMs: facts.changedAtMs };
-  };
+  const reader = readFileObjects(folder);
+  const { find } = reader;
   /** Makes a written and synced file the object of that name. */
   const adopt = async (path: string, sha256: string): Promise<void> => {
     const target = pathOf(sha256);
@@ -115,11 +131,7 @@ export async function openFileObjects(folder: string, options: FileObjectsOption
         throw storageError(error, temporary);
       }
     },
-    find,
-    async read(sha256, range) {
-      const stored = await find(sha256);
-      return stored && streamFile(pathOf(sha256), range ?? { start: 0, end: stored.bytes });
-    },
+    ...reader,
     list,
     async remove(sha256) {
       if (!(await find(sha256))) return false;

@@ -2,11 +2,23 @@
  * The state after an event: pure, total over the types of events, and without judgement. Whether something may happen is for `decide.ts` to say;
  * what is in the log has happened. The same events give the same state, on any machine and at any time.
  */
-import { Map as PersistentMap } from "immutable";
+import { Map as PersistentMap, Set as PersistentSet } from "immutable";
 import { SheafError } from "../util/errors.ts";
 import type { Event, EventOf, EventType, Slot, TaskSeed } from "./events.ts";
 import { holdings, takesPart } from "./holdings.ts";
-import { currentRuns, type Device, emptyState, type Lease, type LeaseEnd, type Run, type State, type Task, totalsOf } from "./state.ts";
+import { noPlaces, withPlaces } from "./places.ts";
+import {
+  type ArchivedRun,
+  currentRuns,
+  type Device,
+  emptyState,
+  type Lease,
+  type LeaseEnd,
+  type Run,
+  type State,
+  type Task,
+  totalsOf,
+} from "./state.ts";
 import { emptyTimeline } from "./timeline.ts";
 
 type Step<T extends EventType> = (state: State, event: EventOf<T>) => State;
@@ -55,12 +67,14 @@ function withTask({ devices }: Pick<State, "devices">, run: Run, task: Task): Ru
   const wasOpen = before?.status === "open";
   const lies = isOpen && task.leases.length === 0;
   const others = before ? run.open.remove(before.openedAt, taskId) : run.open;
+  const otherExhausted = before ? run.exhausted.remove(before.openedAt, taskId) : run.exhausted;
   const otherOrphans = before ? run.orphaned.remove(before.openedAt, taskId) : run.orphaned;
   return {
     ...run,
     tasks: run.tasks.set(taskId, task),
     open: lies ? others.add(openedAt, taskId) : others,
     orphaned: lies && isOrphan(devices, run, task) ? otherOrphans.add(openedAt, taskId) : otherOrphans,
+    exhausted: lies && task.attempts >= run.definition.policy.maximumAttempts ? otherExhausted.add(openedAt, taskId) : otherExhausted,
     remaining: run.remaining + Number(isOpen) - Number(wasOpen),
   };
 }
@@ -90,7 +104,12 @@ function withDevice(state: State, device: Device): State {
   const before = state.devices.get(device.deviceId);
   const changed = { ...state, devices: state.devices.set(device.deviceId, device), fleetVersion: state.fleetVersion + 1 };
   const gathering = currentRuns(state).filter(({ gathered }) => gathered);
-  return gathering.reduce((next, run) => withRun(next, gather(before ? gather(run, before, -1) : run, device, 1)), changed);
+  const gathered = gathering.reduce((next, run) => withRun(next, gather(before ? gather(run, before, -1) : run, device, 1)), changed);
+  // Where the plan is made, a device may yet be admitted.
+  const planned = currentRuns(state).filter(
+    (run) => !run.gathered && run.definition.policy.admitLate && !run.ownTasks.has(device.deviceId),
+  );
+  return planned.reduce((next, run) => withRun(next, { ...run, newcomers: run.newcomers.add(device.deviceId) }), gathered);
 }
 
 /** Ends a live lease; one that is not live stays as it is. A task that nobody works on any more waits from `at` on, unless `waiting` says since when. */
@@ -101,7 +120,7 @@ function endLease(state: State, leaseId: string, end: LeaseEnd, at: number, wait
   const task = taskIn(run, lease.taskId);
   const leases = task.leases.filter((id) => id !== leaseId);
   const reopened = leases.length === 0 && task.status === "open" ? { openedAt: at } : {};
-  const changed = withTask(state, run, { ...task, leases, ...reopened, ...waiting?.(task) });
+  const changed = { ...withTask(state, run, { ...task, leases, ...reopened, ...waiting?.(task) }), quietSince: at };
   return {
     ...withRun(state, changed),
     overdue: overdueOf(state, run, task.leases, leases),
@@ -161,7 +180,15 @@ const withSlots = (run: Run, slots: readonly Slot[]): Run => ({
     for (const slot of slots) map.set(slot.slot, slot);
   }),
   slotOrder: [...run.slotOrder, ...slots.map(({ slot }) => slot)],
+  places: withPlaces(run.places, slots),
 });
+
+/** Devices that a first plan left out, who have another chance where newcomers have one. */
+function unplaced({ devices }: State, { definition }: Run, slots: readonly Slot[]): Run["newcomers"] {
+  if (!definition.policy.admitLate) return PersistentSet();
+  const placed = new Set(slots.map(({ deviceId }) => deviceId));
+  return PersistentSet(devices.keySeq().filter((deviceId) => !placed.has(deviceId)));
+}
 
 /** A lease back among the live ones. */
 function revive(state: State, leaseId: string): State {
@@ -183,27 +210,25 @@ function addLease(state: State, lease: Lease, attempts: number): State {
   };
 }
 
-/** What stays of an archived run: its definition, its models and its figures. */
+/** Puts a run among the archived ones. */
 function shelve(state: State, runId: string): State {
   const run = runIn(state, runId);
-  const { slots: _, tasks: __, gathered: ___, ...rest } = run;
-  const shelved: Run = {
-    ...rest,
-    archived: true,
+  const { definition, createdAt, createdIn, phase, reason, outputs } = run;
+  const shelved: ArchivedRun = {
+    runId,
+    name: definition.name,
+    createdAt,
+    createdIn,
+    phase,
+    ...(reason === undefined ? {} : { reason }),
     totals: totalsOf(run),
-    slots: PersistentMap(),
-    slotOrder: [],
-    tasks: PersistentMap(),
-    open: emptyTimeline,
-    orphaned: emptyTimeline,
-    remaining: 0,
-    ownTasks: PersistentMap(),
-    quarantined: [],
-    takers: [],
-    harvests: run.harvests.filter(({ outputs }) => outputs !== undefined),
+    ...(outputs ? { outputs } : {}),
+    harvested: run.harvests.flatMap((harvest) => harvest.outputs ?? []),
   };
   return {
-    ...withRun(state, shelved),
+    ...state,
+    runs: state.runs.delete(runId),
+    archive: state.archive.set(runId, shelved),
     currentRuns: state.currentRuns.filter((id) => id !== runId),
     endedLeases: state.endedLeases.filter((lease) => lease.runId !== runId),
   };
@@ -241,17 +266,21 @@ const steps: { readonly [T in EventType]: Step<T> } = {
       runId,
       definition,
       createdAt: at,
+      createdIn: state.sequence,
       phase: "gathering",
+      quietSince: at,
       pass: 0,
       turn: 0,
       paused: false,
-      archived: false,
       slots: PersistentMap(),
       slotOrder: [],
+      places: noPlaces(definition.classNames.length),
       plannedMissing: [],
+      newcomers: PersistentSet(),
       tasks: PersistentMap(),
       open: emptyTimeline,
       orphaned: emptyTimeline,
+      exhausted: emptyTimeline,
       remaining: 0,
       ownTasks: PersistentMap(),
       quarantined: [],
@@ -274,7 +303,7 @@ const steps: { readonly [T in EventType]: Step<T> } = {
     // Tasks did not wait while the run stood still, and where a run failed for want of results, those that were given up have another chance.
     const again = run.phase === "failed";
     const tasks = run.tasks.valueSeq().filter(({ status, kind }) => status === "open" || (again && status === "givenUp" && kind === phase));
-    const resumed: Run = { ...run, phase, paused: false };
+    const resumed: Run = { ...run, phase, paused: false, quietSince: at };
     return withRun(
       state,
       tasks.reduce((next: Run, task) => {
@@ -288,21 +317,35 @@ const steps: { readonly [T in EventType]: Step<T> } = {
       }, resumed),
     );
   },
-  "run.cancelled": (state, { runId, at }) =>
-    endLeases(changeRun(state, runId, { phase: "cancelled", paused: false }), runId, "cancelled", at),
+  "run.cancelled": (state, { runId, at }) => {
+    // A run that had failed could once be cancelled after it was archived.
+    const archived = state.archive.get(runId);
+    if (archived) return { ...state, archive: state.archive.set(runId, { ...archived, phase: "cancelled" }) };
+    return endLeases(changeRun(state, runId, { phase: "cancelled", paused: false }), runId, "cancelled", at);
+  },
   "run.archived": (state, { runId, at }) => shelve(endLeases(state, runId, "cancelled", at), runId),
   "run.failed": (state, { runId, reason, at }) =>
     endLeases(changeRun(state, runId, { phase: "failed", failedIn: runIn(state, runId).phase, reason }), runId, "cancelled", at),
   "run.finished": (state, { runId, outputs, missingClasses }) => changeRun(state, runId, { phase: "finished", outputs, missingClasses }),
   "plan.made": (state, { runId, slots, missingClasses }) =>
-    withRun(state, { ...withSlots(runIn(state, runId), slots), plannedMissing: missingClasses, plannedFor: state.fleetVersion }),
+    withRun(state, {
+      ...withSlots(runIn(state, runId), slots),
+      plannedMissing: missingClasses,
+      plannedFor: state.fleetVersion,
+      newcomers: unplaced(state, runIn(state, runId), slots),
+    }),
   "plan.extended": (state, { runId, slots, tasks, at }) =>
-    withRun(state, { ...addTasks(state, withSlots(runIn(state, runId), slots), tasks, at), plannedFor: state.fleetVersion }),
-  "plan.refused": (state, { runId, reason }) => changeRun(state, runId, { plannedFor: state.fleetVersion, reason }),
+    withRun(state, {
+      ...addTasks(state, withSlots(runIn(state, runId), slots), tasks, at),
+      plannedFor: state.fleetVersion,
+      newcomers: PersistentSet(),
+    }),
+  "plan.refused": (state, { runId, reason }) =>
+    changeRun(state, runId, { plannedFor: state.fleetVersion, reason, newcomers: PersistentSet() }),
   "phase.started": (state, { runId, phase, pass, tasks, at }) => {
     const { reason: _, gathered: __, ...run } = runIn(state, runId);
     const turn = phase === "settle" ? (pass === run.pass ? run.turn + 1 : 1) : run.turn;
-    return withRun(state, addTasks(state, { ...run, phase, pass: pass ?? run.pass, turn }, tasks, at));
+    return withRun(state, addTasks(state, { ...run, phase, quietSince: at, pass: pass ?? run.pass, turn }, tasks, at));
   },
   "offer.leased": (state, { runId, taskId, leaseId, deviceId, expectedSeconds, why, at }) =>
     addLease(state, { leaseId, runId, taskId, deviceId, grantedAt: at, expectedSeconds, why }, 1),
@@ -348,9 +391,9 @@ function answerHarvest(state: State, runId: string, harvestId: string, answer: P
  * The state after `event`; `state` itself does not change. Throws `corrupt` for an event about a run or task that the log has not spoken of.
  */
 export function fold(state: State, event: Event): State {
+  const counted = { ...state, sequence: state.sequence + 1, lastAt: Math.max(state.lastAt, event.at) };
   // Each type's step takes exactly that type's event, which the compiler cannot follow through an index.
-  const next = (steps[event.type] as Step<EventType>)(state, event);
-  return next.lastAt >= event.at ? next : { ...next, lastAt: event.at };
+  return (steps[event.type] as Step<EventType>)(counted, event);
 }
 
 /** The state after all of a log. */

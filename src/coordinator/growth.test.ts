@@ -2,6 +2,8 @@
 import { Map as PersistentMap } from "immutable";
 import { afterEach, expect, it, vi } from "vitest";
 import { definitionOf, TestCoordinator } from "./model.fixture.ts";
+import { planRun } from "./planning.ts";
+import type { Run } from "./state.ts";
 
 afterEach(() => vi.restoreAllMocks());
 
@@ -46,4 +48,84 @@ it("looks up as much in a fleet of 30 as in one of 300", () => {
     // Of those who could do a task, a bounded number are compared.
     expect(count, command).toBeLessThan(command === "substitute" ? 1500 : (small[command] ?? 0) + 10);
   }
+});
+
+/** Look-ups in the state's maps that a tick takes, and who else comes for what was left, in a fleet of so many of which one in twenty is lost. */
+function ticks(devices: number): Readonly<Record<string, number>> {
+  const c = new TestCoordinator();
+  const policy = { minimumDevices: devices, substituteAfterSeconds: 7200, lostAfterSeconds: 1800, giveUpAfterSeconds: 86_400 };
+  c.do({ type: "createRun", definition: definitionOf({ statistics: undefined }, policy) });
+  const ids = Array.from({ length: devices }, (_, i) => c.enrol(`device-${String(i).padStart(4, "0")}`));
+  const leases = ids.map((id) => c.ask(id)?.lease.leaseId ?? "");
+  const get = vi.spyOn(PersistentMap.prototype, "get");
+  const tick = (seconds = 1): number => {
+    get.mockClear();
+    c.wait(seconds);
+    return get.mock.calls.length;
+  };
+  const beat = (i: number): unknown =>
+    c.do({ type: "heartbeat", deviceId: ids[i] as string, leaseId: leases[i] as string, report: { phase: "training", progress: 0.5 } });
+  // The first looks at all.
+  tick();
+  const busy = tick();
+  const beatAll = (): void => {
+    for (const [i] of ids.entries()) if (i % 20 > 0) beat(i);
+  };
+  beatAll();
+  tick(59);
+  beatAll();
+  tick();
+  const left = devices / 20;
+  expect(c.state.leases.size).toBe(devices - left);
+  const besideOpen = tick();
+  for (let i = 0; i < devices; i++) if (i % 20 > 0) c.complete(ids[i] as string, leases[i] as string, `result ${i}`);
+  const run = (): Run | undefined => c.state.runs.first();
+  expect(run()?.open.size).toBe(left);
+  // Nobody is at work any more; now and then all that is left is looked at.
+  tick();
+  const quiet = Array.from({ length: 20 }, () => tick()).reduce((sum, count) => sum + count, 0) / left;
+  vi.restoreAllMocks();
+  return { busy, besideOpen, quiet };
+}
+
+it("looks up no more at each tick in a fleet of 1000 than in one of 100, and of a quiet run no more for each task that is left", () => {
+  const [small, large] = [ticks(100), ticks(1000)];
+  for (const [when, count] of Object.entries(large)) expect(count, when).toBeLessThan((small[when] ?? 0) + 10);
+});
+
+it("looks at each lease once in its period, however often it is renewed", () => {
+  const leases = 200;
+  const c = new TestCoordinator();
+  c.do({ type: "createRun", definition: definitionOf({ statistics: undefined }, { minimumDevices: leases, stragglerFactor: 1000 }) });
+  const ids = Array.from({ length: leases }, (_, i) => c.enrol(`device-${String(i).padStart(4, "0")}`));
+  const held = ids.map((id) => c.ask(id)?.lease.leaseId ?? "");
+  c.wait(1);
+  const runs = vi.spyOn(PersistentMap.prototype, "get");
+  let looked = 0;
+  for (let second = 0; second < 120; second++) {
+    for (const [i, leaseId] of held.entries())
+      if (second % 15 === 0) c.do({ type: "heartbeat", deviceId: ids[i] as string, leaseId, report: { phase: "training", progress: 0 } });
+    runs.mockClear();
+    c.wait(1);
+    looked += runs.mock.calls.length;
+  }
+  expect(c.state.leases.size).toBe(leases);
+  // Twice as many look-ups as leases a look, and a few a second for the run itself.
+  expect(looked).toBeLessThan(3 * 3 * leases + 120 * 10);
+});
+
+it("admits a late device with as many look-ups, among few and among many", () => {
+  const lookUpsOf = (devices: number): number => {
+    const c = new TestCoordinator(0, planRun);
+    const definition = definitionOf({ statistics: undefined }, { minimumDevices: devices, admitLate: true });
+    const planning = { ...definition.planning, statisticsPass: false, width: 0.5, classesPerDevice: 2 };
+    c.do({ type: "createRun", definition: { ...definition, planning } });
+    for (let i = 0; i < devices; i++) c.enrol(`device-${i}`, [10, 10, 10, 10]);
+    expect(c.state.runs.first()?.slotOrder).toHaveLength(devices);
+    const spies = (["get", "has"] as const).map((name) => vi.spyOn(PersistentMap.prototype, name));
+    c.enrol("late", [10, 10, 10, 10]);
+    expect(c.state.runs.first()?.slotOrder.at(-1)).toBe("late");
+    return spies.reduce((sum, spy) => sum + spy.mock.calls.length, 0);
+  };
+  expect(lookUpsOf(200)).toBeLessThan(lookUpsOf(20) + 15);
 });

@@ -111,7 +111,7 @@ export async function openLive({ log, sha256, planner, newId, now }: LiveOptions
       if (written) {
         adopt(next, entries);
         for (const answer of answers) answer();
-        if (batch.some(({ command }) => command.type === "tick")) forgetLeases(liveness, (leaseId) => state.leases.has(leaseId));
+        if (batch.some(({ command }) => command.type === "tick")) forgetLeases(liveness, state.leases);
         return;
       }
       await catchUp();

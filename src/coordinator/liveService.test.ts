@@ -1,4 +1,5 @@
 import { afterEach, beforeEach, describe, expect, it } from "vitest";
+import { runDetailSchema } from "../protocol/operatorMessages.ts";
 import { SheafError } from "../util/errors.ts";
 import { sha256 } from "./bytes.ts";
 import type { LogEntry } from "./chain.ts";
@@ -54,8 +55,9 @@ function ask<N extends CommandRoute>(
   body: unknown = "none",
   parameter = "",
   signal = new AbortController().signal,
+  query?: unknown,
 ) {
-  return service.apply({ route, caller, parameter, query: undefined, body, signal } as unknown as CommandOf<N>);
+  return service.apply({ route, caller, parameter, query, body, signal } as unknown as CommandOf<N>);
 }
 const enrol = async (name: string): Promise<Caller> => {
   const profile = { macsPerSecond: 1e9, memoryBytes: 1e9, bandwidthBitsPerSecond: 1e6 };
@@ -175,6 +177,32 @@ describe("the live service", () => {
       devices: ["d1"],
       missingClasses: [],
     });
+  });
+
+  it("lists and shows an archived run, and gives its model", async () => {
+    const { runId } = await ask("createRun", admin, { name: "night", config: {} });
+    const ann = await enrol("ann");
+    const { offer } = await ask("offer", ann, wanted);
+    await ask("complete", ann, completion(), offer?.leaseId);
+    await untilPhase(runId, "finished");
+    const before = await ask("getRun", admin, "none", runId);
+    expect(await ask("archiveRun", admin, "none", runId)).toMatchObject({ runId, archived: true });
+    expect(await ask("listRuns", admin)).toEqual({ runs: [] });
+    const { owners: _, taskList: __, config, classNames, quarantined: ___, ...summary } = { ...before, archived: true };
+    expect(await ask("listRuns", admin, "none", "", undefined, { archived: "true" })).toEqual({ runs: [summary] });
+    expect(await ask("getRun", admin, "none", runId)).toEqual({
+      ...summary,
+      classNames,
+      config,
+      owners: classNames.map(() => []),
+      taskList: [],
+      quarantined: [],
+    });
+    expect(runDetailSchema.safeParse(await ask("getRun", admin, "none", runId)).success).toBe(true);
+    expect(await service.model(runId)).toEqual(model);
+    expect(await service.watch(runId, live.head.sequence, new AbortController().signal)).toBeUndefined();
+    await expect(ask("resumeRun", admin, "none", runId)).rejects.toMatchObject({ protocolCode: "conflict" });
+    await expect(ask("harvestRun", admin, "none", runId)).rejects.toMatchObject({ protocolCode: "conflict" });
   });
 
   it("tells watchers what was and what comes, up to the run's end", async () => {

@@ -6,20 +6,32 @@
 import { ProtocolError } from "../protocol/errors.ts";
 import type { ObjectReference, OfferAnswer, OfferRequest } from "../protocol/messages.ts";
 import type { Shard } from "../protocol/offered.ts";
-import type { HarvestAnswer, RunRequest, WatchEvent } from "../protocol/operatorMessages.ts";
+import type { HarvestAnswer, RunRequest, RunSummary, WatchEvent } from "../protocol/operatorMessages.ts";
 import { SheafError } from "../util/errors.ts";
 import type { LogEntry } from "./chain.ts";
 import { openCurves } from "./curves.ts";
 import { judgementOf, type Verdict } from "./decide.ts";
 import { type Event, type EventType, type RunDefinition, runOf } from "./events.ts";
 import { type Outstanding, outstanding } from "./execute.ts";
+import { retryAfterMs } from "./idle.ts";
 import type { Live } from "./live.ts";
 import type { Caller, CommandOf, CommandRoute, Coordinator } from "./service.ts";
 import { inputsOf, taskSpec } from "./spec.ts";
-import { currentRuns, isOver, type Run, type State, type Task } from "./state.ts";
+import { type ArchivedRun, currentRuns, isOver, type Run, type State, type Task } from "./state.ts";
 import type { EventLog } from "./store.ts";
 import { openTaskObjects, type TaskObjectsOptions } from "./taskObjects.ts";
-import { deviceSummary, invitedRun, modelRole, runDetail, runSummary, takenShard, watchEvent } from "./views.ts";
+import {
+  archivedDetail,
+  archivedSummary,
+  deviceSummary,
+  invitedRun,
+  modelRole,
+  runDetail,
+  runSummary,
+  takenShard,
+  watchEvent,
+} from "./views.ts";
+import { runWaitsFor } from "./waiting.ts";
 import { openWakes } from "./wakes.ts";
 
 /** A model from what is there. */
@@ -99,8 +111,26 @@ export function openLiveService({ live, log, now, define, gate, assemble, ...mak
 
   const runIn = (runId: string): Run => {
     const run = live.state.runs.get(runId);
-    if (!run) throw new ProtocolError("notFound", `There is no run "${runId}".`);
-    return run;
+    if (run) return run;
+    throw live.state.archive.has(runId)
+      ? new ProtocolError("conflict", `Run "${runId}" is archived; create another.`)
+      : new ProtocolError("notFound", `There is no run "${runId}".`);
+  };
+  const isRunOver = (runId: string): boolean => live.state.archive.has(runId) || isOver(runIn(runId));
+  const summaryOf = (run: Run): RunSummary => runSummary(run, runWaitsFor(live.state, run, live.liveness, now()));
+  const summaryIn = (runId: string): RunSummary => {
+    const archived = live.state.archive.get(runId);
+    return archived ? archivedSummary(archived) : summaryOf(runIn(runId));
+  };
+  /** The definition of a run that was archived, which the log alone still has. */
+  const definitionIn = async ({ runId, createdIn }: ArchivedRun): Promise<RunDefinition> => {
+    for await (const { event } of log.read({ after: createdIn - 1, limit: 1 })) {
+      if (event.type === "run.created" && event.runId === runId) return event.definition;
+    }
+    throw new SheafError(
+      "corrupt",
+      `The log lacks entry ${createdIn}, which created run "${runId}"; restore the data directory from a backup.`,
+    );
   };
 
   const carryOut = async (work: Outstanding): Promise<void> => {
@@ -159,7 +189,9 @@ export function openLiveService({ live, log, now, define, gate, assemble, ...mak
           };
         }
         const left = until - now();
-        if (left <= 0 || signal.aborted || closed) return { offer: null, retryAfterMs: waitMs > 0 ? 0 : 1000, now: now() };
+        if (left <= 0 || signal.aborted || closed) {
+          return { offer: null, retryAfterMs: Math.max(waitMs > 0 ? 0 : 1000, retryAfterMs(live.state.devices.size, waitMs)), now: now() };
+        }
         await waiter.wait(left, signal);
       }
     } finally {
@@ -216,7 +248,7 @@ export function openLiveService({ live, log, now, define, gate, assemble, ...mak
     (type: "pauseRun" | "resumeRun" | "cancelRun" | "archiveRun") =>
     async ({ parameter: runId }: { readonly parameter: string }) => {
       await live.do({ type, runId });
-      return runSummary(runIn(runId));
+      return summaryIn(runId);
     };
 
   const handlers: Handlers = {
@@ -238,10 +270,10 @@ export function openLiveService({ live, log, now, define, gate, assemble, ...mak
       return {};
     },
     listRuns: async ({ query }) => ({
-      runs: [...live.state.runs.values()]
-        .filter(({ archived }) => query?.archived === "true" || !archived)
-        .sort((a, b) => a.createdAt - b.createdAt)
-        .map(runSummary),
+      runs: [
+        ...live.state.runs.valueSeq().map(summaryOf),
+        ...(query?.archived === "true" ? live.state.archive.valueSeq().map(archivedSummary) : []),
+      ].sort((a, b) => a.createdAt - b.createdAt),
     }),
     createRun: async ({ body }) => {
       const definition = await define(body).catch((error: unknown) => {
@@ -249,9 +281,14 @@ export function openLiveService({ live, log, now, define, gate, assemble, ...mak
           ? new ProtocolError("unacceptable", error.message, { cause: error })
           : error;
       });
-      return runSummary(runIn((await live.do({ type: "createRun", definition })).runId));
+      return summaryOf(runIn((await live.do({ type: "createRun", definition })).runId));
     },
-    getRun: async ({ parameter }) => runDetail(live.state, live.liveness, runIn(parameter)),
+    getRun: async ({ parameter }) => {
+      const archived = live.state.archive.get(parameter);
+      return archived
+        ? archivedDetail(archived, await definitionIn(archived))
+        : runDetail(live.state, live.liveness, runIn(parameter), now());
+    },
     pauseRun: onRun("pauseRun"),
     resumeRun: onRun("resumeRun"),
     cancelRun: onRun("cancelRun"),
@@ -305,7 +342,7 @@ export function openLiveService({ live, log, now, define, gate, assemble, ...mak
         }
         yield* told.splice(0);
         if (fresh.length > 0 || told.length > 0) continue;
-        if (isOver(runIn(runId))) return;
+        if (isRunOver(runId)) return;
         await new Promise<void>((resolve) => {
           wake = resolve;
           if (signal.aborted || fresh.length > 0 || told.length > 0) resolve();
@@ -328,8 +365,7 @@ export function openLiveService({ live, log, now, define, gate, assemble, ...mak
     // The table gives each route its own types, which do not survive the index.
     apply: (command) => (handlers[command.route] as unknown as (command: unknown) => Promise<never>)(command),
     enrol: (enrolment) => live.do({ type: "enrol", ...enrolment }),
-    invited: async () =>
-      [...live.state.runs.values()].filter((run) => !run.archived && !isOver(run)).map((run) => invitedRun(live.state, run)),
+    invited: async () => [...live.state.runs.values()].filter((run) => !isOver(run)).map((run) => invitedRun(live.state, run)),
     async device(deviceId) {
       const device = live.state.devices.get(deviceId);
       return device && { publicKey: device.publicKey, revoked: device.revokedAt !== undefined };
@@ -350,7 +386,7 @@ export function openLiveService({ live, log, now, define, gate, assemble, ...mak
       return slot !== undefined && bytes <= uploadFactor * slot.bytesUp + spareUploadBytes;
     },
     async watch(runId, after, signal) {
-      if (isOver(runIn(runId))) {
+      if (isRunOver(runId)) {
         let isNew = false;
         for await (const entry of log.read({ after })) if (runOf(entry.event) === runId) isNew = true;
         if (!isNew) return undefined;
@@ -358,7 +394,7 @@ export function openLiveService({ live, log, now, define, gate, assemble, ...mak
       return eventsOf(runId, after, signal);
     },
     async model(runId) {
-      return runIn(runId).outputs?.find(({ role }) => role === modelRole);
+      return (live.state.archive.get(runId) ?? runIn(runId)).outputs?.find(({ role }) => role === modelRole);
     },
     taskObjects: () => taskObjects.names(live.state),
     audit: (after) => log.read({ after }),

@@ -122,7 +122,7 @@ export class TestCoordinator {
   wait(seconds: number): void {
     this.now += 1000 * seconds;
     this.do({ type: "tick" });
-    forgetLeases(this.liveness, (leaseId) => this.state.leases.has(leaseId));
+    forgetLeases(this.liveness, this.state.leases);
   }
 
   /** Killed and started again: all that was not in the log is gone. */

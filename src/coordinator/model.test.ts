@@ -200,7 +200,7 @@ function checkInvariants({ c, runId, poisoned }: Fleet): void {
     return status === "open" && leases.length === 0 && isLost;
   });
   expect([...run.orphaned].map(([, taskId]) => taskId).sort()).toEqual(orphans.map(({ taskId }) => taskId).sort());
-  expect(run.gathered?.devices).toBe(run.phase === "gathering" ? candidates(state, run.definition).length : undefined);
+  expect(run.gathered?.devices).toBe(run.phase === "gathering" ? candidates(run.definition, state.devices.values()).length : undefined);
   const completed = c.log.flatMap((event) => (event.type === "lease.completed" ? [event.taskId] : []));
   expect(new Set(completed).size).toBe(completed.length);
 }

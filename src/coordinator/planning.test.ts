@@ -6,7 +6,7 @@ import { random } from "../util/random.ts";
 import type { Assignment } from "./decide.ts";
 import type { PlanSettings, RunDefinition, RunWork } from "./events.ts";
 import { classNames, definitionOf, sampleShape, settleWork, TestCoordinator } from "./model.fixture.ts";
-import { plannedSpeed, planRun, slotNames } from "./planning.ts";
+import { freeName, plannedSpeed, planRun, slotNames } from "./planning.ts";
 import { branchesFor, branchesOf, inputsOf, referencedObjects, taskSpec } from "./spec.ts";
 import type { Device } from "./state.ts";
 
@@ -229,4 +229,31 @@ describe("specifications", () => {
       expect(branchesOf(offer.run).every(({ parameters }) => named.has(parameters))).toBe(true);
     },
   );
+});
+
+describe("a large fleet", () => {
+  it("finds names for devices of one name in few steps each, the same as one by one", () => {
+    const names = slotNames(Array<string>(5000).fill("pi"));
+    expect(names.slice(0, 3)).toEqual(["pi", "pi-2", "pi-3"]);
+    expect(names.at(-1)).toBe("pi-5000");
+    const taken = new Set(names);
+    let asked = 0;
+    const isTaken = (name: string): boolean => ++asked > 0 && taken.has(name);
+    expect(freeName("pi", isTaken)).toBe("pi-5001");
+    expect(asked).toBeLessThan(40);
+  });
+
+  it("is not planned as if each device held the samples of all", () => {
+    const counts = [100, 100, 100, 100];
+    const memoryBytes = 160e6;
+    const fleet = (count: number): readonly Device[] =>
+      Array.from({ length: count }, (_, i) =>
+        deviceOf(`d${String(i).padStart(4, "0")}`, counts, { profile: { macsPerSecond: 1e9, memoryBytes, bandwidthBitsPerSecond: 1e8 } }),
+      );
+    const settings = { statisticsPass: false, classesPerDevice: 2 };
+    const [few, many] = [planned(fleet(4), settings), planned(fleet(400), settings)];
+    expect(many.excluded).toEqual([]);
+    expect(many.slots).toHaveLength(400);
+    expect(many.slots[0]?.size).toBe(few.slots[0]?.size);
+  });
 });

@@ -11,6 +11,7 @@ import { passesOf } from "../plan/settlePasses.ts";
 import { SheafError } from "../util/errors.ts";
 import type { RunDefinition, Slot } from "./events.ts";
 import { holdings } from "./holdings.ts";
+import { type Places, usualSize, withPlaces } from "./places.ts";
 import type { Planner, PlanOutcome } from "./progress.ts";
 import type { Device } from "./state.ts";
 
@@ -23,8 +24,8 @@ interface Holder {
 
 const longestName = 40;
 
-/** Names of branches: those of the devices in letters that file names may have, and a number where two are alike. */
-export function slotNames(names: readonly string[]): readonly string[] {
+/** Names of branches: those of the devices in letters that file names may have, and a number where two are alike or one is taken already. */
+export function slotNames(names: readonly string[], isTaken: (name: string) => boolean = () => false): readonly string[] {
   const taken = new Set<string>();
   return names.map((name) => {
     const safe =
@@ -32,11 +33,24 @@ export function slotNames(names: readonly string[]): readonly string[] {
         .replaceAll(/[^A-Za-z0-9_-]+/g, "-")
         .replace(/^[^A-Za-z0-9]+/, "")
         .slice(0, longestName) || "device";
-    let unique = safe;
-    for (let n = 2; taken.has(unique); n++) unique = `${safe}-${n}`;
+    const unique = freeName(safe, (candidate) => taken.has(candidate) || isTaken(candidate));
     taken.add(unique);
     return unique;
   });
+}
+
+/** A name that is not taken yet: with the number behind the last in a row that are. Found in few steps, since a fleet may have one name thousands of times. */
+export function freeName(name: string, isTaken: (name: string) => boolean): string {
+  const numbered = (n: number): string => (n === 1 ? name : `${name}-${n}`);
+  if (!isTaken(name)) return name;
+  let [taken, free] = [1, 2];
+  while (isTaken(numbered(free))) [taken, free] = [free, 2 * free];
+  while (free - taken > 1) {
+    const middle = Math.floor((taken + free) / 2);
+    if (isTaken(numbered(middle))) taken = middle;
+    else free = middle;
+  }
+  return numbered(free);
 }
 
 /** Samples by class in the whole fleet; devices with the very same samples count once. */
@@ -78,7 +92,7 @@ function heldTaskSets(planned: readonly PlannedDevice[], holders: readonly Holde
   const ownable = new Set(planned.flatMap(({ taskSet }) => taskSet));
   for (let classId = 0; classId < classCount; classId++) {
     if (!ownable.has(classId) || sets.some((set) => set.has(classId))) continue;
-    const most = Math.max(...holders.map(({ held }) => held[classId] ?? 0));
+    const most = holders.reduce((found, { held }) => Math.max(found, held[classId] ?? 0), 0);
     if (most > 0) sets[holders.findIndex(({ held }) => held[classId] === most)]?.add(classId);
   }
   return sets.map((set, i) => {
@@ -220,7 +234,8 @@ function planHolders(definition: RunDefinition, holders: readonly Holder[], unow
       bandwidthBitsPerSecond: plannedSpeed(bandwidthBitsPerSecond),
     };
     const optional = { ...(watts === undefined ? {} : { watts }), ...(preferredClasses ? { preferredClasses } : {}) };
-    return { id: holder.slot, profile: { name: holder.slot, ...profile, ...optional } };
+    // Of samples that all of them hold, `classCounts` says enough.
+    return { id: holder.slot, profile: { name: holder.slot, ...profile, ...optional }, ...(allAlike ? {} : { held: holder.held }) };
   });
   const request = (minimumRatio: number | undefined): PlanRequest => ({
     ...planning,
@@ -244,33 +259,30 @@ function planHolders(definition: RunDefinition, holders: readonly Holder[], unow
 }
 
 /** Classes for a newcomer: as many as others usually have, of those that it holds the ones with fewest owners. */
-function newcomersClasses({ held }: Holder, unowned: ReadonlySet<number>, existing: readonly Slot[]): readonly number[] {
-  const sizes = existing.map(({ taskSet }) => taskSet.length).sort((a, b) => a - b);
-  const owners = held.map((_, classId) => existing.filter(({ taskSet }) => taskSet.includes(classId)).length);
+function newcomersClasses({ held }: Holder, unowned: ReadonlySet<number>, places: Places): readonly number[] {
+  const { owners } = places;
   const can = held.flatMap((count, classId) => (count > 0 && !unowned.has(classId) ? [classId] : []));
   can.sort((a, b) => (owners[a] ?? 0) - (owners[b] ?? 0) || (held[b] ?? 0) - (held[a] ?? 0) || a - b);
-  return can.slice(0, sizes[Math.floor(sizes.length / 2)] ?? 1);
+  return can.slice(0, usualSize(places));
 }
 
 /** Newcomers are planned one by one, each alone with its classes. */
-function planNewcomers(
-  definition: RunDefinition,
-  holders: readonly Holder[],
-  missing: readonly number[],
-  existing: readonly Slot[],
-): PlanOutcome {
+function planNewcomers(definition: RunDefinition, holders: readonly Holder[], missing: readonly number[], existing: Places): PlanOutcome {
   const unowned = unownedClasses(definition, missing);
   const { classesPerDevice: _, classGroups: __, disjoint: ___, ...planning } = definition.planning;
   const alone = { ...definition, planning: { ...planning, redundancy: 1 } };
+  let places = existing;
   const slots: Slot[] = [];
   const excluded: { id: string; reason: string }[] = [];
   for (const holder of holders) {
-    const classes = newcomersClasses(holder, unowned, [...existing, ...slots]);
+    const classes = newcomersClasses(holder, unowned, places);
     if (classes.length === 0) continue;
     const others = new Set(definition.classNames.flatMap((_, classId) => (classes.includes(classId) ? [] : [classId])));
     const outcome = planHolders(alone, [holder], others);
-    if (outcome.type === "planned") slots.push(...outcome.slots);
-    else excluded.push({ id: holder.slot, reason: outcome.reason });
+    if (outcome.type === "planned") {
+      slots.push(...outcome.slots);
+      places = withPlaces(places, outcome.slots);
+    } else excluded.push({ id: holder.slot, reason: outcome.reason });
   }
   const [first] = excluded;
   return slots.length === 0 && first ? { type: "refused", reason: first.reason } : { type: "planned", slots, excluded };
@@ -280,10 +292,13 @@ function planNewcomers(
  * Plans a run for its devices, or places for newcomers; refused, with the planner's sentence, where no plan exists.
  * @example execute(state, { type: "tick" }, { ...context, planner: planRun })
  */
-export const planRun: Planner = (definition, devices, missing, existing = []) => {
-  const names = slotNames([...existing.map(({ slot }) => slot), ...devices.map(({ name }) => name)]).slice(existing.length);
+export const planRun: Planner = (definition, devices, missing, existing) => {
+  const names = slotNames(
+    devices.map(({ name }) => name),
+    existing?.isTaken,
+  );
   const holders = devices.map((device, i): Holder => ({ slot: names[i] as string, device, held: holdings(definition, device) }));
-  return existing.length > 0
-    ? planNewcomers(definition, holders, missing, existing)
+  return existing
+    ? planNewcomers(definition, holders, missing, existing.places)
     : planHolders(definition, holders, unownedClasses(definition, missing));
 };

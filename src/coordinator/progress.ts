@@ -8,7 +8,7 @@ import { unreachable } from "../util/errors.ts";
 import { random, shuffle } from "../util/random.ts";
 import type { Fact, RunDefinition, Slot, TaskSeed } from "./events.ts";
 import { takesPart } from "./holdings.ts";
-import { type Liveness, waitedMs } from "./liveness.ts";
+import type { Places } from "./places.ts";
 import {
   type Device,
   harvestedSlots,
@@ -18,7 +18,6 @@ import {
   type State,
   settleTaskId,
   statisticsTaskId,
-  type Task,
   trainTaskId,
 } from "./state.ts";
 
@@ -33,21 +32,21 @@ export type PlanOutcome =
 
 /**
  * Plans a run for devices, which come sorted; `missing` are classes that none of them holds. With `existing`, the devices are newcomers to a plan
- * with these places, and only their own are asked for. Must depend on its arguments alone.
+ * with these places, whose names are taken, and only their own are asked for. Must depend on its arguments alone.
  * `planning.ts` has the real one; tests and simulations of the coordinator alone bring simpler ones.
  */
 export type Planner = (
   definition: RunDefinition,
   devices: readonly Device[],
   missing: readonly number[],
-  existing?: readonly Slot[],
+  existing?: { readonly places: Places; readonly isTaken: (slot: string) => boolean },
 ) => PlanOutcome;
 
 const byCodeUnits = (a: string, b: string): number => (a < b ? -1 : a > b ? 1 : 0);
 
 /** Devices that a run can be planned for, by name: neither chance nor the order of enrolment matters. */
-export function candidates(state: State, definition: RunDefinition): readonly Device[] {
-  return [...state.devices.values()]
+export function candidates(definition: RunDefinition, devices: Iterable<Device>): readonly Device[] {
+  return [...devices]
     .filter((device) => takesPart(definition, device))
     .sort(
       (a, b) => byCodeUnits(a.name, b.name) || byCodeUnits(a.data.fingerprint, b.data.fingerprint) || byCodeUnits(a.publicKey, b.publicKey),
@@ -63,7 +62,7 @@ function plan(state: State, run: Run, now: number, planner: Planner): readonly F
   const ownable = owners.flatMap((_, classId) => (classId === definition.otherClass ? [] : [classId]));
   if (!isLate && ownable.some((classId) => (owners[classId] ?? 0) < minimumOwners)) return [];
   const missing = ownable.filter((classId) => owners[classId] === 0);
-  const outcome = planner(definition, candidates(state, definition), missing);
+  const outcome = planner(definition, candidates(definition, state.devices.values()), missing);
   if (outcome.type === "refused") return [{ type: "plan.refused", runId, reason: outcome.reason }];
   const { slots, excluded } = outcome;
   return [
@@ -77,12 +76,12 @@ const trainTasks = (slots: readonly Slot[]): readonly TaskSeed[] =>
 
 /** Places for devices that came after the plan, while there is still training to wait for. */
 function admitLate(state: State, run: Run, planner: Planner): readonly Fact[] {
-  const { runId, definition, plannedFor } = run;
+  const { runId, definition, plannedFor, slots, places } = run;
   if (!definition.policy.admitLate || plannedFor === state.fleetVersion) return [];
-  const newcomers = candidates(state, definition).filter(({ deviceId }) => !run.ownTasks.has(deviceId));
+  const devices = [...run.newcomers].flatMap((deviceId) => state.devices.get(deviceId) ?? []);
+  const newcomers = candidates(definition, devices).filter(({ deviceId }) => !run.ownTasks.has(deviceId));
   if (newcomers.length === 0) return [];
-  const existing = run.slotOrder.map((slot) => run.slots.get(slot) as Slot);
-  const outcome = planner(definition, newcomers, run.plannedMissing, existing);
+  const outcome = planner(definition, newcomers, run.plannedMissing, { places, isTaken: (slot) => slots.has(slot) });
   if (outcome.type === "refused") return [{ type: "plan.refused", runId, reason: outcome.reason }];
   return [{ type: "plan.extended", runId, slots: outcome.slots, tasks: trainTasks(outcome.slots) }];
 }
@@ -153,24 +152,6 @@ export function nextFacts(state: State, run: Run, now: number, planner: Planner)
 function noResult({ tasks }: Run): string {
   const reason = tasks.valueSeq().find(({ reason }) => reason !== undefined)?.reason ?? "";
   return `No device brought a usable sub-model. ${reason} See the quarantined uploads and the devices' logs, and resume the run.`;
-}
-
-/** Tasks that nobody will do any more. */
-export function hopeless(run: Run, liveness: Liveness, now: number): readonly Fact[] {
-  if (run.paused || isOver(run)) return [];
-  const { giveUpAfterSeconds, maximumAttempts } = run.definition.policy;
-  const reasonOf = ({ attempts, openedAt, slot }: Task): string | undefined => {
-    if (attempts >= maximumAttempts) return `${attempts} leases of the part of "${slot}" came to nothing.`;
-    if (waitedMs(liveness, openedAt, now) >= 1000 * giveUpAfterSeconds)
-      return `Nobody who could do it came for the part of "${slot}" for ${giveUpAfterSeconds} s.`;
-    return undefined;
-  };
-  const given = [...run.open].flatMap(([, taskId]): (Fact & { readonly type: "task.givenUp" })[] => {
-    const task = run.tasks.get(taskId);
-    const reason = task && reasonOf(task);
-    return reason === undefined ? [] : [{ type: "task.givenUp", runId: run.runId, taskId, reason }];
-  });
-  return given.sort((a, b) => byCodeUnits(a.taskId, b.taskId));
 }
 
 /** Classes that a finished run's model cannot tell. */

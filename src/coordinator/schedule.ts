@@ -9,8 +9,9 @@ import type { TaskKind } from "../protocol/tasks.ts";
 import type { LeaseReason, Slot } from "./events.ts";
 import { standsFor, takesPart } from "./holdings.ts";
 import { type Liveness, waitedMs } from "./liveness.ts";
+import { withSameSamples } from "./standIns.ts";
 import { currentRuns, type Device, isWorking, type Lease, type Run, type State, type Task } from "./state.ts";
-import type { Timeline } from "./timeline.ts";
+import { upTo } from "./timeline.ts";
 
 /** Even the smallest task takes so long: fetching, compiling, uploading. */
 const leastSeconds = 30;
@@ -45,9 +46,9 @@ export function isStraggling(lease: Lease, liveness: Liveness, now: number, fact
   return waitedMs(liveness, lease.grantedAt, now) >= 1000 * factor * lease.expectedSeconds;
 }
 
-/** Whether a lease, though renewed, will hardly come to anything. */
-export function isStuck(lease: Lease, liveness: Liveness, now: number, giveUpAfterSeconds: number): boolean {
-  return waitedMs(liveness, lease.grantedAt, now) >= 1000 * (giveUpAfterSeconds + stuckFactor * lease.expectedSeconds);
+/** From when on a lease, though renewed, will hardly come to anything. */
+export function stuckAt(lease: Lease, liveness: Liveness, now: number, giveUpAfterSeconds: number): number {
+  return now - waitedMs(liveness, lease.grantedAt, now) + 1000 * (giveUpAfterSeconds + stuckFactor * lease.expectedSeconds);
 }
 
 interface Context {
@@ -63,11 +64,19 @@ function isFree({ device, asking, now }: Context, task: Task): boolean {
   return asking.capabilities.kinds.includes(task.kind) && (task.faults.get(device.deviceId)?.until ?? 0) <= now;
 }
 
-/** Whether a device may do another's task. Sums stand for the samples that they are of: only a device with the very same samples can make another's. */
-function canStandIn({ state, device, asking }: Context, { definition }: Run, slot: Slot, kind: TaskKind): boolean {
-  const memoryBytes = Math.min(device.profile.memoryBytes, asking.capabilities.memoryBytes ?? Number.POSITIVE_INFINITY);
-  if (memoryBytes < slot.memoryBytes || (asking.freeDiskBytes ?? Number.POSITIVE_INFINITY) < slot.bytesDown + slot.bytesUp) return false;
-  if (!takesPart(definition, device)) return false;
+/** Whether a device that asks for work may do another's task now. */
+function canStandIn({ state, device, asking }: Context, run: Run, slot: Slot, kind: TaskKind): boolean {
+  if ((asking.capabilities.memoryBytes ?? Number.POSITIVE_INFINITY) < slot.memoryBytes) return false;
+  if ((asking.freeDiskBytes ?? Number.POSITIVE_INFINITY) < slot.bytesDown + slot.bytesUp) return false;
+  return couldStandIn(state, run, slot, kind, device);
+}
+
+/**
+ * Whether a device may do another's task, as far as its samples and its memory go. Sums stand for the samples that they are of: only a device with the
+ * very same samples can make another's.
+ */
+export function couldStandIn(state: State, { definition }: Run, slot: Slot, kind: TaskKind, device: Device): boolean {
+  if (device.profile.memoryBytes < slot.memoryBytes || !takesPart(definition, device)) return false;
   return kind === "statistics" ? hasSameSamples(state, slot, device) : standsFor(definition, slot, device);
 }
 
@@ -88,14 +97,6 @@ function ownTask(context: Context, run: Run): Choice | undefined {
 /** The latest time at which somebody may have begun to wait so long. After a clock was set back, times do not tell, and everything is looked at. */
 const waitingSince = ({ state, now }: Context, seconds: number): number =>
   now < state.lastAt ? Number.POSITIVE_INFINITY : now - 1000 * seconds;
-
-/** Names of a timeline up to a time, oldest first. */
-function* upTo(timeline: Timeline, at: number): Generator<string> {
-  for (const [time, name] of timeline) {
-    if (time > at) return;
-    yield name;
-  }
-}
 
 /** Open tasks that need not wait for their own device any longer, oldest first. */
 function* anybodys(context: Context, { open, orphaned, tasks, definition: { policy } }: Run): Generator<Task> {
@@ -158,11 +159,15 @@ function straggler(context: Context): Choice | undefined {
 export function chooseTask(state: State, device: Device, asking: Asking, liveness: Liveness, now: number): Choice | undefined {
   const context: Context = { state, liveness, now, device, asking };
   const runs = currentRuns(state).filter(isWorking);
-  for (const find of [ownTask, substitute]) {
-    for (const run of runs) {
-      const choice = find(context, run);
-      if (choice) return choice;
-    }
+  for (const run of runs) {
+    const choice = ownTask(context, run);
+    if (choice) return choice;
   }
-  return runs.length > 0 ? straggler(context) : undefined;
+  // Nobody can make sums of samples that no other device has; who asks need not look through all that are missing.
+  const others = runs.filter(({ phase }) => phase !== "statistics" || withSameSamples(state, device).length > 1);
+  for (const run of others) {
+    const choice = substitute(context, run);
+    if (choice) return choice;
+  }
+  return others.length > 0 ? straggler(context) : undefined;
 }

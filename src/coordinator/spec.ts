@@ -161,7 +161,6 @@ export function referencedObjects(state: State): ReadonlySet<string> {
   for (const run of state.runs.values()) {
     add(run.outputs);
     for (const harvest of run.harvests) add(harvest.outputs);
-    if (run.archived) continue;
     const { inputs, warmStart } = run.definition.work;
     add(inputs);
     add(run.definition.offered?.shards);
@@ -169,5 +168,6 @@ export function referencedObjects(state: State): ReadonlySet<string> {
     for (const task of run.tasks.values()) add(task.result?.outputs);
     for (const { outputs } of run.quarantined) add(outputs);
   }
+  for (const { outputs, harvested } of state.archive.values()) add([...(outputs ?? []), ...harvested]);
   return names;
 }

@@ -2,9 +2,10 @@
  * What the coordinator knows, as persistent maps: a change makes a new state that shares all else with the old, so that events can be tried
  * before they are on the disk, and a state that could not be written is simply dropped.
  */
-import { Map as PersistentMap } from "immutable";
+import { Map as PersistentMap, type Set as PersistentSet } from "immutable";
 import type { ObjectReference, SampleUse } from "../protocol/messages.ts";
 import type { DeviceFacts, LeaseReason, Measured, RunDefinition, Slot, TaskSeed, WorkPhase } from "./events.ts";
+import type { Places } from "./places.ts";
 import { emptyTimeline, type Timeline } from "./timeline.ts";
 
 /** An enrolled device. */
@@ -89,19 +90,26 @@ export interface Run {
   readonly runId: string;
   readonly definition: RunDefinition;
   readonly createdAt: number;
+  /** Sequence of the log's entry that created it. */
+  readonly createdIn: number;
   readonly phase: RunPhase;
   /** The phase that a failed run goes back to when it is resumed. */
   readonly failedIn?: RunPhase;
+  /** Since when nobody is at work on it; while somebody is, when the last lease before had ended. */
+  readonly quietSince: number;
   /** Settle pass, from 1, and turns begun in it; 0 before the first. */
   readonly pass: number;
   readonly turn: number;
   readonly paused: boolean;
-  readonly archived: boolean;
   readonly reason?: string;
   readonly slots: PersistentMap<string, Slot>;
   /** Slots in the order of the plan. */
   readonly slotOrder: readonly string[];
+  /** The same in numbers. */
+  readonly places: Places;
   readonly plannedMissing: readonly number[];
+  /** Devices without a place that came or changed since the last try at one for them. */
+  readonly newcomers: PersistentSet<string>;
   /** Fleet version of the last try at a plan, good or not. */
   readonly plannedFor?: number;
   readonly tasks: PersistentMap<string, Task>;
@@ -109,6 +117,8 @@ export interface Run {
   readonly open: Timeline;
   /** Those of them that need not wait for their own device: it was revoked, or is not to try again. */
   readonly orphaned: Timeline;
+  /** Those of them that have had all the leases that they may have. */
+  readonly exhausted: Timeline;
   /** Tasks that are neither done nor given up. */
   readonly remaining: number;
   /** Tasks of a device's own, by device. */
@@ -121,25 +131,40 @@ export interface Run {
   readonly missingClasses?: readonly number[];
   /** While it gathers: the devices that could take part, and how many of them hold each class. */
   readonly gathered?: { readonly devices: number; readonly owners: readonly number[] };
-  /** Of an archived run, whose places and tasks are forgotten: how many there were. */
-  readonly totals?: RunTotals;
 }
 
 /** A run in numbers. */
 export interface RunTotals {
   readonly tasks: { readonly total: number; readonly leased: number; readonly done: number; readonly failed: number };
-  /** Classes that some place answers for. */
+  /** Classes that a place can answer for, and those that one does. */
+  readonly classes: number;
   readonly covered: number;
   /** Places. */
   readonly devices: number;
 }
 
+/** What stays of a run that was archived: its models and its figures. All else is in the log. */
+export interface ArchivedRun {
+  readonly runId: string;
+  readonly name: string;
+  readonly createdAt: number;
+  readonly createdIn: number;
+  readonly phase: RunPhase;
+  readonly reason?: string;
+  readonly totals: RunTotals;
+  readonly outputs?: readonly ObjectReference[];
+  /** Models that were made on the way. */
+  readonly harvested: readonly ObjectReference[];
+}
+
 export interface State {
   readonly devices: PersistentMap<string, Device>;
   readonly deviceOfKey: PersistentMap<string, string>;
+  /** Runs that are not archived. */
   readonly runs: PersistentMap<string, Run>;
-  /** Runs that are not archived, in the order of their creation. */
+  /** Their ids in the order of their creation. */
   readonly currentRuns: readonly string[];
+  readonly archive: PersistentMap<string, ArchivedRun>;
   /** Live leases. */
   readonly leases: PersistentMap<string, Lease>;
   /** Those that are alone at their task, by the time from which the device is a straggler. */
@@ -149,6 +174,8 @@ export interface State {
   readonly endedLeases: PersistentMap<string, EndedLease>;
   /** Rises with every change of a device; tells whether a plan is worth another try. */
   readonly fleetVersion: number;
+  /** How many events there were, which is the sequence of the newest in the log. */
+  readonly sequence: number;
   /** Time of the newest event. */
   readonly lastAt: number;
 }
@@ -159,15 +186,17 @@ export const emptyState: State = {
   deviceOfKey: PersistentMap(),
   runs: PersistentMap(),
   currentRuns: [],
+  archive: PersistentMap(),
   leases: PersistentMap(),
   overdue: emptyTimeline,
   leaseOfDevice: PersistentMap(),
   endedLeases: PersistentMap(),
   fleetVersion: 0,
+  sequence: 0,
   lastAt: 0,
 };
 
-/** The runs that are not archived. */
+/** The runs that are not archived, in the order of their creation. */
 export function currentRuns({ runs, currentRuns: ids }: State): readonly Run[] {
   return ids.flatMap((runId) => runs.get(runId) ?? []);
 }
@@ -175,8 +204,8 @@ export function currentRuns({ runs, currentRuns: ids }: State): readonly Run[] {
 const ended: ReadonlySet<RunPhase> = new Set<RunPhase>(["finished", "failed", "cancelled"]);
 
 /** Whether nothing happens in the run any more. */
-export function isOver({ phase, archived }: Run): boolean {
-  return archived || ended.has(phase);
+export function isOver({ phase }: Run): boolean {
+  return ended.has(phase);
 }
 
 /** Shards of the offered data that no device has, but for revoked ones. */
@@ -216,7 +245,6 @@ export function missingClasses(run: Run, slots: readonly string[]): readonly num
 
 /** How far a run has come. */
 export function totalsOf(run: Run): RunTotals {
-  if (run.totals) return run.totals;
   const tasks = { total: run.tasks.size, leased: 0, done: 0, failed: 0 };
   for (const { status, leases } of run.tasks.values()) {
     if (leases.length > 0) tasks.leased++;
@@ -225,7 +253,7 @@ export function totalsOf(run: Run): RunTotals {
   }
   const { classNames, otherClass } = run.definition;
   const ownable = classNames.length - (otherClass === undefined ? 0 : 1);
-  return { tasks, covered: ownable - missingClasses(run, run.slotOrder).length, devices: run.slotOrder.length };
+  return { tasks, classes: ownable, covered: ownable - missingClasses(run, run.slotOrder).length, devices: run.slotOrder.length };
 }
 
 export const trainTaskId = (slot: string): string => `train-${slot}`;

@@ -108,6 +108,9 @@ export interface ObjectStore extends AsyncDisposable {
   close(): Promise<void>;
 }
 
+/** What a reader of objects needs. */
+export type ObjectReader = Pick<ObjectStore, "find" | "read">;
+
 export type JoinRole = "device" | "viewer" | "admin";
 
 /** A join token at rest: only its hash is kept, so that a copy of the data directory lets nobody in. */

@@ -36,3 +36,11 @@ function timelineOf(tree: InstanceType<typeof BTree<Key, undefined>>): Timeline 
 
 /** Nothing in it. */
 export const emptyTimeline: Timeline = timelineOf(new BTree<Key, undefined>(undefined, compare));
+
+/** Names of a timeline up to a time, oldest first. */
+export function* upTo(timeline: Timeline, at: number): Generator<string> {
+  for (const [time, name] of timeline) {
+    if (time > at) return;
+    yield name;
+  }
+}

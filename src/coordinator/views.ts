@@ -2,12 +2,12 @@
 import { narrow } from "../network/narrow.ts";
 import type { InvitedRun } from "../protocol/invitation.ts";
 import type { Shard } from "../protocol/offered.ts";
-import type { DeviceSummary, RunDetail, RunStatus, RunSummary, TaskSummary, WatchEvent } from "../protocol/operatorMessages.ts";
+import type { DeviceSummary, RunDetail, RunStatus, RunSummary, TaskSummary, WaitsFor, WatchEvent } from "../protocol/operatorMessages.ts";
 import type { LogEntry } from "./chain.ts";
-import type { Slot } from "./events.ts";
-import type { Liveness } from "./liveness.ts";
+import type { RunDefinition, Slot } from "./events.ts";
+import { awayMs, type Liveness } from "./liveness.ts";
 import { expectedSeconds } from "./schedule.ts";
-import { type Device, freeShards, type Run, type RunPhase, type State, type Task, totalsOf } from "./state.ts";
+import { type ArchivedRun, type Device, freeShards, type Run, type RunPhase, type State, type Task, totalsOf } from "./state.ts";
 import { deviceWaitsFor, runWaitsFor } from "./waiting.ts";
 
 const statuses: { readonly [P in RunPhase]: RunStatus } = {
@@ -24,25 +24,37 @@ const statuses: { readonly [P in RunPhase]: RunStatus } = {
 /** Role of the model among a run's outputs. */
 export const modelRole = "model";
 
-/** A run in a line. */
-export function runSummary(run: Run): RunSummary {
-  const { tasks, covered, devices } = totalsOf(run);
-  const { classNames, otherClass } = run.definition;
-  const model = run.outputs?.find(({ role }) => role === modelRole);
-  const waitsFor = runWaitsFor(run);
+/** What is told alike of runs and archived runs. */
+function summaryOf({ runId, name, createdAt, phase, reason, outputs, totals }: Omit<ArchivedRun, "harvested" | "createdIn">) {
+  const { tasks, classes, covered, devices } = totals;
+  const model = outputs?.find(({ role }) => role === modelRole);
   return {
-    runId: run.runId,
-    name: run.definition.name,
-    status: run.paused ? "paused" : statuses[run.phase],
-    archived: run.archived,
-    createdAt: run.createdAt,
+    runId,
+    name,
+    status: statuses[phase],
+    createdAt,
     tasks,
-    classes: { total: classNames.length - (otherClass === undefined ? 0 : 1), covered },
+    classes: { total: classes, covered },
     devices,
     ...(model ? { model } : {}),
-    ...(run.reason === undefined ? {} : { reason: run.reason }),
-    ...(waitsFor ? { waitsFor } : {}),
+    ...(reason === undefined ? {} : { reason }),
   };
+}
+
+/** A run in a line, with what it waits for where that is wanted. */
+export function runSummary(run: Run, waitsFor?: WaitsFor): RunSummary {
+  const summary = summaryOf({ ...run, name: run.definition.name, totals: totalsOf(run) });
+  return { ...summary, archived: false, ...(run.paused ? { status: "paused" } : {}), ...(waitsFor ? { waitsFor } : {}) };
+}
+
+/** An archived run in a line. */
+export function archivedSummary(run: ArchivedRun): RunSummary {
+  return { ...summaryOf(run), archived: true };
+}
+
+/** All that is left of an archived run, with its definition from the log. */
+export function archivedDetail(run: ArchivedRun, { classNames, config }: RunDefinition): RunDetail {
+  return { ...archivedSummary(run), classNames, owners: classNames.map(() => []), taskList: [], quarantined: [], config };
 }
 
 function taskSummary(state: State, liveness: Liveness, run: Run, task: Task): TaskSummary {
@@ -61,10 +73,10 @@ function taskSummary(state: State, liveness: Liveness, run: Run, task: Task): Ta
 }
 
 /** Everything about a run. */
-export function runDetail(state: State, liveness: Liveness, run: Run): RunDetail {
+export function runDetail(state: State, liveness: Liveness, run: Run, now: number): RunDetail {
   const slots = run.slotOrder.map((name) => run.slots.get(name) as Slot);
   return {
-    ...runSummary(run),
+    ...runSummary(run, runWaitsFor(state, run, liveness, now)),
     classNames: run.definition.classNames,
     owners: run.definition.classNames.map((_, classId) => slots.filter(({ taskSet }) => taskSet.includes(classId)).map(({ slot }) => slot)),
     taskList: [...run.tasks.values()].sort((a, b) => (a.taskId < b.taskId ? -1 : 1)).map((task) => taskSummary(state, liveness, run, task)),
@@ -115,9 +127,6 @@ export function invitedRun(state: State, run: Run): InvitedRun {
     minimumDevices: policy.minimumDevices,
   };
 }
-
-/** A device that was not heard of for so long is away. */
-const awayMs = 120_000;
 
 /** A device in a line. */
 export function deviceSummary(state: State, liveness: Liveness, device: Device, now: number): DeviceSummary {

@@ -12,7 +12,7 @@ beforeEach(() => {
 });
 
 const create = (changes: Partial<FleetPolicy> = {}): string => c.do({ type: "createRun", definition: definitionOf({}, changes) }).runId;
-const ofRun = (runId: string) => runWaitsFor(c.state.runs.get(runId) as Run);
+const ofRun = (runId: string) => runWaitsFor(c.state, c.state.runs.get(runId) as Run, c.liveness, c.now);
 const ofDevice = (deviceId: string) => deviceWaitsFor(c.state, c.state.devices.get(deviceId) as Device, c.now);
 const all = [9, 9, 9, 9];
 const fleet = (): string[] => ["a", "b", "c"].map((name) => c.enrol(name, all));
@@ -50,13 +50,27 @@ describe("a run waits", () => {
   it("for those whose parts are open, and not while one is at work", () => {
     const runId = create();
     const [a, b] = fleet() as [string, string];
-    expect(ofRun(runId)).toMatchObject({ code: "noWorker", reason: expect.stringContaining("d1, d2, d3") });
+    expect(ofRun(runId)).toMatchObject({ code: "noWorker", reason: expect.stringContaining("it waits for a, b, c,") });
     const offer = c.ask(a);
     expect(ofRun(runId)).toBeUndefined();
     c.complete(a, offer?.lease.leaseId ?? "", "x");
-    expect(ofRun(runId)?.reason).toContain("d2, d3");
+    expect(ofRun(runId)?.reason).toContain("for b, c,");
     finish(b);
-    expect(ofRun(runId)?.reason).not.toContain("d2");
+    expect(ofRun(runId)?.reason).toContain("for c,");
+  });
+
+  it("for one that is lost, and says since when, until when, and what to type", () => {
+    const runId = create({ lostAfterSeconds: 1800, minimumSampleShare: 2 });
+    const [a, b] = fleet() as [string, string, string];
+    for (const deviceId of [a, b]) finish(deviceId);
+    c.wait(600);
+    c.ask(a);
+    const waits = ofRun(runId);
+    expect(waits).toMatchObject({ code: "noWorker", reason: expect.stringContaining("for c (not heard of for 10 m 00 s)") });
+    expect(waits?.reason).toMatch(/goes on without them in 30 m 00 s.*`sheaf devices revoke`.*`sheaf harvest`/);
+    expect(waits?.until).toBe(c.now + 1_800_000);
+    c.restart();
+    expect(ofRun(runId)?.reason).toContain("for c (not heard of since the coordinator was started");
   });
 
   it("while it is paused, and not once it is over", () => {
@@ -122,7 +136,7 @@ describe("the views", () => {
   it("tell it of runs and idle devices, in messages that the protocol takes", () => {
     const runId = create();
     const a = c.enrol("a", all);
-    const run = runSummary(c.state.runs.get(runId) as Run);
+    const run = runSummary(c.state.runs.get(runId) as Run, ofRun(runId));
     const device = (now: number) => deviceSummary(c.state, c.liveness, c.state.devices.get(a) as Device, now);
     expect(runSummarySchema.parse(run).waitsFor?.code).toBe("fewDevices");
     expect(deviceSummarySchema.parse(device(c.now)).waitsFor?.code).toBe("gathering");

@@ -2,7 +2,9 @@
 import type { WaitingCode, WaitsFor } from "../protocol/operatorMessages.ts";
 import { formatDuration } from "../util/format.ts";
 import { takesPart } from "./holdings.ts";
-import { currentRuns, type Device, isOver, type Run, type State, type Task, totalsOf } from "./state.ts";
+import { awayMs, type Liveness } from "./liveness.ts";
+import { isQuiet, waitsUntil } from "./patience.ts";
+import { currentRuns, type Device, isOver, type Run, type State, type Task } from "./state.ts";
 
 const because = (code: WaitingCode, reason: string): WaitsFor => ({ code, reason });
 
@@ -27,17 +29,37 @@ function gatheringFor({ definition, gathered, reason }: Run): WaitsFor {
   return because("noPlan", reason ?? "No plan was made yet.");
 }
 
+/** A device that is missed, and since when. */
+function missed({ deviceId, name }: Device, { seenAt, startedAt }: Liveness, now: number): string {
+  const at = seenAt.get(deviceId);
+  if (at !== undefined && now - at < awayMs) return name;
+  return at === undefined
+    ? `${name} (not heard of since the coordinator was started ${formatDuration(now - startedAt)} ago)`
+    : `${name} (not heard of for ${formatDuration(now - at)})`;
+}
+
+/** Nobody is at work on what is left: for whom the run waits, until when, and how not to. */
+function absentFor(state: State, run: Run, liveness: Liveness, now: number): WaitsFor {
+  const tasks = [...run.open].flatMap(([, taskId]) => run.tasks.get(taskId) ?? []);
+  const owners = [...new Set(tasks.map(({ slot }) => run.slots.get(slot)?.deviceId ?? ""))].flatMap((id) => state.devices.get(id) ?? []);
+  const until = tasks.reduce((latest, task) => Math.max(latest, waitsUntil(state, run, task, liveness, now)), now);
+  const names = some(owners.map((device) => missed(device, liveness, now)));
+  const left = formatDuration(until - now);
+  return {
+    ...because(
+      "noWorker",
+      `Nobody is at work on it; it waits for ${names}, or for others with such samples, and goes on without them in ${left}. \`sheaf devices revoke\` turns one away for good and goes on at once; \`sheaf harvest\` makes a model of what is there.`,
+    ),
+    until,
+  };
+}
+
 /** What a run waits for; undefined where it is over or somebody is at work on it. */
-export function runWaitsFor(run: Run): WaitsFor | undefined {
+export function runWaitsFor(state: State, run: Run, liveness: Liveness, now: number): WaitsFor | undefined {
   if (isOver(run) || run.phase === "assemble") return undefined;
   if (run.paused) return because("paused", "The run is paused; `sheaf runs resume` lets it go on.");
   if (run.phase === "gathering") return gatheringFor(run);
-  if (run.remaining === 0 || totalsOf(run).tasks.leased > 0) return undefined;
-  const slots = new Set([...run.open].flatMap(([, taskId]) => run.tasks.get(taskId)?.slot ?? []));
-  return because(
-    "noWorker",
-    `Nobody is at work on it; the parts of ${some([...slots])} wait for these devices, or for others with such samples.`,
-  );
+  return run.remaining === 0 || !isQuiet(run) ? undefined : absentFor(state, run, liveness, now);
 }
 
 /** What is between a device and a task of its own; undefined where the task is not open. */

@@ -35,8 +35,9 @@ export function decouple(target: Network, parts: readonly Part[]): readonly SubM
   checkParts(target.name, classCount, parts);
   const freeLayers = [...widthGroups(target).values()].flat();
   const taken = new Map<string, number>();
+  const narrowed = narrower(target);
   return parts.map(({ device, taskSet, widths }) => {
-    const network = narrow(target, widths, taskSet.length + 1);
+    const network = narrowed(widths, taskSet.length + 1);
     const own = new Map(network.layers.map((layer) => [layer.name, filterCount(layer)]));
     const filters = Object.fromEntries(
       freeLayers.map((name) => {
@@ -48,6 +49,18 @@ export function decouple(target: Network, parts: readonly Part[]): readonly SubM
     );
     return { device, taskSet: [...taskSet].sort((a, b) => a - b), widths, network, filters };
   });
+}
+
+/** Narrow copies of a target, each made once: many devices of a large fleet train the same one. */
+function narrower(target: Network): (widths: WidthFactors, logits: number) => Network {
+  const known = new Map<WidthFactors, Map<number, Network>>();
+  return (widths, logits) => {
+    const ofWidths = known.get(widths) ?? new Map<number, Network>();
+    known.set(widths, ofWidths);
+    const network = ofWidths.get(logits) ?? narrow(target, widths, logits);
+    ofWidths.set(logits, network);
+    return network;
+  };
 }
 
 /** Local label of a class: its place in the (ascending) task set, or `taskSet.length`, "other". */

@@ -146,13 +146,11 @@ describe("a backup", () => {
     // Of the other run only its model stays.
     expect(backup.objects).toBeLessThan(4);
     const { state } = await readLog(join(two, "log.sqlite"));
-    expect([...state.runs.values()].every(({ archived }) => !archived)).toBe(true);
+    expect(state.archive.size).toBe(0);
     await restoreBackup({ file: at("second.tar"), store: at("second") });
     const narrowed = await readLog(at("second", "log.sqlite"));
-    expect([...narrowed.state.runs.values()].map(({ definition, archived }) => [definition.name, archived])).toEqual([
-      ["fleet", true],
-      ["second", false],
-    ]);
+    expect([...narrowed.state.runs.values()].map(({ definition }) => definition.name)).toEqual(["second"]);
+    expect([...narrowed.state.archive.values()].map(({ name }) => name)).toEqual(["fleet"]);
     await expect(backupStore({ store: two, file: at("third.tar"), run: "third" })).rejects.toMatchObject({
       code: "usage",
       message: expect.stringMatching(/0 runs are called "third".*second/),

@@ -54,7 +54,7 @@ async function copyOnly(from: string, wanted: string, between: string, to: strin
   await copyAll(from, between);
   await using stores = await openSqliteStores(between, parseEntry);
   await using live = await openLive({ log: stores.log, sha256, planner: planRun, newId: randomUUID, now: Date.now });
-  const runs = [...live.state.runs.values()].filter(({ archived }) => !archived);
+  const runs = [...live.state.runs.values()];
   const found = runs.filter(({ runId, definition }) => runId === wanted || definition.name === wanted);
   if (found.length !== 1) {
     const names = runs.map(({ runId, definition }) => `${definition.name} (${runId})`).join(", ") || "none";

@@ -84,7 +84,7 @@ export async function readLog(path: string): Promise<{ readonly state: State; re
 
 /** What there is to tell of a backup. */
 export function contentsOf(state: State, head: LogHead, objects: number): BackupContents {
-  const runs = [...state.runs.values()].filter(({ archived }) => !archived).map(runSummary);
+  const runs = [...state.runs.values()].map((run) => runSummary(run));
   return {
     entries: head.sequence,
     head: `${head.sequence}:${head.hash}`,

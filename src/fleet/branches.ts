@@ -1,7 +1,6 @@
 /** Results in the coordinator's store as what the heads are made from, each read whole, checked against its hash and its shape. */
-import { branchesOf, parametersRole } from "../coordinator/spec.ts";
-import type { Run } from "../coordinator/state.ts";
-import type { ObjectStore } from "../coordinator/store.ts";
+import { parametersRole } from "../coordinator/spec.ts";
+import type { ObjectReader } from "../coordinator/store.ts";
 import { inspectHarvest } from "../harvest/gate.ts";
 import type { Harvested } from "../harvest/harvested.ts";
 import type { ObjectReference } from "../protocol/messages.ts";
@@ -11,7 +10,7 @@ import { sha256Hex } from "../util/hash.node.ts";
 import { decodeSafetensors } from "../util/safetensors.ts";
 
 /** An object's bytes. Throws `corrupt` when it is not there, has another length than announced or is not what its name says. */
-export async function readObject(objects: ObjectStore, { role, sha256, bytes }: ObjectReference): Promise<Uint8Array<ArrayBuffer>> {
+export async function readObject(objects: ObjectReader, { role, sha256, bytes }: ObjectReference): Promise<Uint8Array<ArrayBuffer>> {
   const found = await objects.find(sha256);
   const stream = found?.bytes === bytes ? await objects.read(sha256) : undefined;
   if (!stream) {
@@ -32,16 +31,10 @@ export function harvestOf({ device, taskSet, network, parameters: _, parameterBy
   return { ...rest, subModel, parameters: inspectHarvest(subModel, tensors) };
 }
 
-/** The branches of some slots, all by default, in the order of the plan; as they were before settle pass `pass`, by default as they are now. */
-export async function readBranches(
-  run: Run,
-  objects: ObjectStore,
-  slots?: readonly string[],
-  pass?: number,
-): Promise<readonly Harvested[]> {
+/** All of some branches, in their order. */
+export async function readBranches(branches: readonly Branch[], objects: ObjectReader): Promise<readonly Harvested[]> {
   const harvested: Harvested[] = [];
-  for (const branch of branchesOf(run, pass)) {
-    if (slots && !slots.includes(branch.device)) continue;
+  for (const branch of branches) {
     const { parameters: sha256, parameterBytes: bytes } = branch;
     harvested.push(harvestOf(branch, await readObject(objects, { role: parametersRole, sha256, bytes })));
   }

@@ -14,7 +14,7 @@ import { builtPages, openPages } from "../coordinator/pages.node.ts";
 import { planRun } from "../coordinator/planning.ts";
 import { openServer } from "../coordinator/server.ts";
 import { referencedObjects } from "../coordinator/spec.ts";
-import type { Run } from "../coordinator/state.ts";
+import { isOver, type Run } from "../coordinator/state.ts";
 import type { Upgrade } from "../coordinator/storeLayout.node.ts";
 import { addVitals, openVitals } from "../coordinator/vitals.node.ts";
 import type { ObjectReference } from "../protocol/messages.ts";
@@ -22,7 +22,8 @@ import { SheafError } from "../util/errors.ts";
 import { writeFileAtomic } from "../util/files.node.ts";
 import { sha256Hex } from "../util/hash.node.ts";
 import { canonicalJson } from "../util/json.ts";
-import { assembleRun } from "./assemble.ts";
+import { assembleRun, makeModel } from "./assemble.ts";
+import { threadMaker } from "./assembleThread.node.ts";
 import { readObject } from "./branches.ts";
 import { defineRun } from "./define.ts";
 import { judge } from "./gate.ts";
@@ -56,6 +57,8 @@ export interface CoordinatorOptions {
   readonly dataFolder?: string;
   /** How often what nothing refers to is removed, and how old it must be; an hour by default. */
   readonly tidyMs?: number;
+  /** Script of the thread in which models are put together; for bundlers that move it. */
+  readonly assemblyWorker?: URL;
   readonly log: Log;
 }
 
@@ -102,7 +105,7 @@ function addGauges(metrics: Metrics, live: Live): void {
   metrics.gauge("sheaf_log_entries", "Entries of the log.", () => live.head.sequence);
   const phases = ["gathering", "train", "settle", "statistics", "assemble", "finished", "failed", "cancelled"] as const;
   metrics.gauge("sheaf_runs", "Runs by phase.", () =>
-    phases.map((phase) => [{ phase }, live.state.runs.count((run) => run.phase === phase && !run.archived)] as const),
+    phases.map((phase) => [{ phase }, live.state.runs.count((run) => run.phase === phase)] as const),
   );
 }
 
@@ -141,6 +144,10 @@ export async function startCoordinator(options: CoordinatorOptions): Promise<Run
     const live = await openLive({ log: folder.log, sha256: sha256Hex, planner: planRun, newId: randomUUID, now });
     cleanUp.push(() => live.close());
     const samplesOf = openSamplesOf(options.dataFolder);
+    const { dataFolder, assemblyWorker } = options;
+    const make =
+      threadMaker({ store, dataFolder, ...(assemblyWorker ? { workerUrl: assemblyWorker } : {}) }) ??
+      ((assembly) => makeModel(assembly, objects, samplesOf));
     const put = (bytes: Uint8Array): Promise<ObjectReference & { readonly sha256: string }> => objects.put(bytes) as never;
     const service: LiveService = openLiveService({
       live,
@@ -148,7 +155,7 @@ export async function startCoordinator(options: CoordinatorOptions): Promise<Run
       now,
       define: (request) => defineRun(request, samplesOf, put),
       gate: (run, task, outputs) => judge(run, task, outputs, objects, samplesOf),
-      assemble: (run, slots) => assembleRun(run, objects, samplesOf, slots),
+      assemble: (run, slots) => assembleRun(run, objects, make, slots),
       put,
       initialOf: openStartingWeights(objects),
     });
@@ -214,8 +221,7 @@ export async function startCoordinator(options: CoordinatorOptions): Promise<Run
         const definition = await defineRun({ name, config }, samplesOf, put);
         const wanted = canonicalJson(definition);
         for (const run of live.state.runs.values()) {
-          if (!run.archived && run.phase !== "cancelled" && canonicalJson(run.definition) === wanted)
-            return { runId: run.runId, isNew: false };
+          if (run.phase !== "cancelled" && canonicalJson(run.definition) === wanted) return { runId: run.runId, isNew: false };
         }
         return { runId: (await live.do({ type: "createRun", definition })).runId, isNew: true };
       },
@@ -251,15 +257,14 @@ export async function startCoordinator(options: CoordinatorOptions): Promise<Run
 }
 
 function untilOver(live: Live, runId: string, signal: AbortSignal): Promise<Run> {
-  const runNow = (): Run => {
-    const run = live.state.runs.get(runId);
-    if (!run) throw new SheafError("internal", `There is no run "${runId}".`);
-    return run;
-  };
+  let run = live.state.runs.get(runId);
+  if (!run) throw new SheafError("internal", `There is no run "${runId}".`);
   return new Promise((resolve) => {
     const look = (): void => {
-      const run = runNow();
-      if (!signal.aborted && run.phase !== "finished" && run.phase !== "failed" && run.phase !== "cancelled") return;
+      // It may be archived in the same moment in which it is over.
+      const { phase } = live.state.archive.get(runId) ?? {};
+      run = live.state.runs.get(runId) ?? { ...(run as Run), ...(phase ? { phase } : {}) };
+      if (!signal.aborted && !isOver(run)) return;
       stop();
       signal.removeEventListener("abort", look);
       resolve(run);

@@ -1,18 +1,18 @@
 /** How a live run's model does on the coordinator's validation samples: every head that could be made, and the branches after each settle pass. */
-import { type Run, settleTaskId } from "../coordinator/state.ts";
-import type { ObjectStore } from "../coordinator/store.ts";
+import type { ObjectReader } from "../coordinator/store.ts";
 import type { Dataset } from "../data/dataset.ts";
 import { openSamples } from "../data/samples.node.ts";
 import type { Harvested } from "../harvest/harvested.ts";
 import type { Head, HeadType } from "../harvest/heads.ts";
 import { makeHead } from "../harvest/makeHead.ts";
 import type { FleetEvaluation, HeadEvaluation, PassEvaluation } from "../protocol/evaluation.ts";
+import type { Branch } from "../protocol/tasks.ts";
 import { openSession } from "../runtime/session.node.ts";
 import { type Evaluation, evaluateModel } from "../train/evaluate.ts";
 import { readBranches } from "./branches.ts";
 
 /** Branches with a head as the bytes of a model. */
-export type MakeModel = (harvested: readonly Harvested[], head: Head) => Uint8Array;
+export type WriteModel = (harvested: readonly Harvested[], head: Head) => Uint8Array;
 
 async function evaluate(model: Uint8Array, validation: Dataset): Promise<Evaluation> {
   const session = await openSession(model, { name: "the global model" });
@@ -41,20 +41,26 @@ export async function evaluateHeads(
   return { accuracy, samples: validation.labels.length, head, heads: evaluated };
 }
 
-/** Evaluates the free head on the branches as they were after each settle pass; sums, which other heads need, exist of the last alone. */
+/** The branches as they were after a settle pass, or before the first, and the devices that skipped it. */
+export interface PassBranches {
+  readonly pass: number;
+  readonly branches: readonly Branch[];
+  readonly skipped: readonly string[];
+}
+
+/** Evaluates the free head on the branches of each pass; sums, which other heads need, exist of the last alone. */
 export async function evaluatePasses(
-  run: Run,
-  objects: ObjectStore,
-  makeModel: MakeModel,
+  passes: readonly PassBranches[],
+  classCount: number,
+  objects: ObjectReader,
+  write: WriteModel,
   validation: Dataset,
 ): Promise<readonly PassEvaluation[]> {
-  const classCount = run.definition.classNames.length;
-  const passes: PassEvaluation[] = [];
-  for (let pass = 0; pass <= run.pass; pass++) {
-    const harvested = await readBranches(run, objects, undefined, pass + 1);
-    const { accuracy } = await evaluate(makeModel(harvested, makeHead("H0", { harvested, classCount })), validation);
-    const skipped = run.slotOrder.filter((slot) => pass > 0 && run.tasks.get(settleTaskId(slot, pass))?.status !== "done");
-    passes.push({ pass, H0: accuracy, skipped });
+  const evaluated: PassEvaluation[] = [];
+  for (const { pass, branches, skipped } of passes) {
+    const harvested = await readBranches(branches, objects);
+    const { accuracy } = await evaluate(write(harvested, makeHead("H0", { harvested, classCount })), validation);
+    evaluated.push({ pass, H0: accuracy, skipped });
   }
-  return passes;
+  return evaluated;
 }

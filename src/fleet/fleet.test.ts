@@ -1,5 +1,5 @@
 /** Runs of a live fleet from configurations, the gate and the model, on a store in memory and with devices that really train. */
-import { mkdtempSync, rmSync, writeFileSync } from "node:fs";
+import { existsSync, mkdtempSync, rmSync, writeFileSync } from "node:fs";
 import { tmpdir } from "node:os";
 import { join } from "node:path";
 import { afterAll, beforeAll, describe, expect, it } from "vitest";
@@ -7,6 +7,7 @@ import { summarizeData } from "../agent/ownData.ts";
 import { runTask, type TaskResult } from "../agent/tasks.ts";
 import { initialParameters } from "../compile/initialize.ts";
 import type { RunDefinition } from "../coordinator/events.ts";
+import { openFileObjects } from "../coordinator/fileObjects.node.ts";
 import { openMemoryObjects } from "../coordinator/memory.ts";
 import { TestCoordinator } from "../coordinator/model.fixture.ts";
 import { planRun } from "../coordinator/planning.ts";
@@ -24,7 +25,8 @@ import { buildTarget, fitOf } from "../run/target.ts";
 import { openSession } from "../runtime/session.node.ts";
 import { decodeSafetensors, encodeSafetensors } from "../util/safetensors.ts";
 import { floats, type Tensor } from "../util/tensor.ts";
-import { assembleRun } from "./assemble.ts";
+import { assembleRun, assemblyOf, type MakeModel, makeModel } from "./assemble.ts";
+import { threadMaker } from "./assembleThread.node.ts";
 import { readObject } from "./branches.ts";
 import { defineRun } from "./define.ts";
 import { judge } from "./gate.ts";
@@ -32,6 +34,7 @@ import { type KnownSamples, openSamplesOf, type SamplesOf } from "./samples.ts";
 
 const objects = openMemoryObjects();
 const samplesOf = openSamplesOf(undefined);
+const make: MakeModel = (assembly) => makeModel(assembly, objects, samplesOf);
 const taskObjects = openTaskObjects({ put: (bytes) => objects.put(bytes) });
 const small = {
   data: { name: "glyphs", trainCount: 120, testCount: 40 },
@@ -217,13 +220,13 @@ describe("a live run", () => {
 
   it("makes the same model of the same results, and of fewer one that lacks classes", async () => {
     await round("train");
-    const partial = await assembleRun(runNow(), objects, samplesOf, [runNow().slotOrder[0] as string]);
+    const partial = await assembleRun(runNow(), objects, make, [runNow().slotOrder[0] as string]);
     expect(partial.head).toBe("H0");
     await round("settle");
     await round("statistics");
-    const whole = await assembleRun(runNow(), objects, samplesOf);
+    const whole = await assembleRun(runNow(), objects, make);
     expect(whole.head).toBe("H2");
-    expect(await assembleRun(runNow(), objects, samplesOf)).toEqual(whole);
+    expect(await assembleRun(runNow(), objects, make)).toEqual(whole);
     const model = whole.outputs.find(({ role }) => role === "model") as ObjectReference;
     const { metadata } = readOnnx(await readObject(objects, model));
     expect(metadata).toMatchObject({ head: "H2", dataSet: "glyphs", seed: "0" });
@@ -241,6 +244,21 @@ describe("a live run", () => {
       { pass: 0, H0: expect.any(Number), skipped: [] },
       { pass: 1, H0: measured.heads[0]?.accuracy, skipped: [] },
     ]);
+  });
+
+  // Node cannot load TypeScript in a worker thread.
+  const script = new URL("../../dist/fleet/assembleWorker.node.js", import.meta.url);
+  it.skipIf(!existsSync(script))("makes the same model in a thread of its own, and fails with the same sentence", async () => {
+    const folder = mkdtempSync(join(tmpdir(), "sheaf-thread-"));
+    const files = await openFileObjects(folder);
+    const inThread = threadMaker({ store: folder, dataFolder: undefined, workerUrl: script }) as MakeModel;
+    const assembly = assemblyOf(runNow());
+    const reason = await makeModel(assembly, files, samplesOf).catch(({ message }: Error) => message);
+    await expect(inThread(assembly)).rejects.toMatchObject({ code: "corrupt", message: reason });
+    for await (const { sha256, bytes } of objects.list()) await files.put(await readObject(objects, { role: "any", sha256, bytes }));
+    expect(await assembleRun(runNow(), files, inThread)).toEqual(await assembleRun(runNow(), objects, make));
+    await files.close();
+    rmSync(folder, { recursive: true });
   });
 
   it("keeps sums of other branches and of other classes out", async () => {

@@ -1,7 +1,8 @@
 /** Whole runs over real HTTP in one process: the coordinator as `sheaf serve` starts it, devices as `sheaf join` does, and training that is real and small. */
-import { mkdtempSync, rmSync, writeFileSync } from "node:fs";
+import { cpSync, existsSync, mkdtempSync, rmSync, writeFileSync } from "node:fs";
 import { tmpdir } from "node:os";
 import { join } from "node:path";
+import Database from "libsql";
 import { afterAll, beforeAll, describe, expect, it } from "vitest";
 import { type JoinEvent, joinFleet } from "../agent/joinNode.node.ts";
 import { initialParameters } from "../compile/initialize.ts";
@@ -22,6 +23,8 @@ import { openSamplesOf } from "./samples.ts";
 const root = mkdtempSync(join(tmpdir(), "sheaf-http-"));
 afterAll(() => rmSync(root, { recursive: true, force: true }));
 
+/** Where the package was built. */
+const worker = new URL("../../dist/fleet/assembleWorker.node.js", import.meta.url);
 const names = ["ann", "bob", "cat"];
 const base = {
   data: { name: "glyphs", trainCount: 120, testCount: 40 },
@@ -130,6 +133,23 @@ describe("a run over HTTP", () => {
     const again = await finish(config);
     expect(await sha256(again.model)).toBe(await sha256(model));
     expect(again.run.outputs).toEqual(run.outputs);
+    // Killed while it put the model together: what it had written then is all that is there, and a coordinator on it ends in the same bytes.
+    const cut = join(root, "cut");
+    cpSync(join(root, `store-${stores}`), cut, { recursive: true });
+    const database = new Database(join(cut, "log.sqlite"));
+    database.exec("DELETE FROM entries WHERE sequence = (SELECT max(sequence) FROM entries)");
+    database.close();
+    for (const { sha256: name } of run.outputs ?? []) rmSync(join(cut, "objects", name.slice(0, 2), name));
+    await using resumed = await startCoordinator({
+      store: cut,
+      host: "127.0.0.1",
+      port: 0,
+      log: () => undefined,
+      ...(existsSync(worker) ? { assemblyWorker: worker } : {}),
+    });
+    const [left] = [...resumed.live.state.runs.values()] as [Run];
+    expect(left.phase).toBe("assemble");
+    expect(await resumed.untilOver(left.runId, new AbortController().signal)).toMatchObject({ phase: "finished", outputs: run.outputs });
   }, 240_000);
 
   it.each(["position", "activation"] as const)(

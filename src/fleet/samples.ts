@@ -41,10 +41,10 @@ function stated({ data, serve: { samples } }: RunConfig): KnownSamples | undefin
 export function openSamplesOf(dataFolder: string | undefined): SamplesOf {
   const known = new Map<string, Promise<KnownSamples>>();
   const load = async (config: RunConfig): Promise<KnownSamples> => {
-    const { train, test, configName } = await loadData(config, dataFolder === undefined ? {} : { data: dataFolder });
+    const { train, test } = await loadData(config, dataFolder === undefined ? {} : { data: dataFolder });
     const other = train.otherClass === undefined ? {} : { otherClass: train.otherClass };
     return {
-      name: configName,
+      name: train.name,
       classNames: train.classNames,
       ...other,
       input: fitOf(train).input,

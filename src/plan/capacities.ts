@@ -1,5 +1,5 @@
 /** How many classes each device takes where the user does not say: more for stronger devices, within what each can carry. */
-import { type BranchCost, expectedCost, fleetCost, type SettleWork, type SumsWork, type Workload } from "./cost.ts";
+import { type BranchCost, countedCost, expectedCost, type SettleWork, type SumsWork, type Workload } from "./cost.ts";
 import type { DeviceProfile } from "./device.ts";
 import { shareOut } from "./shareOut.ts";
 import { type Limits, type Shortfall, shortfall } from "./widths.ts";
@@ -12,14 +12,11 @@ export interface Reach {
 
 export interface ReachRequest {
   readonly classCount: number;
-  /** Classes that devices may own, and their samples. */
+  /** Classes that devices may own. */
   readonly ownableCount: number;
-  readonly ownableSamples: number;
-  /** Samples that backgrounds are drawn from, and how many of these are of ownable classes. */
-  readonly backgroundSamples: number;
-  readonly ownableBackground: number;
+  /** Samples of so many of these classes that the device has of their mean size, and background samples beside them. */
+  readonly samplesWith: (classes: number) => { readonly own: number; readonly background: number };
   readonly backgroundSampleBytes: number;
-  readonly rho: number;
   readonly trainedShare: number;
   readonly sums?: SumsWork;
   readonly epochs: number;
@@ -46,19 +43,16 @@ export interface ReachRequest {
  * or what it lacks with a single class. A first judgement: the sizing of the whole fleet confirms or corrects it.
  */
 export function reachOf(profile: DeviceProfile, request: ReachRequest): Reach | Shortfall {
-  const { classCount, ownableCount, ownableSamples, rho, owners, summers, narrowest, costOf, limits, epochs, batchSize, targetMacs } =
-    request;
+  const { classCount, ownableCount, samplesWith, owners, summers, narrowest, costOf, limits, epochs, batchSize, targetMacs } = request;
   let reach: Reach | undefined;
   let first: Shortfall | undefined;
   for (let classes = 1; classes <= ownableCount; classes++) {
     const branch = costOf(narrowest, classes + 1);
-    const held = (classes / ownableCount) * ownableSamples;
-    const ownSamples = held / owners;
-    const backgroundSamples = rho * (request.backgroundSamples - (classes / ownableCount) * request.ownableBackground);
+    const { own, background: backgroundSamples } = samplesWith(classes);
     const workload = {
-      ownSamples: request.trainedShare * ownSamples,
+      ownSamples: request.trainedShare * (own / owners),
       backgroundSamples: request.trainedShare * backgroundSamples,
-      statisticsSamples: held / summers,
+      statisticsSamples: own / summers,
       ...(request.sums && { sums: request.sums }),
       sampleBytesDown: backgroundSamples * request.backgroundSampleBytes,
       epochs,
@@ -70,8 +64,8 @@ export function reachOf(profile: DeviceProfile, request: ReachRequest): Reach | 
       ...(request.progressive && { progressive: request.progressive }),
       ...(request.settle && { settle: request.settle }),
     };
-    const fleet = request.statisticsPass ? fleetCost(Array<BranchCost>(request.branches).fill(branch)) : undefined;
-    const at = `at the narrowest width ${narrowest} with ${classes} ${classes === 1 ? "class" : "classes"}`;
+    const fleet = request.statisticsPass ? countedCost([[branch, request.branches]]) : undefined;
+    const at = (): string => `at the narrowest width ${narrowest} with ${classes} ${classes === 1 ? "class" : "classes"}`;
     const missing = shortfall(expectedCost(branch, workload, profile, fleet), profile, limits, at);
     if (!missing) reach = { least: reach?.least ?? classes, most: classes };
     else first ??= missing;

@@ -13,6 +13,8 @@ const patience = 4000;
 const jump = 3;
 /** A pair of codewords weighs `base ** -distance`: the close pairs decide, the number of them breaks ties. */
 const base = 6;
+/** Cells that a search looks at; only fleets of more than a thousand devices come to so many. */
+const mostScanned = 3e8;
 
 /** Least Hamming distance between the codewords of two classes; with a single class, the length of its codeword. */
 export function leastDistance(o: Ownership): number {
@@ -64,22 +66,26 @@ interface Move {
   readonly takes: number;
 }
 
+/** The move that undoes a move. */
+const reverse = ({ a, b, gives, takes }: Move): Move => ({ a: b, b: a, gives, takes });
+
 /** Leaves the best code it met in `o`. */
 function search(o: Ownership, redundancy: number, even: boolean, bound: number, random: Random): { readonly least: number } {
   const { classCount, deviceCount, bits } = o;
   const attempts = attemptsFor(classCount);
+  const proposals = proposalsOf(o, redundancy, even, random);
   const weights = Float64Array.from({ length: deviceCount + 3 }, (_, d) => base ** -d);
   const distances = new Int32Array(classCount * classCount);
+  for (let a = 0; a < classCount; a++) {
+    for (let b = 0; b < a; b++) {
+      const d = distance(o, a, b);
+      distances[a * classCount + b] = d;
+      distances[b * classCount + a] = d;
+    }
+  }
   const measure = (): number => {
     let energy = 0;
-    for (let a = 0; a < classCount; a++) {
-      for (let b = 0; b < a; b++) {
-        const d = distance(o, a, b);
-        distances[a * classCount + b] = d;
-        distances[b * classCount + a] = d;
-        energy += weights[d]!;
-      }
-    }
+    for (let a = 0; a < classCount; a++) for (let b = 0; b < a; b++) energy += weights[distances[a * classCount + b]!]!;
     return energy;
   };
   /** By how much a move takes class x away from a and nearer to b. */
@@ -124,35 +130,42 @@ function search(o: Ownership, redundancy: number, even: boolean, bound: number, 
   };
 
   let energy = measure();
-  let least = leastDistance(o);
-  let best = { least, energy, bits: bits.slice(), owners: o.owners.slice() };
+  let least = leastOf(distances, classCount);
+  let best = { least, energy };
+  // All pairs so far apart that none weighs anything, as in large fleets: no move would count for better.
+  if (energy === 0) return best;
+  /** Moves since the best code. A copy of the matrix for each that is better would cost as much as the fleet is large. */
+  const moves: Move[] = [];
+  const goBack = (): void => {
+    for (let move = moves.pop(); move; move = moves.pop()) apply(reverse(move));
+  };
   let since = 0;
   let jumping = 0;
-  for (let i = 0; i < attempts && best.least < bound; i++) {
+  for (let i = 0; i < attempts && best.least < bound && proposals.spent() < mostScanned; i++) {
     if (++since > patience) {
-      bits.set(best.bits);
-      o.owners.set(best.owners);
+      goBack();
       energy = measure();
       since = 0;
       jumping = jump;
     }
-    const move = propose(o, redundancy, even, random);
+    const move = proposals.next();
     if (!move) continue;
     const delta = change(move);
     if (jumping === 0 && delta > 0) continue;
     apply(move);
+    moves.push(move);
     energy += delta;
     if (jumping > 0) jumping--;
     if (energy < best.energy * (1 - 1e-9)) {
       least = leastOf(distances, classCount);
       if (least >= best.least) {
-        best = { least, energy, bits: bits.slice(), owners: o.owners.slice() };
+        best = { least, energy };
+        moves.length = 0;
         since = 0;
       }
     }
   }
-  bits.set(best.bits);
-  o.owners.set(best.owners);
+  goBack();
   return { least: best.least };
 }
 
@@ -162,25 +175,47 @@ function leastOf(distances: Int32Array, classCount: number): number {
   return least;
 }
 
-/** A random move that keeps sizes, coverage and preferences, or undefined when the draw allows none. */
-function propose(o: Ownership, redundancy: number, even: boolean, random: Random): Move | undefined {
+/** Random moves that keep sizes, coverage and preferences. */
+interface Proposals {
+  /** One, or undefined when the draw allows none. */
+  readonly next: () => Move | undefined;
+  /** Cells that were looked at in search of a second device. */
+  readonly spent: () => number;
+}
+
+/** Of a large fleet, only devices are looked at that may give up a class at all; moves do not change which. */
+function proposalsOf(o: Ownership, redundancy: number, even: boolean, random: Random): Proposals {
   const { classCount, deviceCount, bits, preferred, owners } = o;
-  const gives = random.below(deviceCount);
-  const b = random.below(classCount);
-  if (bits[b * deviceCount + gives] === 1) return undefined;
-  const offset = random.below(classCount);
-  let a = -1;
-  for (let i = 0; i < classCount && a < 0; i++) {
-    const cell = ((i + offset) % classCount) * deviceCount + gives;
-    if (bits[cell] === 1 && preferred[cell] === 0) a = (i + offset) % classCount;
+  const mayGive = (device: number, classId: number): boolean => {
+    const cell = classId * deviceCount + device;
+    return bits[cell] === 1 && preferred[cell] === 0;
+  };
+  const isMovable = new Uint8Array(deviceCount);
+  for (let device = 0; device < deviceCount; device++) {
+    for (let classId = 0; classId < classCount; classId++) if (mayGive(device, classId)) isMovable[device] = 1;
   }
-  if (a < 0) return undefined;
-  const first = random.below(deviceCount + 1);
-  if (owners[a]! > redundancy && (even ? owners[b]! < owners[a]! : first === deviceCount)) return { a, b, gives, takes: -1 };
-  for (let i = 0; i < deviceCount; i++) {
-    const takes = (first + i) % deviceCount;
-    const cell = b * deviceCount + takes;
-    if (bits[cell] === 1 && preferred[cell] === 0 && bits[a * deviceCount + takes] === 0) return { a, b, gives, takes };
-  }
-  return undefined;
+  const movable = Uint32Array.from(isMovable.keys()).filter((device) => isMovable[device] === 1);
+  /** Place of the first of them that comes at `device` or after it. */
+  const places = new Uint32Array(deviceCount + 1);
+  for (let device = 0; device < deviceCount; device++) places[device + 1] = places[device]! + isMovable[device]!;
+  let spent = 0;
+  const next = (): Move | undefined => {
+    const gives = random.below(deviceCount);
+    const b = random.below(classCount);
+    if (bits[b * deviceCount + gives] === 1) return undefined;
+    const offset = random.below(classCount);
+    if (isMovable[gives] === 0) return undefined;
+    let a = -1;
+    for (let i = 0; i < classCount && a < 0; i++) if (mayGive(gives, (i + offset) % classCount)) a = (i + offset) % classCount;
+    if (a < 0) return undefined;
+    const first = random.below(deviceCount + 1);
+    if (owners[a]! > redundancy && (even ? owners[b]! < owners[a]! : first === deviceCount)) return { a, b, gives, takes: -1 };
+    for (let i = 0; i < movable.length; i++) {
+      spent++;
+      const takes = movable[(places[first % deviceCount]! + i) % movable.length]!;
+      if (mayGive(takes, b) && bits[a * deviceCount + takes] === 0) return { a, b, gives, takes };
+    }
+    return undefined;
+  };
+  return { next, spent: () => spent };
 }

@@ -137,14 +137,20 @@ export interface FleetCost {
 
 /** Sum over branches. */
 export function fleetCost(branches: readonly BranchCost[]): FleetCost {
-  const sum = (value: (branch: BranchCost) => number): number => branches.reduce((total, branch) => total + value(branch), 0);
-  return {
-    macs: sum((b) => b.macs),
-    weightBytes: sum((b) => b.weightBytes),
-    features: sum((b) => b.features),
-    logits: sum((b) => b.logits),
-    activationBytes: branches.reduce((most, b) => Math.max(most, b.activationBytes), 0),
-  };
+  return countedCost(branches.map((branch) => [branch, 1]));
+}
+
+/** Sum over branches of which there are so many each. */
+export function countedCost(branches: Iterable<readonly [branch: BranchCost, count: number]>): FleetCost {
+  let [macs, weightBytes, features, logits, activationBytes] = [0, 0, 0, 0, 0];
+  for (const [branch, count] of branches) {
+    macs += count * branch.macs;
+    weightBytes += count * branch.weightBytes;
+    features += count * branch.features;
+    logits += count * branch.logits;
+    activationBytes = Math.max(activationBytes, branch.activationBytes);
+  }
+  return { macs, weightBytes, features, logits, activationBytes };
 }
 
 /** Settle passes that a device takes part in. */

@@ -3,7 +3,7 @@ import { decouple } from "../decouple/subModel.ts";
 import type { WidthFactors } from "../network/narrow.ts";
 import type { Network } from "../network/network.ts";
 import { SheafError } from "../util/errors.ts";
-import { classShares, type Reach, reachOf } from "./capacities.ts";
+import { classShares, type Reach, type ReachRequest, reachOf } from "./capacities.ts";
 import { commonGroupSize, groupPreferences } from "./classGroups.ts";
 import { type BranchCost, branchCost, type Expected, type Workload } from "./cost.ts";
 import type { DeviceProfile } from "./device.ts";
@@ -57,16 +57,21 @@ export function planFleet(request: PlanRequest, leastDevices = 0): Plan {
   const excluded: { id: string; reason: string }[] = [];
   const learnt = new Map<string, number>();
   // Every turn leaves out a device or takes a class from one, so the turns come to an end.
-  for (;;) {
-    const fleet = request.devices.filter(({ id }) => excluded.every((e) => e.id !== id));
+  for (let fleet = request.devices; ; ) {
     const turn = attempt(setting, fleet, learnt, excluded);
     switch (turn.type) {
       case "planned":
         return turn.plan;
-      case "exclude":
-        excluded.push({ id: turn.device.id, reason: `Device "${turn.device.id}" ${turn.reason}.` });
-        if (fleet.length <= leastDevices) throw new SheafError("plan", `${excluded.at(-1)?.reason} It may not be left out.`);
+      case "exclude": {
+        const out = new Set<string>();
+        for (const { device, reason } of turn.out) {
+          excluded.push({ id: device.id, reason: `Device "${device.id}" ${reason}.` });
+          if (fleet.length - out.size <= leastDevices) throw new SheafError("plan", `${excluded.at(-1)?.reason} It may not be left out.`);
+          out.add(device.id);
+        }
+        fleet = fleet.filter(({ id }) => !out.has(id));
         break;
+      }
       case "fewerClasses":
         for (const [id, classes] of turn.most) learnt.set(id, classes);
     }
@@ -82,9 +87,8 @@ interface Setting {
   readonly statisticsOverlap: "share" | "split";
   readonly grid: readonly number[];
   readonly limits: Limits;
-  /** Ids of the classes that devices may own, and how many training samples these have. */
+  /** Ids of the classes that devices may own. */
   readonly ownable: readonly number[];
-  readonly ownableSamples: number;
   /** Group of each class; undefined for one that nobody is to own. */
   readonly groupOf: readonly (number | undefined)[] | undefined;
   readonly targetMacs: number;
@@ -102,7 +106,6 @@ function settingOf(request: PlanRequest): Setting {
   return {
     request,
     ownable,
-    ownableSamples: ownable.reduce((sum, classId) => sum + request.classCounts[classId]!, 0),
     groupOf: request.classGroups?.map((group, classId) => (ownable.includes(classId) ? group : undefined)),
     disjoint,
     overlap,
@@ -117,9 +120,21 @@ function settingOf(request: PlanRequest): Setting {
   };
 }
 
+/** Devices that cannot take part with the fleet as it is, in the order in which they are left out. */
+interface Exclusion {
+  readonly type: "exclude";
+  readonly out: readonly { readonly device: FleetDevice; readonly reason: string }[];
+}
+
+/**
+ * How many devices are left out before the others are looked at again, where one fewer may be enough: of a large fleet not one by one, since every look
+ * goes through all of it.
+ */
+const leftOutAtOnce = (fleet: readonly FleetDevice[]): number => Math.max(1, Math.floor(fleet.length / 100));
+
 type Turn =
   | { readonly type: "planned"; readonly plan: Plan }
-  | { readonly type: "exclude"; readonly device: FleetDevice; readonly reason: string }
+  | Exclusion
   /** The most classes that these devices should take, by id. */
   | { readonly type: "fewerClasses"; readonly most: ReadonlyMap<string, number> };
 
@@ -128,9 +143,10 @@ function attempt(setting: Setting, fleet: readonly FleetDevice[], learnt: Readon
   const { request, disjoint, overlap, statisticsPass, statisticsOverlap, grid, limits, ownable, targetMacs, costOf } = setting;
   const { classCount, classCounts, rho, epochs, batchSize, classesPerDevice } = request;
   if (disjoint && fleet.length > ownable.length) {
-    const device = slowest(fleet, (d) => d);
-    const reason = `is the slowest of ${fleet.length}, and ${ownable.length} classes in disjoint groups employ at most ${ownable.length}`;
-    return { type: "exclude", device, reason };
+    const surplus = slowestFirst(fleet, (device) => device).slice(0, fleet.length - ownable.length);
+    const reason = (left: number): string =>
+      `is the slowest of ${left}, and ${ownable.length} classes in disjoint groups employ at most ${ownable.length}`;
+    return { type: "exclude", out: surplus.map((device, i) => ({ device, reason: reason(fleet.length - i) })) };
   }
   const reach =
     classesPerDevice === undefined
@@ -141,14 +157,15 @@ function attempt(setting: Setting, fleet: readonly FleetDevice[], learnt: Readon
   const capacities =
     classesPerDevice === undefined ? sharesOf(setting, profiles, reach) : reach.map((r) => Math.min(r.most, ownable.length));
   const assigned = assign(setting, fleet, capacities, excluded);
-  const samples = countSamples(assigned.taskSets, classCounts, overlap, rho, request.backgroundCounts);
-  const empty = samples.findIndex(({ own }) => own === 0);
-  if (empty >= 0) {
-    const reason = `would get no sample of its classes ${assigned.taskSets[empty]!.join(", ")}`;
-    return { type: "exclude", device: fleet[empty]!, reason };
+  const held = fleet.map((device) => device.held);
+  const samples = countSamples(assigned.taskSets, classCounts, overlap, rho, request.backgroundCounts, held);
+  const empty = [...samples.keys()].filter((i) => samples[i]!.own === 0);
+  if (empty.length > 0) {
+    const reason = (i: number): string => `would get no sample of its classes ${assigned.taskSets[i]!.join(", ")}`;
+    return { type: "exclude", out: empty.slice(0, leftOutAtOnce(fleet)).map((i) => ({ device: fleet[i]!, reason: reason(i) })) };
   }
-  const passed = countSamples(assigned.taskSets, classCounts, statisticsOverlap, 0);
-  const unowned = unownedShare(setting, fleet.length);
+  const passed = countSamples(assigned.taskSets, classCounts, statisticsOverlap, 0, undefined, held);
+  const unowned = unownedShares(setting, fleet.length);
   const trainedShare = request.trainedShare ?? 1;
   const devices = samples.map(({ own, background }, i) => ({
     profile: profiles[i]!,
@@ -158,7 +175,7 @@ function attempt(setting: Setting, fleet: readonly FleetDevice[], learnt: Readon
       backgroundSamples: Math.round(trainedShare * background),
       ...(request.sums && { sums: request.sums }),
       sampleBytesDown: background * (request.backgroundSampleBytes ?? 0),
-      statisticsSamples: passed[i]!.own + unowned,
+      statisticsSamples: passed[i]!.own + unowned(fleet[i]!),
       epochs,
       ...(request.targetEpochs !== undefined && { targetEpochs: request.targetEpochs }),
       batchSize,
@@ -184,21 +201,23 @@ function attempt(setting: Setting, fleet: readonly FleetDevice[], learnt: Readon
   const reducible = short.filter(({ limit, spare }) => limit !== "ratio" && spare > 0);
   if (reducible.length > 0)
     return { type: "fewerClasses", most: new Map(reducible.map(({ device, i }) => [device.id, devices[i]!.classes - 1])) };
-  const { device, reason } = slowest(short, (s) => s.device);
-  return { type: "exclude", device, reason };
+  return { type: "exclude", out: slowestFirst(short, ({ device }) => device).slice(0, leftOutAtOnce(fleet)) };
 }
 
 /**
  * Samples of unowned classes that a device is expected to have in its statistics pass: its part of those that are in anybody's background, each of them
- * counted by as many devices as a sample of another class is.
+ * counted by as many devices as a sample of another class is; or those that it holds itself.
  */
-function unownedShare(
-  { request: { classCounts, backgroundCounts = classCounts, rho, redundancy }, statisticsOverlap, ownable }: Setting,
+function unownedShares(
+  { request: { classCounts, backgroundCounts, rho, redundancy }, statisticsOverlap, ownable }: Setting,
   deviceCount: number,
-): number {
-  const count = backgroundCounts.reduce((sum, samples, classId) => sum + (ownable.includes(classId) ? 0 : samples), 0);
+): (device: FleetDevice) => number {
+  const countOf = (counts: readonly number[]): number =>
+    counts.reduce((sum, samples, classId) => sum + (ownable.includes(classId) ? 0 : samples), 0);
+  const count = countOf(backgroundCounts ?? classCounts);
   const met = count * (1 - (1 - rho) ** deviceCount);
-  return Math.round(Math.min(rho * count, (met * (statisticsOverlap === "share" ? redundancy : 1)) / deviceCount));
+  const share = Math.round(Math.min(rho * count, (met * (statisticsOverlap === "share" ? redundancy : 1)) / deviceCount));
+  return ({ held }) => (held && !backgroundCounts ? Math.round(rho * countOf(held)) : share);
 }
 
 /** Numbers of classes by device: in whole groups where groups are of one size and every device can carry one. */
@@ -218,47 +237,21 @@ function sharesOf(
   return classShares(profiles, reach, ownable.length, request.redundancy, disjoint);
 }
 
-/** How many classes each device can take; or the slowest of those that cannot take one: with fewer branches in the statistics pass the others may do. */
+/** How many classes each device can take; or those that cannot take one: of these the slowest, since with fewer branches in the statistics pass the others may do. */
 function reachOfAll(
-  {
-    request,
-    disjoint,
-    overlap,
-    statisticsPass,
-    statisticsOverlap,
-    grid,
-    limits,
-    ownable,
-    ownableSamples,
-    targetMacs,
-    costOf,
-    progressive,
-  }: Setting,
+  { request, disjoint, overlap, statisticsPass, statisticsOverlap, grid, limits, ownable, targetMacs, costOf, progressive }: Setting,
   fleet: readonly FleetDevice[],
   learnt: ReadonlyMap<string, number>,
-): readonly Reach[] | Extract<Turn, { type: "exclude" }> {
-  const {
-    classCount,
-    classCounts,
-    backgroundCounts = classCounts,
-    backgroundSampleBytes = 0,
-    rho,
-    epochs,
-    batchSize,
-    redundancy,
-  } = request;
+): readonly Reach[] | Exclusion {
+  const { classCount, classCounts, backgroundCounts, backgroundSampleBytes = 0, rho, epochs, batchSize, redundancy } = request;
   const narrowest = grid[0]!;
   const ownableCount = ownable.length;
   const common = {
     classCount,
     ownableCount,
-    ownableSamples,
-    backgroundSamples: backgroundCounts.reduce((sum, count) => sum + count, 0),
-    ownableBackground: ownable.reduce((sum, classId) => sum + backgroundCounts[classId]!, 0),
     backgroundSampleBytes,
     trainedShare: request.trainedShare ?? 1,
     ...(request.sums && { sums: request.sums }),
-    rho,
     epochs,
     targetEpochs: request.targetEpochs,
     batchSize,
@@ -271,21 +264,44 @@ function reachOfAll(
     costOf,
     narrowest,
   };
+  const sumOf = (counts: readonly number[]): number => counts.reduce((sum, count) => sum + count, 0);
+  const ofOwnable = (counts: readonly number[]): number => ownable.reduce((sum, classId) => sum + counts[classId]!, 0);
+  /** Samples of so many of `count` classes, of which there are so many in all. */
+  const samplesOf = (counts: readonly number[], among: number, others: readonly number[]): ReachRequest["samplesWith"] => {
+    const [own, background, ownBackground] = [ofOwnable(counts), sumOf(others), ofOwnable(others)];
+    return (classes) => {
+      const share = Math.min(1, classes / among);
+      return { own: share * own, background: rho * (background - share * ownBackground) };
+    };
+  };
+  const anybodys = samplesOf(classCounts, ownableCount, backgroundCounts ?? classCounts);
+  const samplesOfDevice = ({ held }: FleetDevice): ReachRequest["samplesWith"] =>
+    held ? samplesOf(held, Math.max(1, ownable.filter((classId) => held[classId]! > 0).length), backgroundCounts ?? held) : anybodys;
   const among = (split: "share" | "split"): number => (split === "split" && !disjoint ? redundancy : 1);
   const dealt = { owners: among(overlap), summers: among(statisticsOverlap) };
   const reaches: Reach[] = [];
   const unfit: { device: FleetDevice; reason: string }[] = [];
   for (const device of fleet) {
-    const found = reachOf(device.profile, { ...common, ...dealt, branches: fleet.length });
+    const found = reachOf(device.profile, { ...common, ...dealt, samplesWith: samplesOfDevice(device), branches: fleet.length });
     if ("reason" in found) unfit.push({ device, reason: found.reason });
     else reaches.push({ least: found.least, most: Math.max(found.least, Math.min(found.most, learnt.get(device.id) ?? ownableCount)) });
   }
-  return unfit.length > 0 ? { type: "exclude", ...slowest(unfit, (u) => u.device) } : reaches;
+  if (unfit.length === 0) return reaches;
+  // Without the pass nobody's limits depend on others.
+  const out = slowestFirst(unfit, ({ device }) => device);
+  return { type: "exclude", out: statisticsPass ? out.slice(0, leftOutAtOnce(fleet)) : out };
 }
 
-/** The last of those with the least speed. */
-function slowest<T>(items: readonly T[], deviceOf: (item: T) => FleetDevice): T {
-  return items.reduce((a, b) => (deviceOf(b).profile.macsPerSecond <= deviceOf(a).profile.macsPerSecond ? b : a));
+/** By speed; of equals the last first. */
+function slowestFirst<T>(items: readonly T[], deviceOf: (item: T) => FleetDevice): readonly T[] {
+  return [...items].reverse().sort((a, b) => deviceOf(a).profile.macsPerSecond - deviceOf(b).profile.macsPerSecond);
+}
+
+/** Why devices were left out: of the first few, and how many more. */
+function reasonsOf(excluded: Plan["excluded"]): string {
+  const shown = 5;
+  const first = excluded.slice(0, shown).map(({ reason }) => reason);
+  return [...first, ...(excluded.length > shown ? [`And ${excluded.length - shown} more.`] : [])].join(" ");
 }
 
 /** Hundredths from the narrowest width to the widest, both included. */
@@ -301,11 +317,11 @@ function assign(
   capacities: readonly number[],
   excluded: Plan["excluded"],
 ): TaskSets {
-  const why = excluded.length > 0 ? ` Left out: ${excluded.map(({ reason }) => reason).join(" ")}` : "";
+  const why = excluded.length > 0 ? ` Left out: ${reasonsOf(excluded)}` : "";
   if (fleet.length === 0) {
     throw new SheafError(
       "plan",
-      `No device can take part: ${excluded.map(({ reason }) => reason).join(" ")} Allow more time or memory, fewer samples or a smaller batch.`,
+      `No device can take part: ${reasonsOf(excluded)} Allow more time or memory, fewer samples or a smaller batch.`,
     );
   }
   // A device that says what it wants keeps that; groups are dealt among the others.

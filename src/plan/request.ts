@@ -15,6 +15,8 @@ export const narrowestWidth = 0.05;
 export interface FleetDevice {
   readonly id: string;
   readonly profile: DeviceProfile;
+  /** Training samples by class that it holds, where these are not all that `classCounts` counts. */
+  readonly held?: readonly number[];
 }
 
 export interface PlanRequest {
@@ -101,10 +103,10 @@ export function checkRequest({ target, classCount, classCounts, classGroups, dev
       `Class ${missing} has no training sample, so that no device can learn it; leave the class out or add samples.`,
     );
   if (devices.length === 0) throw new SheafError("plan", "There is no device to plan for; add devices to the fleet.");
-  const ids = devices.map(({ id }) => id);
-  const twice = ids.find((id, i) => ids.indexOf(id) < i);
-  if (twice !== undefined) refuse(`Device "${twice}" is listed twice; give every device an id of its own.`);
+  const ids = new Set<string>();
   for (const { id, profile } of devices) {
+    if (ids.has(id)) refuse(`Device "${id}" is listed twice; give every device an id of its own.`);
+    ids.add(id);
     for (const key of ["macsPerSecond", "memoryBytes", "bandwidthBitsPerSecond"] as const) {
       if (!(profile[key] > 0)) refuse(`Device "${id}": ${key} must be positive, got ${profile[key]}.`);
     }

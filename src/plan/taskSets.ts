@@ -160,7 +160,7 @@ function checkedSizes(
 
 /** `preferred`: rows of the ownership matrix by device, dearest first. */
 function grantPreferences(o: Ownership, preferred: readonly (readonly number[])[], disjoint: boolean): void {
-  const rounds = Math.max(0, ...preferred.map((rows) => rows.length));
+  const rounds = preferred.reduce((most, rows) => Math.max(most, rows.length), 0);
   for (let rank = 0; rank < rounds; rank++) {
     for (const [device, rows] of preferred.entries()) {
       const row = rows[rank];

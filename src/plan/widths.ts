@@ -3,7 +3,7 @@ import type { Progressive } from "../compile/progressive.ts";
 import { narrow, type WidthFactors } from "../network/narrow.ts";
 import type { Network } from "../network/network.ts";
 import { formatBytes, formatDuration, formatRatio } from "../util/format.ts";
-import { type BranchCost, branchCost, type Expected, expectedCost, fleetCost, type Workload } from "./cost.ts";
+import { type BranchCost, branchCost, countedCost, type Expected, expectedCost, type FleetCost, type Workload } from "./cost.ts";
 import type { DeviceProfile } from "./device.ts";
 
 /** What every device must keep to. */
@@ -19,21 +19,21 @@ export interface Shortfall {
 }
 
 /** The first limit that `expected` breaks. `at` says for which sub-model, as in "at width 0.05 with 2 classes". */
-export function shortfall(expected: Expected, profile: DeviceProfile, limits: Limits, at: string): Shortfall | undefined {
+export function shortfall(expected: Expected, profile: DeviceProfile, limits: Limits, at: () => string): Shortfall | undefined {
   const { memoryBytes, seconds, ratio } = expected;
   if (memoryBytes > profile.memoryBytes) {
-    return { limit: "memory", reason: `needs ${formatBytes(memoryBytes)} of memory ${at} and has ${formatBytes(profile.memoryBytes)}` };
+    return { limit: "memory", reason: `needs ${formatBytes(memoryBytes)} of memory ${at()} and has ${formatBytes(profile.memoryBytes)}` };
   }
   if (limits.deadlineSeconds !== undefined && seconds > limits.deadlineSeconds) {
     return {
       limit: "deadline",
-      reason: `needs ${formatDuration(1000 * seconds)} ${at} and the deadline is ${formatDuration(1000 * limits.deadlineSeconds)}`,
+      reason: `needs ${formatDuration(1000 * seconds)} ${at()} and the deadline is ${formatDuration(1000 * limits.deadlineSeconds)}`,
     };
   }
   if (limits.minimumRatio !== undefined && !(ratio >= limits.minimumRatio)) {
     return {
       limit: "ratio",
-      reason: `saves ${formatRatio(ratio)} of the full target's computation ${at} and ${formatRatio(limits.minimumRatio)} is asked for`,
+      reason: `saves ${formatRatio(ratio)} of the full target's computation ${at()} and ${formatRatio(limits.minimumRatio)} is asked for`,
     };
   }
   return undefined;
@@ -69,49 +69,98 @@ export type Sizing =
   | { readonly type: "sized"; readonly widths: readonly number[]; readonly expected: readonly Expected[] }
   | { readonly type: "impossible"; readonly shortfalls: ReadonlyMap<number, Shortfall> };
 
+/** Branches of a fleet by kind: many devices train sub-models of one size with as many classes. */
+function openBranchCount(): { readonly change: (branch: BranchCost, by: 1 | -1) => void; readonly cost: () => FleetCost } {
+  const counts = new Map<BranchCost, number>();
+  return {
+    change(branch, by) {
+      const count = (counts.get(branch) ?? 0) + by;
+      if (count > 0) counts.set(branch, count);
+      else counts.delete(branch);
+    },
+    cost: () => countedCost(counts),
+  };
+}
+
 /**
  * Everybody starts at the widest. While some devices break a limit, these go one step down; one that is at the narrowest already is weighed down by the
  * others' branches in its statistics pass, so the widest of them go one step down instead. At last whoever can go up again does, narrowest first.
- * At the result no device can be one step wider with the others as they are.
+ * At the result no device can be one step wider with the others as they are. `costOf` must give the same object for the same arguments.
  */
 export function sizeWidths({ grid, devices, costOf, limits, statisticsPass }: SizingRequest): Sizing {
-  const steps = devices.map(() => grid.length - 1);
+  const top = grid.length - 1;
+  const steps = devices.map(() => top);
+  const fleet = openBranchCount();
   const branch = (device: number): BranchCost => costOf(grid[steps[device]!]!, devices[device]!.classes + 1);
-  const expectAll = (): Expected[] => {
-    const branches = devices.map((_, i) => branch(i));
-    const fleet = statisticsPass ? fleetCost(branches) : undefined;
-    return devices.map(({ workload, profile }, i) => expectedCost(branches[i]!, workload, profile, fleet));
+  for (const device of devices.keys()) fleet.change(branch(device), 1);
+  const step = (device: number, by: 1 | -1): void => {
+    fleet.change(branch(device), -1);
+    steps[device]! += by;
+    fleet.change(branch(device), 1);
   };
-  const broken = (expected: readonly Expected[]): Map<number, Shortfall> => {
+  const whole = (): FleetCost | undefined => (statisticsPass ? fleet.cost() : undefined);
+  const expect = (device: number, total: FleetCost | undefined): Expected =>
+    expectedCost(branch(device), devices[device]!.workload, devices[device]!.profile, total);
+  const shortOf = (device: number, total: FleetCost | undefined): Shortfall | undefined => {
+    const { profile, classes } = devices[device]!;
+    const at = (): string => `at width ${grid[steps[device]!]} with ${classes} ${classes === 1 ? "class" : "classes"}`;
+    return shortfall(expect(device, total), profile, limits, at);
+  };
+  const broken = (): Map<number, Shortfall> => {
+    const total = whole();
     const found = new Map<number, Shortfall>();
-    for (const [i, { profile, classes }] of devices.entries()) {
-      const at = `at width ${grid[steps[i]!]} with ${classes} ${classes === 1 ? "class" : "classes"}`;
-      const missing = shortfall(expected[i]!, profile, limits, at);
-      if (missing) found.set(i, missing);
+    for (const device of devices.keys()) {
+      const missing = shortOf(device, total);
+      if (missing) found.set(device, missing);
     }
     return found;
   };
 
-  for (let short = broken(expectAll()); short.size > 0; short = broken(expectAll())) {
+  for (let short = broken(); short.size > 0; short = broken()) {
     const movable = [...short.keys()].filter((i) => steps[i]! > 0);
     if (movable.length > 0) {
-      for (const i of movable) steps[i]!--;
+      for (const i of movable) step(i, -1);
       continue;
     }
-    const widest = Math.max(...steps);
+    const widest = steps.reduce((most, each) => Math.max(most, each), 0);
     if (widest === 0) return { type: "impossible", shortfalls: short };
-    for (const i of steps.keys()) if (steps[i] === widest) steps[i]!--;
+    for (const i of steps.keys()) if (steps[i] === widest) step(i, -1);
   }
+
+  /** Whether everybody keeps the limits. */
+  const fits = (): boolean => {
+    const total = whole();
+    return devices.every((_, device) => !shortOf(device, total));
+  };
+  /** One step up, where that suits the device itself. */
+  const goesUp = (device: number): boolean => {
+    step(device, 1);
+    if (!shortOf(device, whole())) return true;
+    step(device, -1);
+    return false;
+  };
   // Without the pass nobody's limits depend on others: whoever went down did so because one step up was too much.
-  const open = new Set(statisticsPass ? steps.keys() : []);
-  while (open.size > 0) {
-    const narrowest = [...open].reduce((a, b) => (steps[b]! < steps[a]! ? b : a));
-    if (steps[narrowest]! < grid.length - 1) {
-      steps[narrowest]!++;
-      if (broken(expectAll()).size === 0) continue;
-      steps[narrowest]!--;
+  for (let level = 0; statisticsPass && level < top; level++) {
+    const waiting = [...steps.keys()].filter((device) => steps[device] === level);
+    // What is too much for somebody else is too much from then on, whoever of the same number of classes asks for it.
+    const tooMuch = new Set<number>();
+    // All others are looked at once for so many that went up together; where that is too much, for fewer.
+    let together = 1;
+    for (let i = 0; i < waiting.length; ) {
+      const tried = waiting.slice(i, i + together);
+      const raised = tried.filter((device) => !tooMuch.has(devices[device]!.classes) && goesUp(device));
+      if (raised.length === 0 || fits()) {
+        i += tried.length;
+        together *= 2;
+        continue;
+      }
+      for (const device of raised) step(device, -1);
+      if (tried.length === 1) {
+        tooMuch.add(devices[tried[0]!]!.classes);
+        i++;
+      } else together = Math.max(1, Math.floor(together / 2));
     }
-    open.delete(narrowest);
   }
-  return { type: "sized", widths: steps.map((step) => grid[step]!), expected: expectAll() };
+  const total = whole();
+  return { type: "sized", widths: steps.map((each) => grid[each]!), expected: steps.map((_, device) => expect(device, total)) };
 }

@@ -243,7 +243,7 @@ const offer = fc.constantFrom(...taskKinds).chain((kind) =>
   }),
 );
 
-const waitsFor = record<WaitsFor>({ code: fc.constantFrom(...waitingCodes), reason: text });
+const waitsFor = record<WaitsFor>({ code: fc.constantFrom(...waitingCodes), reason: text, until: instant }, "until");
 const summary: { readonly [K in keyof RunSummary]-?: Arbitrary<Exclude<RunSummary[K], undefined>> } = {
   runId: id,
   name,

@@ -100,6 +100,7 @@ export interface TokenRequest extends TokenClaim {
 }
 
 export interface Capabilities {
+  /** None from a device that may not work now, and only says that it is there. */
   readonly kinds: readonly TaskKind[];
   /** Memory that training may use now, where it is less than was enrolled. */
   readonly memoryBytes?: number;
@@ -261,7 +262,7 @@ export const maximumWaitMs = 30_000;
 export const taskKind: z.ZodType<TaskKind> = z.enum(taskKinds);
 export const offerRequestSchema: z.ZodType<OfferRequest> = z.strictObject({
   waitMs: z.int().min(0).max(maximumWaitMs),
-  capabilities: z.strictObject({ kinds: z.array(taskKind).min(1).max(taskKinds.length), memoryBytes: optional(positive) }),
+  capabilities: z.strictObject({ kinds: z.array(taskKind).max(taskKinds.length), memoryBytes: optional(positive) }),
   freeDiskBytes: optional(atLeastZero),
   data: optional(data),
 });

@@ -58,6 +58,8 @@ export interface WaitsFor {
   readonly code: WaitingCode;
   /** A sentence. */
   readonly reason: string;
+  /** When the run goes on all the same, if nothing happens until then. */
+  readonly until?: number;
 }
 
 export interface RunSummary {
@@ -218,7 +220,7 @@ export interface Health {
 
 export const runRequestSchema: z.ZodType<RunRequest> = z.strictObject({ name: shortText, config: jsonObject });
 
-const waitsFor: z.ZodType<WaitsFor> = z.strictObject({ code: z.enum(waitingCodes), reason: longText });
+const waitsFor: z.ZodType<WaitsFor> = z.strictObject({ code: z.enum(waitingCodes), reason: longText, until: optional(instant) });
 
 const runSummary = {
   runId: id,

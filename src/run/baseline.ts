@@ -87,7 +87,7 @@ class Answers {
     const members = this.#method.members(this.#federation, state);
     const graph = compileEnsemble(members, this.#method.combine, {
       classNames: this.#data.train.classNames,
-      metadata: { baseline: this.#method.title, sheafVersion, dataSet: this.#data.configName, seed: String(this.#federation.seed) },
+      metadata: { baseline: this.#method.title, sheafVersion, dataSet: this.#data.train.name, seed: String(this.#federation.seed) },
       ...audioInputOf(this.#data.train),
     });
     return { bytes: writeOnnx(graph, { batchAxis: "N", producerVersion: sheafVersion }), networks: members.map(({ network }) => network) };

@@ -129,7 +129,7 @@ export async function exportPart(
   const { train } = data;
   const target = await loadTarget(config, fitOf(train));
   const prepared = prepareRun(config, target.network, train, target.parameters !== undefined);
-  const metadata = { ...dataMetadata(config, data), seed: String(config.seed) };
+  const metadata = { ...dataMetadata(config, data.train), seed: String(config.seed) };
   if (isHead(part) && (headPlan(config).types.includes(part) || headBases[part] === "features")) {
     if (format !== "onnx")
       throw new SheafError("usage", `A global model is exported as onnx, not ${format}; export the devices' sub-models for their weights.`);

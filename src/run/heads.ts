@@ -63,7 +63,7 @@ export async function evaluateHeads(
     const graph = assembleGlobal(harvested, made.head, {
       classNames,
       version: sheafVersion,
-      metadata: { ...dataMetadata(config, data), seed: String(config.seed) },
+      metadata: { ...dataMetadata(config, data.train), seed: String(config.seed) },
       ...audioInputOf(data.train),
     });
     const model = writeOnnx(graph, { batchAxis: "N", producerVersion: sheafVersion });

@@ -84,7 +84,7 @@ async function evaluateControl(
 ): Promise<RunOutcome["controls"][number]> {
   const graph = compileInference(network, result.parameters, {
     classNames: data.train.classNames,
-    metadata: { ...dataMetadata(options.config, data), control: id, sheafVersion },
+    metadata: { ...dataMetadata(options.config, data.train), control: id, sheafVersion },
     ...audioInputOf(data.train),
   });
   const model = writeOnnx(graph, { batchAxis: "N", producerVersion: sheafVersion });

@@ -27,6 +27,8 @@ export interface ServeConfig {
   readonly stragglerFactor: number;
   /** How long a task may lie without anybody taking it. */
   readonly giveUpAfterSeconds: number;
+  /** How long a run that has nothing else to do waits for devices that are not heard of. */
+  readonly lostAfterSeconds: number;
   /** Leases of one task before it is given up. */
   readonly maximumAttempts: number;
   /** Whether devices that come while others train get a part of their own. */
@@ -56,6 +58,7 @@ export const serveSchema: z.ZodType<ServeConfig, unknown> = z
     substituteAfterSeconds: positive.default(600),
     stragglerFactor: z.number().gt(1).default(3),
     giveUpAfterSeconds: positive.default(86_400),
+    lostAfterSeconds: positive.default(3600),
     maximumAttempts: count.default(20),
     admitLate: z.boolean().default(false),
     minimumSampleShare: share.default(0.5),

@@ -68,7 +68,7 @@ export async function trainOne(options: RunOptions): Promise<TrainResult> {
   const last = finished.curve.at(-1);
   const graph = compileInference(network, finished.parameters, {
     classNames: train.classNames,
-    metadata: { ...dataMetadata(config, data), sheafVersion },
+    metadata: { ...dataMetadata(config, data.train), sheafVersion },
     ...audioInputOf(train),
   });
   const model = writeOnnx(graph, { batchAxis: "N", producerVersion: sheafVersion });

@@ -19,6 +19,11 @@ export async function writeSimulation(folder: string, result: SimulationResult, 
 /** Writes how the cost grows, a row for each part. Throws `storage`. */
 export async function writeGrowth(folder: string, sizes: readonly number[], growth: readonly Growth[]): Promise<void> {
   const head = ["what", ...sizes.map((n) => `cpuMs${n}`), "exponent", "overLinearFrom"];
-  const rows = growth.map(({ what, cpuMs, exponent, overLinearFrom }) => [what, ...cpuMs, exponent, overLinearFrom ?? ""]);
+  const rows = growth.map(({ what, cpuMs, exponent, overLinearFrom }) => [
+    what,
+    ...cpuMs.map((ms) => ms.toFixed(3)),
+    exponent.toFixed(3),
+    overLinearFrom ?? "",
+  ]);
   await writeFileAtomic(join(folder, "growth.csv"), `${[head, ...rows].map((row) => row.join(",")).join("\n")}\n`);
 }

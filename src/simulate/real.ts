@@ -11,7 +11,7 @@ import { isOver, type Run } from "../coordinator/state.ts";
 import type { ObjectStore } from "../coordinator/store.ts";
 import { modelRole } from "../coordinator/views.ts";
 import { type Dataset, samplesByClass, takeSamples } from "../data/dataset.ts";
-import { assembleRun, evaluationRole } from "../fleet/assemble.ts";
+import { assembleRun, evaluationRole, type MakeModel, makeModel } from "../fleet/assemble.ts";
 import { readObject } from "../fleet/branches.ts";
 import { defineRun } from "../fleet/define.ts";
 import { judge } from "../fleet/gate.ts";
@@ -71,6 +71,7 @@ export async function simulateReal(options: RealOptions): Promise<SimulationResu
   const now = (): number => clock.nowMs;
   const put = (bytes: Uint8Array): Promise<{ readonly sha256: string; readonly bytes: number }> => objects.put(bytes);
   await using live = await openLive({ log, sha256: sha256Hex, planner: planRun, newId: () => `id-${++ids}`, now });
+  const make: MakeModel = (assembly) => makeModel(assembly, objects, samplesOf);
   const runNow = (): Run => live.state.runs.first() as Run;
   const recorder = openRecorder(startMs, runNow);
   live.listen((entries) => {
@@ -84,7 +85,7 @@ export async function simulateReal(options: RealOptions): Promise<SimulationResu
     now,
     define: (request) => defineRun(request, samplesOf, put),
     gate: (run, task, outputs) => clock.holding(() => judge(run, task, outputs, objects, samplesOf)),
-    assemble: (run, slots) => clock.holding(() => assembleRun(run, objects, samplesOf, slots)),
+    assemble: (run, slots) => clock.holding(() => assembleRun(run, objects, make, slots)),
     put,
   });
   await live.do({ type: "createRun", definition });

@@ -4,6 +4,7 @@
  */
 import type { Assignment } from "../coordinator/decide.ts";
 import type { RunDefinition, Slot } from "../coordinator/events.ts";
+import { retryAfterMs } from "../coordinator/idle.ts";
 import { parametersRole } from "../coordinator/spec.ts";
 import { narrow } from "../network/narrow.ts";
 import { branchCost } from "../plan/cost.ts";
@@ -35,7 +36,7 @@ export interface StubbedWorld {
 }
 
 /** What can happen to a device by the clock. */
-export type Happening = "interval" | "ask" | "beat" | "done";
+export type Happening = "interval" | "ask" | "rest" | "beat" | "done";
 
 interface Work {
   readonly leaseId: string;
@@ -106,6 +107,7 @@ export class StubbedDevice {
     if (what === "interval") this.#change(nowMs);
     else if (generation !== this.#generation) return;
     else if (what === "ask") this.ask(nowMs);
+    else if (what === "rest") this.#rest(nowMs);
     else if (what === "beat") this.#beat(nowMs);
     else this.#done(nowMs);
   }
@@ -189,8 +191,20 @@ export class StubbedDevice {
       this.#take(assignment, nowMs + latencyMs);
     } else {
       waiting.set(this.deviceId, this);
-      this.#later("ask", nowMs + waitMs);
+      this.#later("rest", nowMs + waitMs);
     }
+  }
+
+  /** It waited in vain, and stays away as long as it is told to. */
+  #rest(nowMs: number): void {
+    const { coordinator, waiting, waitMs } = this.#world;
+    const pauseMs = retryAfterMs(coordinator.state.devices.size, waitMs);
+    if (pauseMs === 0) {
+      this.ask(nowMs);
+      return;
+    }
+    waiting.delete(this.deviceId ?? "");
+    this.#later("ask", nowMs + pauseMs);
   }
 
   #take({ lease, run, task, slot }: Assignment, nowMs: number): void {

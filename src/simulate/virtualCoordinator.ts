@@ -68,7 +68,7 @@ export function openVirtualCoordinator({ startMs, onEvents, onEntries }: Virtual
     if (result.ok) {
       state = result.state;
       note(liveness, result.signs, nowMs);
-      if (command.type === "tick") forgetLeases(liveness, (leaseId) => state.leases.has(leaseId));
+      if (command.type === "tick") forgetLeases(liveness, state.leases);
     }
     // Whatever command makes the plan, it is the planner's cost.
     const planned = result.ok && result.events.some(({ type }) => type.startsWith("plan."));

@@ -23,7 +23,7 @@ export const defaultStore = "sheaf-fleet";
 
 /** The run of the given configuration; without one the newest that is there, so that a folder can be taken up again by its name alone. */
 async function runFor(coordinator: RunningCoordinator, name: string, given: RunConfig | undefined, defaults: RunConfig) {
-  const newest = [...coordinator.live.state.runs.values()].filter(({ archived }) => !archived).sort((a, b) => b.createdAt - a.createdAt)[0];
+  const newest = [...coordinator.live.state.runs.values()].sort((a, b) => b.createdAt - a.createdAt)[0];
   if (given === undefined && newest) return { runId: newest.runId, isNew: false };
   return await coordinator.ensureRun(name, (given ?? defaults) as unknown as Readonly<Record<string, unknown>>);
 }
