@@ -24,11 +24,11 @@ export function audioInputOf({ audio }: Dataset): { readonly audio?: AudioInput 
   return audio ? { audio: { features: audio.features, samples: audio.clipSamples } } : {};
 }
 
-/** What a model says of its data: the name, which of a folder is its last part and not where it lies, and how images of another shape were brought to its size where not in the usual way. */
-export function dataMetadata(
-  { data: { resize } }: RunConfig,
-  { name }: Pick<Dataset, "name">,
-): Readonly<Record<string, string>> {
+/**
+ * What a model says of its data: the name, which of a folder is its last part and not where it lies, and how images of another shape were brought to
+ * its size where not in the usual way.
+ */
+export function dataMetadata({ data: { resize } }: RunConfig, { name }: Pick<Dataset, "name">): Readonly<Record<string, string>> {
   return { dataSet: name, ...(resize === "cover" ? {} : { resize }) };
 }
 
