@@ -17,7 +17,7 @@ const coordinator = await startCoordinator({
   log: openLog((line) => process.stderr.write(`${line}\n`), Date.now, "warn"),
 });
 const { runId } = await coordinator.ensureRun("load", config);
-const line = await coordinator.joinLine(uses, 48);
+const { line } = await coordinator.joinLine(uses, 48);
 const delay = monitorEventLoopDelay({ resolution: 10 });
 delay.enable();
 
