@@ -34,6 +34,8 @@ export function lineOf(state: State, { event }: LogEntry): string | undefined {
     }
     case "device.revoked":
       return `${nameOf(event.deviceId)} is turned away: ${event.reason}`;
+    case "device.excused":
+      return `${runOf(event.runId)} does not wait for ${nameOf(event.deviceId)} any more`;
     case "plan.made":
     case "plan.extended":
       return `planned: ${event.slots.map(({ slot, taskSet }) => `${slot} (${counted(taskSet.length, "class")})`).join(", ")}`;

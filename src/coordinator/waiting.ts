@@ -48,7 +48,7 @@ function absentFor(state: State, run: Run, liveness: Liveness, now: number): Wai
   return {
     ...because(
       "noWorker",
-      `Nobody is at work on it; it waits for ${names}, or for others with such samples, and goes on without them in ${left}. \`sheaf devices revoke\` turns one away for good and goes on at once; \`sheaf harvest\` makes a model of what is there.`,
+      `Nobody is at work on it; it waits for ${names}, or for others with such samples, and goes on without them in ${left}. \`sheaf devices excuse\` lets it go on at once without one that will not come; \`sheaf harvest\` makes a model of what is there.`,
     ),
     until,
   };
