@@ -84,7 +84,10 @@ function deviceInRun(run: Run, device: Device, now: number): WaitsFor {
   }
   if (run.phase === "assemble") return because("otherDevices", `Run "${name}" has all that it needs, and its model is put together.`);
   if (tasks.length > 0)
-    return because("otherDevices", `Its part of run "${name}" is done so far; ${run.remaining} open tasks are others'.`);
+    return because(
+      "otherDevices",
+      `Its part of run "${name}" is done so far; ${run.remaining === 1 ? "one open task is another's" : `${run.remaining} open tasks are others'`}.`,
+    );
   return because("noPart", `It has no part in the plan of run "${name}"; it takes over the part of a device that stays away.`);
 }
 
