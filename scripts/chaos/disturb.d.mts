@@ -1,5 +1,5 @@
 /** Types of disturb.mjs. */
-export type DisturbanceName = "peace" | "kills" | "line" | "clock" | "coordinatorDisk" | "deviceDisk" | "twins" | "staleCopy";
+export type DisturbanceName = "peace" | "kills" | "assembly" | "line" | "clock" | "coordinatorDisk" | "deviceDisk" | "twins" | "staleCopy";
 export interface DisturbOptions {
   readonly folder: string;
   /** Of each device's training. */

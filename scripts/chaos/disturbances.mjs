@@ -6,7 +6,7 @@ import { execFileSync, spawnSync } from "node:child_process";
 import { cp, mkdir } from "node:fs/promises";
 import { join } from "node:path";
 import { deviceNames } from "./fleet.mjs";
-import { killAtMoments } from "./kills.mjs";
+import { inAssembly, killAtMoments } from "./kills.mjs";
 import { eventually, pause, startSheaf } from "./processes.mjs";
 import { faultNames, openBadLine } from "./proxy.mjs";
 import { below } from "./random.mjs";
@@ -93,6 +93,27 @@ export const disturbances = {
         "kills",
         [...counts.values()].reduce((sum, count) => sum + count, 0),
       );
+    },
+  },
+  assembly: {
+    title: "kill -9 while a model is put together",
+    least: () => ({ "in a harvest": 1, "at the end": 1 }),
+    async act({ fleet, random, counts, report }) {
+      const killed = async (what) => {
+        const { signal } = await fleet.coordinator.ended;
+        if (signal !== "SIGKILL") throw new Error(`The coordinator was not killed in its assembly:\n${fleet.coordinator.said()}`);
+        note(counts, what);
+        report?.(`killed coordinator ${what}`);
+      };
+      await fleet.coordinator.until(/has done train-/);
+      // With chances of its own in the place of the one that runs: a harvest is of what is there by now.
+      await fleet.coordinator.kill();
+      await fleet.startCoordinator({ killInAssembly: 1 + below(random, 2) }).until(/^To join/m);
+      startSheaf(["harvest", "--store", fleet.store], { cwd: fleet.folder });
+      await killed("in a harvest");
+      fleet.startCoordinator(inAssembly(random));
+      await killed("at the end");
+      fleet.startCoordinator();
     },
   },
   line: {

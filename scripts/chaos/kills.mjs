@@ -2,16 +2,22 @@
 import { unavailable } from "./fleet.mjs";
 import { pause } from "./processes.mjs";
 import { below, randomOf } from "./random.mjs";
-import { beforeRename } from "./singleRun.mjs";
+
+/** In the writing of one of the files that a process puts into their place between its start and the end of training, `most` of them. */
+const beforeRename = (most) => (random) => ({ killBeforeRename: 1 + below(random, most) });
+
+/** While the thread that puts the model together reads results, or when it has put it together: more objects than a small fleet's model is made from. */
+export const inAssembly = (random) => ({ killInAssembly: 1 + below(random, 10) });
 
 /**
  * Phases of a device's life in their order: the line that begins one, for how long (at most) after it the kill may come, and the line that says that it is past.
+ * Where `chaos` says so, the process kills itself instead, at a place in its code.
  */
 const deviceMoments = [
   { name: "start", pattern: /^/, withinMs: 2500 },
   { name: "joined", pattern: /joined (again )?as/, withinMs: 300 },
   { name: "training", pattern: /(begins|goes on with) train-/, withinMs: 2500, past: /handed in train-|statistics-/ },
-  { ...beforeRename(0), name: "writing", past: /handed in train-|statistics-/ },
+  { name: "writing", chaos: beforeRename(10), past: /handed in train-|statistics-/ },
   { name: "trained", pattern: /has made train-/, withinMs: 80, past: /handed in train-|statistics-/ },
   { name: "handed in", pattern: /handed in train-/, withinMs: 60, past: /(begins|goes on with) statistics-/ },
   { name: "summing", pattern: /(begins|goes on with) statistics-/, withinMs: 300, past: /handed in statistics-/ },
@@ -25,16 +31,13 @@ const coordinatorMoments = [
   { name: "enrolling", pattern: /has joined/, withinMs: 60, past: /planned: |works on|has done/ },
   { name: "planned", pattern: /planned: /, withinMs: 60, past: /has done|works on statistics-/ },
   { name: "training", pattern: /^To join/m, withinMs: 4000, past: /(works on|has done) statistics-/ },
-  { ...beforeRename(0), name: "writing", past: /(works on|has done) statistics-/ },
+  { name: "writing", chaos: beforeRename(3), past: /(works on|has done) statistics-/ },
   { name: "trained", pattern: /has done train-/, withinMs: 40, past: /(works on|has done) statistics-/ },
   { name: "statistics", pattern: /works on statistics-/, withinMs: 60, past: /has done statistics-|model is put together/ },
   { name: "summed", pattern: /has done statistics-/, withinMs: 40, past: /model is put together|is finished/ },
-  { name: "assembly", pattern: /model is put together/, withinMs: 300, past: /is finished/ },
+  { name: "assembly", chaos: inAssembly, past: /is finished/ },
   { name: "finished", pattern: /is finished/, withinMs: 40, past: /^SHA-256 /m },
 ];
-
-/** Files that a process puts into their place between its start and the end of training: the moment is one of them. */
-const mostRenames = { coordinator: 3, device: 10 };
 
 /** `count` moments in the order of the phases: each of them once where there is room, the rest drawn. */
 function draw(random, moments, count) {
@@ -50,24 +53,21 @@ const foundNobody = async (running) => (await running.ended).code === unavailabl
  * Waits for the moment in a process and kills it there, or somewhere when the moment is past. Resolves to the name of what it came to, to `again` for a process
  * that found nobody, to undefined when the run is over.
  */
-async function killAt(running, { name, pattern, withinMs, past, beforeRename: file }, random, fleet) {
-  const { index } = await Promise.race([
-    running.firstOf(file === undefined ? pattern : undefined, past),
-    fleet.finished.then(() => ({ index: -2 })),
-  ]);
+async function killAt(running, { name, pattern, withinMs, past, chaos }, random, fleet) {
+  const { index } = await Promise.race([running.firstOf(pattern, past), fleet.finished.then(() => ({ index: -2 }))]);
   if (index === -2) return undefined;
   if (index === -1 && (await foundNobody(running))) return "again";
   const isMissed = index === 1;
-  if (file === undefined) await pause(random() * (isMissed ? 2000 : withinMs));
+  if (chaos === undefined) await pause(random() * (isMissed ? 2000 : withinMs));
   const { code, signal } = await running.kill();
   if (signal !== "SIGKILL") throw new Error(`A process ended by itself with ${code ?? signal}:\n${running.said()}`);
   return isMissed ? "in mid-air" : name;
 }
 
 /** One process after another of the same kind, each killed at the next moment; the last one is left alive. */
-async function torment({ start, moments, renames, random, fleet, onKill, pauseMs }) {
+async function torment({ start, moments, random, fleet, onKill, pauseMs }) {
   for (const moment of moments) {
-    const chaos = moment.beforeRename === undefined ? undefined : { killBeforeRename: 1 + below(random, renames) };
+    const chaos = moment.chaos?.(random);
     let running;
     let killed;
     do {
@@ -75,7 +75,7 @@ async function torment({ start, moments, renames, random, fleet, onKill, pauseMs
       killed = await killAt(running, moment, random, fleet);
     } while (killed === "again");
     if (killed === undefined) {
-      // One that was to die at a file would still do so.
+      // One that was to kill itself would still do so.
       if (chaos === undefined) return;
       await running.kill();
       break;
@@ -121,7 +121,6 @@ export async function killAtMoments({ fleet, devices, kills, random, counts, rep
       torment({
         start,
         moments: draw(chance, all, count),
-        renames: mostRenames[who],
         random: chance,
         fleet,
         onKill: onKill(who, name),

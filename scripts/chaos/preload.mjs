@@ -2,14 +2,16 @@
  * Loaded into a process under test before its own code. `SHEAF_CHAOS` in its environment says in JSON what is to go wrong:
  * - `killBeforeRename`: the process (a worker thread included) kills itself just before it would put the so-manieth file into its place,
  *   when the new content lies beside the old;
+ * - `killInAssembly`: the process kills itself in the thread that puts a model together, just before that reads the so-manieth object, or says
+ *   that the model is made where it reads fewer;
  * - `clockOffsetHours`: the wall clock is wrong from the start;
  * - `clockJumps`: `[{ afterMs, hours }]`, the wall clock is set while the process runs; each jump is said on stderr.
  */
 import fs from "node:fs/promises";
 import { syncBuiltinESMExports } from "node:module";
-import { isMainThread } from "node:worker_threads";
+import { isMainThread, parentPort, workerData } from "node:worker_threads";
 
-const { killBeforeRename, clockOffsetHours = 0, clockJumps = [] } = JSON.parse(process.env.SHEAF_CHAOS ?? "{}");
+const { killBeforeRename, killInAssembly, clockOffsetHours = 0, clockJumps = [] } = JSON.parse(process.env.SHEAF_CHAOS ?? "{}");
 
 if (killBeforeRename) {
   const { rename } = fs;
@@ -19,6 +21,17 @@ if (killBeforeRename) {
     return rename(...paths);
   };
   syncBuiltinESMExports();
+}
+
+if (killInAssembly && !isMainThread && workerData?.assembly !== undefined) {
+  const { open } = fs;
+  let left = killInAssembly;
+  fs.open = (...given) => {
+    if (--left === 0) process.kill(process.pid, "SIGKILL");
+    return open(...given);
+  };
+  syncBuiltinESMExports();
+  parentPort.postMessage = () => process.kill(process.pid, "SIGKILL");
 }
 
 if (clockOffsetHours !== 0 || clockJumps.length > 0) {

@@ -10,7 +10,7 @@ import { verifyEnrolment, verifyTokenRequest } from "../protocol/signing.ts";
 import { agentFiles } from "./agentState.node.ts";
 import { joinFleet } from "./joinNode.node.ts";
 import { type JoinOptions, join } from "./link.ts";
-import { summarizeData } from "./ownData.ts";
+import { summarizeData, whyUnwanted } from "./ownData.ts";
 import { memoryState } from "./state.ts";
 
 const profile = { macsPerSecond: 1e9, memoryBytes: 1e9, bandwidthBitsPerSecond: 1e6 };
@@ -222,5 +222,22 @@ describe("joinFleet", () => {
     expect(await live("join-token-1")).toEqual(["measured", "joined", "waiting"]);
     expect(await live()).toEqual(["joined", "waiting"]);
     expect(server.seen.at(-1)?.body).toMatchObject({ data: { counts: [4, 4, 4] }, freeDiskBytes: expect.any(Number) });
+  });
+});
+
+describe("whyUnwanted", () => {
+  const run = { name: "night", classNames: ["cat", "dog"], sampleShape: { channels: 3, height: 32, width: 32 } };
+  const data = { classNames: ["dog", "car"], counts: [5, 5], sampleShape: run.sampleShape, fingerprint: "f".repeat(64) };
+
+  it("is silent where a run can use the samples, or there is none", () => {
+    expect(whyUnwanted([run], data)).toBeUndefined();
+    expect(whyUnwanted([], data)).toBeUndefined();
+  });
+
+  it("names both sides where no class or no shape is common", () => {
+    expect(whyUnwanted([run], { ...data, counts: [0, 5] })).toMatch(/run "night" is of cat, dog \(3x32x32\), these are of car \(3x32x32\)/);
+    expect(whyUnwanted([run], { ...data, sampleShape: { channels: 1, height: 32, width: 32 } })).toMatch(
+      /these are of dog, car \(1x32x32\)/,
+    );
   });
 });

@@ -16,7 +16,7 @@ import { measureProfile } from "./benchmark.node.ts";
 import { type Limits, minuteOfDayAt } from "./limits.ts";
 import { join } from "./link.ts";
 import { noData, takeOffered } from "./offered.ts";
-import { summarizeData } from "./ownData.ts";
+import { summarizeData, whyUnwanted } from "./ownData.ts";
 import { isOnPower } from "./power.node.ts";
 import type { EnrolledWith } from "./state.ts";
 
@@ -99,6 +99,12 @@ export async function joinFleet(options: JoinNodeOptions): Promise<void> {
       },
     });
     onEvent({ type: "joined", enrolled: joined.enrolled, isNew: joined.isNew });
+    if (joined.isNew && joinToken !== undefined && data !== "offered") {
+      // A courtesy to whoever types the line: nothing depends on the answer.
+      const { runs } = await joined.client.call("invitation", { body: { joinToken } }, { signal }).catch(() => ({ runs: [] }));
+      const message = whyUnwanted(runs, own);
+      if (message !== undefined) onEvent({ type: "problem", message });
+    }
     const patience: Timing = { ...defaultTiming, ...patientBackoff, ...timing };
     const given =
       data === "offered"

@@ -1,6 +1,7 @@
 /** A device's own data as a run sees them: in the run's classes, and summed up for the plan. The samples themselves stay where they are. */
 import { classCountsOf } from "../data/background.ts";
 import { type Dataset, sharedLabels, takeSamples } from "../data/dataset.ts";
+import type { InvitedRun } from "../protocol/invitation.ts";
 import type { DataSummary } from "../protocol/messages.ts";
 import { sha256 } from "../train/fingerprint.ts";
 import { SheafError } from "../util/errors.ts";
@@ -33,6 +34,20 @@ export function inClassesOf(data: Dataset, classNames: readonly string[], otherC
 }
 
 const some = (names: readonly string[]): string => (names.length > 8 ? `${names.slice(0, 8).join(", ")} ...` : names.join(", "));
+
+/** Why no run can use a device's samples; undefined where one can, or where there is none. */
+export function whyUnwanted(
+  runs: readonly Pick<InvitedRun, "name" | "classNames" | "sampleShape">[],
+  { classNames, sampleShape, counts, present }: DataSummary,
+): string | undefined {
+  const shapeOf = ({ channels, height, width }: DataSummary["sampleShape"]): string => `${channels}x${height}x${width}`;
+  const held = classNames.filter((_, i) => (counts ? (counts[i] ?? 0) > 0 : present?.[i]));
+  const [first] = runs;
+  const fits = (run: (typeof runs)[number]): boolean =>
+    shapeOf(run.sampleShape) === shapeOf(sampleShape) && run.classNames.some((name) => held.includes(name));
+  if (!first || runs.some(fits)) return undefined;
+  return `No run here can use these samples: run "${first.name}" is of ${some(first.classNames)} (${shapeOf(first.sampleShape)}), these are of ${some(held)} (${shapeOf(sampleShape)}); join with others, or wait for a run that can.`;
+}
 
 /** What a device says of its data: counts by class, or with `privateCounts` only which classes there are. */
 export async function summarizeData(data: Dataset, privateCounts: boolean): Promise<DataSummary> {

@@ -57,6 +57,12 @@ export function notAnswering(error: unknown, url: string, remedy: string): unkno
   // Where a client certificate is wanted, TLS 1.3 tells nothing before the first answer fails to come.
   const isShut = url.startsWith("https:") && /closed|hang up|reset|certificate required|bad certificate/i.test(reason);
   const certificates = "where it asks for client certificates, give one by `sheaf cert device` that was not revoked";
+  if (/self.signed|unable to (?:get|verify)|certificate/i.test(reason) && !isShut)
+    return new SheafError(
+      "unavailable",
+      `${url} shows a certificate that this machine does not trust (${reason}); type the whole line that \`sheaf serve\` or \`sheaf devices invite\` prints, with what stands behind its last colon.`,
+      { cause: error },
+    );
   return new SheafError("unavailable", `No coordinator answers at ${url} (${reason}); ${isShut ? certificates : remedy}.`, {
     cause: error,
   });

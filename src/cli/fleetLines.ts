@@ -14,10 +14,13 @@ const phases: Readonly<Record<string, string>> = {
 };
 
 /** How many devices the runs that gather still wait for; undefined where none does. */
-function stillWanted({ runs, devices }: State): string | undefined {
-  const there = devices.count(({ revokedAt }) => revokedAt === undefined);
-  const wanted = [...runs.values()].filter(({ phase }) => phase === "gathering");
-  const missing = Math.min(...wanted.map(({ definition }) => definition.policy.minimumDevices - there));
+function stillWanted({ runs }: State): string | undefined {
+  const missing = Math.min(
+    ...[...runs.values()].flatMap(({ definition, gathered, phase }) =>
+      // Only devices whose samples it can use count.
+      phase === "gathering" && gathered ? [definition.policy.minimumDevices - gathered.devices] : [],
+    ),
+  );
   return Number.isFinite(missing) && missing > 0 ? `waiting for ${counted(missing, "more device")}` : undefined;
 }
 
@@ -34,6 +37,8 @@ export function lineOf(state: State, { event }: LogEntry): string | undefined {
     }
     case "device.revoked":
       return `${nameOf(event.deviceId)} is turned away: ${event.reason}`;
+    case "device.excused":
+      return `${runOf(event.runId)} does not wait for ${nameOf(event.deviceId)} any more`;
     case "plan.made":
     case "plan.extended":
       return `planned: ${event.slots.map(({ slot, taskSet }) => `${slot} (${counted(taskSet.length, "class")})`).join(", ")}`;

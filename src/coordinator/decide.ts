@@ -79,6 +79,7 @@ interface CommandData {
   readonly runAssembled: { readonly runId: string; readonly outputs: readonly ObjectReference[] };
   readonly assemblyFailed: { readonly runId: string; readonly reason: string };
   readonly revokeDevice: { readonly deviceId: string; readonly reason: string };
+  readonly excuseDevice: { readonly runId: string; readonly deviceId: string; readonly reason: string };
 }
 
 /** A lease with what it is for. */
@@ -116,6 +117,7 @@ export interface Replies {
   readonly runAssembled: object;
   readonly assemblyFailed: object;
   readonly revokeDevice: object;
+  readonly excuseDevice: object;
 }
 
 export type CommandType = keyof CommandData;
@@ -446,6 +448,19 @@ const rules: { readonly [T in CommandType]: Rule<T> } = {
     if (!device) return refuse("notFound", `There is no device "${deviceId}".`);
     return done({}, device.revokedAt === undefined ? [{ type: "device.revoked", deviceId, reason }] : []);
   },
+  excuseDevice: (state, { runId, deviceId, reason }) =>
+    onRun(
+      state,
+      runId,
+      (run) => {
+        if (!state.devices.has(deviceId)) return refuse("notFound", `There is no device "${deviceId}".`);
+        if (isOver(run)) return refuse("conflict", `Run "${runId}" is over and waits for nobody.`);
+        if (!run.ownTasks.has(deviceId))
+          return refuse("conflict", `Device "${deviceId}" has no part in run "${runId}", which does not wait for it.`);
+        return run.excused.has(deviceId) ? [] : [{ type: "device.excused", runId, deviceId, reason }];
+      },
+      {},
+    ),
 };
 
 const isAssembling = (run: Run): boolean => run.phase === "assemble";

@@ -145,6 +145,8 @@ interface EventData {
   /** A known device measured itself again, or has other data. */
   "device.updated": DeviceFacts & { readonly deviceId: string };
   "device.revoked": { readonly deviceId: string; readonly reason: string };
+  /** The run no longer waits for a device that will not come back in time; over when the device takes a task of the run again. */
+  "device.excused": { readonly runId: string; readonly deviceId: string; readonly reason: string };
   "run.created": { readonly runId: string; readonly definition: RunDefinition };
   /** A device that has no data took a part of those that the run offers; where the one before it was revoked, in its place. */
   "shard.taken": { readonly runId: string; readonly deviceId: string; readonly shard: number };

@@ -2,7 +2,7 @@
  * The state after an event: pure, total over the types of events, and without judgement. Whether something may happen is for `decide.ts` to say;
  * what is in the log has happened. The same events give the same state, on any machine and at any time.
  */
-import { Map as PersistentMap, Set as PersistentSet } from "immutable";
+import { List, Map as PersistentMap, Set as PersistentSet } from "immutable";
 import { SheafError } from "../util/errors.ts";
 import type { Event, EventOf, EventType, Slot, TaskSeed } from "./events.ts";
 import { holdings, takesPart } from "./holdings.ts";
@@ -53,10 +53,11 @@ function taskIn(run: Run, taskId: string): Task {
   return task;
 }
 
-/** Whether a task need not wait for its own device, which was revoked or is not to try again. */
+/** Whether a task need not wait for its own device, which was revoked or excused, or is not to try again. */
 function isOrphan(devices: State["devices"], run: Run, task: Task): boolean {
   const owner = devices.get(run.slots.get(task.slot)?.deviceId ?? "");
-  return !owner || owner.revokedAt !== undefined || task.faults.get(owner.deviceId)?.until === Number.POSITIVE_INFINITY;
+  if (!owner || owner.revokedAt !== undefined || run.excused.has(owner.deviceId)) return true;
+  return task.faults.get(owner.deviceId)?.until === Number.POSITIVE_INFINITY;
 }
 
 /** Puts a changed task in its place, among the open ones where nobody is at work on it. */
@@ -77,6 +78,11 @@ function withTask({ devices }: Pick<State, "devices">, run: Run, task: Task): Ru
     exhausted: lies && task.attempts >= run.definition.policy.maximumAttempts ? otherExhausted.add(openedAt, taskId) : otherExhausted,
     remaining: run.remaining + Number(isOpen) - Number(wasOpen),
   };
+}
+
+/** A device's own tasks once more in their places, when others may have come to be free to take them. */
+function replaceTasks(state: Pick<State, "devices">, run: Run, deviceId: string): Run {
+  return (run.ownTasks.get(deviceId) ?? []).reduce((next, taskId) => withTask(state, next, taskIn(next, taskId)), run);
 }
 
 /** When the device of a lease becomes a straggler. */
@@ -179,7 +185,7 @@ const withSlots = (run: Run, slots: readonly Slot[]): Run => ({
   slots: run.slots.withMutations((map) => {
     for (const slot of slots) map.set(slot.slot, slot);
   }),
-  slotOrder: [...run.slotOrder, ...slots.map(({ slot }) => slot)],
+  slotOrder: run.slotOrder.concat(slots.map(({ slot }) => slot)),
   places: withPlaces(run.places, slots),
 });
 
@@ -252,14 +258,11 @@ const steps: { readonly [T in EventType]: Step<T> } = {
     const revoked = withDevice(state, { ...device, revokedAt: at });
     const ended = leaseId === undefined ? revoked : endLease(revoked, leaseId, "revoked", at);
     // Nobody waits for it any more.
-    return currentRuns(ended).reduce(
-      (next, { runId, ownTasks }) =>
-        (ownTasks.get(deviceId) ?? []).reduce((s, taskId) => {
-          const run = runIn(s, runId);
-          return withRun(s, withTask(s, run, taskIn(run, taskId)));
-        }, next),
-      ended,
-    );
+    return currentRuns(ended).reduce((next, run) => withRun(next, replaceTasks(next, run, deviceId)), ended);
+  },
+  "device.excused": (state, { runId, deviceId }) => {
+    const run = runIn(state, runId);
+    return withRun(state, replaceTasks(state, { ...run, excused: run.excused.add(deviceId) }, deviceId));
   },
   "run.created": (state, { runId, definition, at }) => {
     const run: Run = {
@@ -273,7 +276,7 @@ const steps: { readonly [T in EventType]: Step<T> } = {
       turn: 0,
       paused: false,
       slots: PersistentMap(),
-      slotOrder: [],
+      slotOrder: List(),
       places: noPlaces(definition.classNames.length),
       plannedMissing: [],
       newcomers: PersistentSet(),
@@ -283,6 +286,7 @@ const steps: { readonly [T in EventType]: Step<T> } = {
       exhausted: emptyTimeline,
       remaining: 0,
       ownTasks: PersistentMap(),
+      excused: PersistentSet(),
       quarantined: [],
       takers: [],
       harvests: [],
@@ -340,15 +344,18 @@ const steps: { readonly [T in EventType]: Step<T> } = {
       plannedFor: state.fleetVersion,
       newcomers: PersistentSet(),
     }),
-  "plan.refused": (state, { runId, reason }) =>
-    changeRun(state, runId, { plannedFor: state.fleetVersion, reason, newcomers: PersistentSet() }),
+  "plan.refused": (state, { runId, reason, at }) =>
+    changeRun(state, runId, { plannedFor: state.fleetVersion, refusedAt: at, reason, newcomers: PersistentSet() }),
   "phase.started": (state, { runId, phase, pass, tasks, at }) => {
     const { reason: _, gathered: __, ...run } = runIn(state, runId);
     const turn = phase === "settle" ? (pass === run.pass ? run.turn + 1 : 1) : run.turn;
     return withRun(state, addTasks(state, { ...run, phase, quietSince: at, pass: pass ?? run.pass, turn }, tasks, at));
   },
-  "offer.leased": (state, { runId, taskId, leaseId, deviceId, expectedSeconds, why, at }) =>
-    addLease(state, { leaseId, runId, taskId, deviceId, grantedAt: at, expectedSeconds, why }, 1),
+  "offer.leased": (state, { runId, taskId, leaseId, deviceId, expectedSeconds, why, at }) => {
+    // Here it is again.
+    const present = changeRun(state, runId, { excused: runIn(state, runId).excused.delete(deviceId) });
+    return addLease(present, { leaseId, runId, taskId, deviceId, grantedAt: at, expectedSeconds, why }, 1);
+  },
   "lease.renewed": (state, { leaseId }) => revive(state, leaseId),
   "lease.expired": (state, { leaseId, reason, at }) => {
     const deviceId = state.leases.get(leaseId)?.deviceId ?? "";

@@ -1,8 +1,10 @@
 /** What a command costs does not depend on the size of the fleet: counted in look-ups, not in time. */
 import { Map as PersistentMap } from "immutable";
 import { afterEach, expect, it, vi } from "vitest";
+import { wokenBy } from "./liveService.ts";
 import { definitionOf, TestCoordinator } from "./model.fixture.ts";
 import { planRun } from "./planning.ts";
+import type { Planner } from "./progress.ts";
 import type { Run } from "./state.ts";
 
 afterEach(() => vi.restoreAllMocks());
@@ -114,18 +116,85 @@ it("looks at each lease once in its period, however often it is renewed", () => 
   expect(looked).toBeLessThan(3 * 3 * leases + 120 * 10);
 });
 
-it("admits a late device with as many look-ups, among few and among many", () => {
-  const lookUpsOf = (devices: number): number => {
+/** Elements of arrays that are gone through or spread while `action` runs. */
+function elementsIn(action: () => unknown): number {
+  const { [Symbol.iterator]: iterator } = Array.prototype;
+  let elements = 0;
+  Array.prototype[Symbol.iterator] = function (this: unknown[]) {
+    elements += this.length;
+    return iterator.call(this);
+  };
+  try {
+    action();
+  } finally {
+    Array.prototype[Symbol.iterator] = iterator;
+  }
+  return elements;
+}
+
+it("admits a late device with as many look-ups and as little copied, among few and among many", () => {
+  const costOf = (devices: number): { readonly lookUps: number; readonly elements: number } => {
     const c = new TestCoordinator(0, planRun);
     const definition = definitionOf({ statistics: undefined }, { minimumDevices: devices, admitLate: true });
     const planning = { ...definition.planning, statisticsPass: false, width: 0.5, classesPerDevice: 2 };
     c.do({ type: "createRun", definition: { ...definition, planning } });
     for (let i = 0; i < devices; i++) c.enrol(`device-${i}`, [10, 10, 10, 10]);
-    expect(c.state.runs.first()?.slotOrder).toHaveLength(devices);
+    expect(c.state.runs.first()?.slotOrder).toHaveProperty("size", devices);
     const spies = (["get", "has"] as const).map((name) => vi.spyOn(PersistentMap.prototype, name));
-    c.enrol("late", [10, 10, 10, 10]);
-    expect(c.state.runs.first()?.slotOrder.at(-1)).toBe("late");
-    return spies.reduce((sum, spy) => sum + spy.mock.calls.length, 0);
+    const elements = elementsIn(() => c.enrol("late", [10, 10, 10, 10]));
+    expect(c.state.runs.first()?.slotOrder.last()).toBe("late");
+    const lookUps = spies.reduce((sum, spy) => sum + spy.mock.calls.length, 0);
+    vi.restoreAllMocks();
+    return { lookUps, elements };
   };
-  expect(lookUpsOf(200)).toBeLessThan(lookUpsOf(20) + 15);
+  const [few, many] = [costOf(20), costOf(200)];
+  expect(many.lookUps).toBeLessThan(few.lookUps + 15);
+  expect(many.elements).toBeLessThan(few.elements + 100);
+});
+
+it("tries a plan that was refused again for each device of a few, now and then for those of many, and soon after the last", () => {
+  let tries = 0;
+  const refusing: Planner = () => {
+    tries++;
+    return { type: "refused", reason: "There is no plan for them." };
+  };
+  const c = new TestCoordinator(0, refusing);
+  c.do({ type: "createRun", definition: definitionOf({}, { minimumDevices: 1 }) });
+  const enrolTo = (devices: number): void => {
+    for (let i = c.state.devices.size; i < devices; i++) c.enrol(`device-${i}`);
+  };
+  enrolTo(16);
+  expect(tries).toBe(16);
+  enrolTo(2000);
+  // A sixteenth more each time.
+  expect(tries).toBeLessThan(16 + Math.log(2000 / 16) / Math.log(17 / 16) + 5);
+  enrolTo(2001);
+  const before = tries;
+  c.wait(1);
+  expect(tries).toBe(before);
+  c.wait(2);
+  expect(tries).toBe(before + 1);
+  c.wait(60);
+  expect(tries).toBe(before + 1);
+});
+
+it("wakes those who may do a part that is free again, and not all because another part lies there for anybody", () => {
+  const c = new TestCoordinator();
+  c.do({ type: "createRun", definition: definitionOf({ statistics: undefined }, { minimumDevices: 4 }) });
+  const [ann = "", bob = "", cid = ""] = ["ann", "bob", "cid", "dot"].map((name) => c.enrol(name, [10, 10, 10, 10], name));
+  const leases = [ann, bob, cid].map((id) => c.ask(id)?.lease.leaseId ?? "");
+  const wokenSince = (sequence: number): readonly unknown[] => c.log.slice(sequence).map((event) => wokenBy(c.state, event));
+  let before = c.log.length;
+  c.do({ type: "revokeDevice", deviceId: ann, reason: "test" });
+  expect(wokenSince(before)).toContain("all");
+  expect(c.state.runs.first()?.orphaned.size).toBe(1);
+  const fail = (deviceId: string, leaseId: string | undefined, retry: boolean): void => {
+    before = c.log.length;
+    c.do({ type: "fail", deviceId, leaseId: leaseId ?? "", code: "io", reason: "test", retry });
+  };
+  fail(bob, leases[1], true);
+  expect(wokenSince(before)).toEqual([[bob]]);
+  // Not to try again: now it is anybody's.
+  fail(cid, leases[2], false);
+  expect(wokenSince(before)).toEqual(["all"]);
 });

@@ -332,6 +332,7 @@ export const handlers: { readonly [N in RouteName]: Handler<N> } = {
   getModel,
   listDevices: command("listDevices"),
   revokeDevice: command("revokeDevice"),
+  excuseDevice: command("excuseDevice"),
   createJoinToken,
   audit,
   openApi: async (_, { publicUrl }) => openApiDocument(publicUrl),

@@ -71,19 +71,20 @@ const mayBringWork: ReadonlySet<EventType> = new Set<EventType>([
   "lease.failed",
   "upload.quarantined",
   "device.revoked",
+  "device.excused",
 ]);
 
 /** The devices that may find work after an event where they found none before, of those that wait for it. */
 export function wokenBy(state: State, event: Event): "all" | readonly string[] {
   if (!mayBringWork.has(event.type)) return [];
   const run = "runId" in event ? state.runs.get(event.runId) : undefined;
-  const ownersOf = (slots: readonly string[]): readonly string[] => slots.flatMap((slot) => run?.slots.get(slot)?.deviceId ?? []);
-  if (!run || run.orphaned.size > 0) return "all";
-  if ("tasks" in event) return ownersOf(event.tasks.map(({ slot }) => slot));
-  if (!("leaseId" in event)) return "all";
-  // Others may take a task only later, and ask again by then.
-  const lease = state.endedLeases.get(event.leaseId);
-  return ownersOf([run.tasks.get(lease?.taskId ?? "")?.slot ?? ""]);
+  if (!run || !("tasks" in event || "leaseId" in event)) return "all";
+  const taskIds = "tasks" in event ? event.tasks.map(({ taskId }) => taskId) : [state.endedLeases.get(event.leaseId)?.taskId ?? ""];
+  const tasks = taskIds.flatMap((taskId) => run.tasks.get(taskId) ?? []);
+  // What need not wait for its own device is anybody's. Of other such tasks all have heard.
+  if (tasks.some(({ openedAt, taskId }) => run.orphaned.has(openedAt, taskId))) return "all";
+  // The rest others may take only later, and ask again by then.
+  return tasks.flatMap(({ slot }) => run.slots.get(slot)?.deviceId ?? []);
 }
 /** Reports of progress that wait for a watcher at most. */
 const mostUntold = 1000;
@@ -303,6 +304,10 @@ export function openLiveService({ live, log, now, define, gate, assemble, ...mak
         .map((device) => deviceSummary(live.state, live.liveness, device, now()));
       const next = page.at(-1);
       return { devices, ...(ids.length > limit && next !== undefined ? { next } : {}) };
+    },
+    excuseDevice: async ({ parameter: runId, body: { deviceId }, caller }) => {
+      await live.do({ type: "excuseDevice", runId, deviceId, reason: `by ${caller.subject}` });
+      return summaryIn(runId);
     },
     revokeDevice: async ({ parameter: deviceId, caller }) => {
       await live.do({ type: "revokeDevice", deviceId, reason: `by ${caller.subject}` });

@@ -168,3 +168,55 @@ it("waits until the hard limit where nothing says when a device is lost, as in o
   pass(5 * 60, "a");
   expect(givenUp()).toEqual([]);
 });
+
+describe("a run that is told not to wait for a device", () => {
+  const excuse = (device: string): unknown => c.try({ type: "excuseDevice", runId, deviceId: device, reason: "test" });
+
+  it("goes on at once without what nobody else can do, and says why", () => {
+    start();
+    untilSumsOfC();
+    c.do({ type: "excuseDevice", runId, deviceId: devices.c, reason: "test" });
+    c.wait(1);
+    expect(run().phase).toBe("assemble");
+    expect(run().tasks.get("statistics-d3")).toMatchObject({ status: "givenUp", reason: expect.stringContaining("c was excused") });
+  });
+
+  it("offers its part to others at once, in this phase and the next, and gives none up that others could do", () => {
+    start({}, {}, "same samples");
+    finish("a", "b");
+    expect(c.ask(devices.a)).toBeUndefined();
+    c.do({ type: "excuseDevice", runId, deviceId: devices.c, reason: "test" });
+    finish("a");
+    expect(run().phase).toBe("statistics");
+    finish("a", "b", "b");
+    expect([run().phase, givenUp()]).toEqual(["assemble", []]);
+  });
+
+  it("lets it come back, and then waits for it as before", () => {
+    start();
+    finish("a", "b");
+    c.do({ type: "excuseDevice", runId, deviceId: devices.c, reason: "test" });
+    expect(run().excused.has(devices.c)).toBe(true);
+    finish("c");
+    expect(run().excused.size).toBe(0);
+    finish("a", "b");
+    pass(20, "a");
+    expect([run().phase, givenUp()]).toEqual(["statistics", []]);
+    c.restart();
+    expect(run().excused.size).toBe(0);
+  });
+
+  it("refuses what makes no sense, and says the same twice", () => {
+    start();
+    const late = c.enrol("late", all);
+    expect(excuse("nobody")).toMatchObject({ code: "notFound" });
+    expect(excuse(late)).toMatchObject({ code: "conflict", message: expect.stringContaining("no part") });
+    expect(c.try({ type: "excuseDevice", runId: "none", deviceId: devices.a, reason: "test" })).toMatchObject({ code: "notFound" });
+    excuse(devices.a);
+    const before = c.log.length;
+    expect(excuse(devices.a)).toMatchObject({ ok: true });
+    expect(c.log).toHaveLength(before);
+    c.do({ type: "cancelRun", runId });
+    expect(excuse(devices.a)).toMatchObject({ code: "conflict" });
+  });
+});

@@ -1,6 +1,6 @@
 /**
  * For how long a run waits for somebody to take a task. There is a hard limit; and where nothing else is left to do, nobody waits longer than
- * `lostAfterSeconds` for devices that are not heard of, or at all for those that may not do it any more. Pure.
+ * `lostAfterSeconds` for devices that are not heard of, or at all for those that may not do it any more or were excused. Pure.
  */
 import type { Fact } from "./events.ts";
 import { audibleMs, type Liveness, waitedMs } from "./liveness.ts";
@@ -12,8 +12,8 @@ import { upTo } from "./timeline.ts";
 /** Whether nobody is at work on what is left of a run. */
 export const isQuiet = (run: Run): boolean => run.remaining === run.open.size;
 
-const mayDo = (task: Task, device: Device): boolean =>
-  device.revokedAt === undefined && task.faults.get(device.deviceId)?.until !== Number.POSITIVE_INFINITY;
+const mayDo = ({ excused }: Run, task: Task, device: Device): boolean =>
+  device.revokedAt === undefined && !excused.has(device.deviceId) && task.faults.get(device.deviceId)?.until !== Number.POSITIVE_INFINITY;
 
 /** For how long a device could have come and was not heard of. One for which the run waited in vain before has no second chance until it is. */
 function silentMs(run: Run, { deviceId }: Device, liveness: Liveness, now: number): number {
@@ -29,14 +29,14 @@ export function waitsUntil(state: State, run: Run, task: Task, liveness: Livenes
   if (lostAfterSeconds === undefined || !slot || !isQuiet(run)) return limit;
   const owner = state.devices.get(slot.deviceId);
   const forOwner =
-    owner && mayDo(task, owner) ? now + 1000 * lostAfterSeconds - silentMs(run, owner, liveness, now) : Number.NEGATIVE_INFINITY;
+    owner && mayDo(run, task, owner) ? now + 1000 * lostAfterSeconds - silentMs(run, owner, liveness, now) : Number.NEGATIVE_INFINITY;
   if (forOwner > now) return Math.min(limit, forOwner);
   // Others must have had the time to be offered it.
   const patienceMs = 1000 * Math.max(lostAfterSeconds, substituteAfterSeconds + leaseSeconds);
   const quietMs = audibleMs(liveness, run.quietSince, now);
   const isOthers = (device: Device): boolean =>
     device.deviceId !== slot.deviceId &&
-    mayDo(task, device) &&
+    mayDo(run, task, device) &&
     silentMs(run, device, liveness, now) < patienceMs &&
     couldStandIn(state, run, slot, task.kind, device);
   return Math.min(
@@ -73,9 +73,12 @@ export function hopeless(state: State, run: Run, liveness: Liveness, now: number
     if (waitedMs(liveness, openedAt, now) >= 1000 * giveUpAfterSeconds)
       return `Nobody who could do it came for the part of "${slot}" for ${giveUpAfterSeconds} s.`;
     const owner = state.devices.get(run.slots.get(slot)?.deviceId ?? "");
-    return owner && mayDo(task, owner)
-      ? `All else was done, ${owner.name} was not heard of, and nobody else could do the part of "${slot}" (serve.lostAfterSeconds).`
-      : `All else was done, ${owner?.name ?? "its device"} may not do the part of "${slot}" any more, and nobody else could.`;
+    const name = owner?.name ?? "its device";
+    if (owner && run.excused.has(owner.deviceId))
+      return `All else was done, ${name} was excused from the run, and nobody else could do the part of "${slot}".`;
+    return owner && mayDo(run, task, owner)
+      ? `All else was done, ${name} was not heard of, and nobody else could do the part of "${slot}" (serve.lostAfterSeconds).`
+      : `All else was done, ${name} may not do the part of "${slot}" any more, and nobody else could.`;
   };
   const ripe = new Set([...upTo(run.exhausted, Number.POSITIVE_INFINITY), ...overripe(state, run, liveness, now)]);
   const given = [...ripe].flatMap((taskId): (Fact & { readonly type: "task.givenUp" })[] => {

@@ -77,7 +77,7 @@ describe("the plan of a fleet", () => {
     expect(c.state.runs.get(runId)?.slotOrder).toEqual(before);
     const cid = c.enrol("cid", [0, 0, 50, 50]);
     c.wait(1);
-    expect(c.state.runs.get(runId)?.slotOrder).toEqual(["ann", "bob", "cid"]);
+    expect(c.state.runs.get(runId)?.slotOrder.toArray()).toEqual(["ann", "bob", "cid"]);
     expect(c.ask(cid)?.task.taskId).toBe("train-cid");
     expect(
       c.state.runs

@@ -53,11 +53,22 @@ export function candidates(definition: RunDefinition, devices: Iterable<Device>)
     );
 }
 
+/** So many times as many changes of devices as there are devices make a new try at a plan that was refused, or a millisecond for each device. */
+const worthwhileShare = 1 / 16;
+const refusedMs = 1;
+
+/** Whether a plan that was refused, which costs a look at all devices, is worth another try: not for each that comes to a large fleet. */
+function isWorthTrying({ fleetVersion }: State, { plannedFor, refusedAt = 0 }: Run, devices: number, now: number): boolean {
+  if (plannedFor === undefined) return true;
+  const changes = fleetVersion - plannedFor;
+  return changes > 0 && (changes >= worthwhileShare * devices || Math.abs(now - refusedAt) >= refusedMs * devices);
+}
+
 function plan(state: State, run: Run, now: number, planner: Planner): readonly Fact[] {
-  const { runId, definition, createdAt, plannedFor, gathered } = run;
+  const { runId, definition, createdAt, gathered } = run;
   const { minimumDevices, minimumOwners, startBySeconds } = definition.policy;
   const isLate = startBySeconds !== undefined && now - createdAt >= 1000 * startBySeconds;
-  if (!gathered || plannedFor === state.fleetVersion || gathered.devices < (isLate ? 1 : minimumDevices)) return [];
+  if (!gathered || gathered.devices < (isLate ? 1 : minimumDevices) || !isWorthTrying(state, run, gathered.devices, now)) return [];
   const { owners } = gathered;
   const ownable = owners.flatMap((_, classId) => (classId === definition.otherClass ? [] : [classId]));
   if (!isLate && ownable.some((classId) => (owners[classId] ?? 0) < minimumOwners)) return [];
@@ -97,7 +108,7 @@ function turnsOf(run: Run, settle: NonNullable<RunDefinition["work"]["settle"]>,
   const takesPart = (slot: string): boolean => passesOf(settle, slot).includes(pass);
   const slots = settleTurns(run, harvestedSlots(run), pass).filter(takesPart);
   if (settle.order === "sequential") return slots.map((slot) => [slot]);
-  return slots.length === 0 ? [] : [run.slotOrder.filter((slot) => slots.includes(slot))];
+  return slots.length === 0 ? [] : [[...run.slotOrder].filter((slot) => slots.includes(slot))];
 }
 
 /** The next turn of settling; undefined when there is none. */
@@ -121,7 +132,7 @@ function assemble({ runId }: Run): readonly Fact[] {
 /** Sums are of the branches as they are in the end, so they come last. */
 function sumsOrAssembly(run: Run): readonly Fact[] {
   if (!run.definition.work.statistics) return assemble(run);
-  const tasks = run.slotOrder.map((slot): TaskSeed => ({ taskId: statisticsTaskId(slot), kind: "statistics", slot }));
+  const tasks = [...run.slotOrder].map((slot): TaskSeed => ({ taskId: statisticsTaskId(slot), kind: "statistics", slot }));
   return [{ type: "phase.started", runId: run.runId, phase: "statistics", tasks }];
 }
 

@@ -67,6 +67,7 @@ export const bodies: Partial<Record<RouteName, unknown>> = {
   fail: { code: "diverged", reason: "loss is not finite", retry: true },
   startUpload: { sha256: "b".repeat(64), bytes: 10 },
   createRun: { name: "night", config: {} },
+  excuseDevice: { deviceId: "device-b" },
   createJoinToken: { uses: 3, expiresInSeconds: 3600, role: "device" },
 };
 
@@ -138,6 +139,7 @@ function answerOf({ route, caller, parameter, signal }: CommandOf<CommandRoute>,
     case "resumeRun":
     case "cancelRun":
     case "archiveRun":
+    case "excuseDevice":
       checkRun();
       return run;
     case "harvestRun":

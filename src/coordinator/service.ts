@@ -31,6 +31,7 @@ export const commandRoutes = [
   "cancelRun",
   "archiveRun",
   "harvestRun",
+  "excuseDevice",
   "listDevices",
   "revokeDevice",
 ] as const;

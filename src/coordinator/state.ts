@@ -2,7 +2,7 @@
  * What the coordinator knows, as persistent maps: a change makes a new state that shares all else with the old, so that events can be tried
  * before they are on the disk, and a state that could not be written is simply dropped.
  */
-import { Map as PersistentMap, type Set as PersistentSet } from "immutable";
+import { type List, Map as PersistentMap, type Set as PersistentSet } from "immutable";
 import type { ObjectReference, SampleUse } from "../protocol/messages.ts";
 import type { DeviceFacts, LeaseReason, Measured, RunDefinition, Slot, TaskSeed, WorkPhase } from "./events.ts";
 import type { Places } from "./places.ts";
@@ -104,7 +104,7 @@ export interface Run {
   readonly reason?: string;
   readonly slots: PersistentMap<string, Slot>;
   /** Slots in the order of the plan. */
-  readonly slotOrder: readonly string[];
+  readonly slotOrder: List<string>;
   /** The same in numbers. */
   readonly places: Places;
   readonly plannedMissing: readonly number[];
@@ -112,10 +112,12 @@ export interface Run {
   readonly newcomers: PersistentSet<string>;
   /** Fleet version of the last try at a plan, good or not. */
   readonly plannedFor?: number;
+  /** When the last plan was refused. */
+  readonly refusedAt?: number;
   readonly tasks: PersistentMap<string, Task>;
   /** Tasks that nobody is at work on, by the time since when. */
   readonly open: Timeline;
-  /** Those of them that need not wait for their own device: it was revoked, or is not to try again. */
+  /** Those of them that need not wait for their own device: it was revoked or excused, or is not to try again. */
   readonly orphaned: Timeline;
   /** Those of them that have had all the leases that they may have. */
   readonly exhausted: Timeline;
@@ -123,6 +125,8 @@ export interface Run {
   readonly remaining: number;
   /** Tasks of a device's own, by device. */
   readonly ownTasks: PersistentMap<string, readonly string[]>;
+  /** Devices that the run does not wait for. */
+  readonly excused: PersistentSet<string>;
   readonly quarantined: readonly Quarantined[];
   /** Devices that took a shard of the data which the run offers, in the shards' order. */
   readonly takers: readonly string[];
@@ -233,12 +237,12 @@ export function branchTask(run: Run, slot: string, pass: number = Number.POSITIV
 
 /** Slots that have a branch, in the order of the plan. */
 export function harvestedSlots(run: Run): readonly string[] {
-  return run.slotOrder.filter((slot) => run.tasks.get(trainTaskId(slot))?.status === "done");
+  return [...run.slotOrder].filter((slot) => run.tasks.get(trainTaskId(slot))?.status === "done");
 }
 
 /** Classes, "none of these" aside, that no branch of these slots answers for. */
-export function missingClasses(run: Run, slots: readonly string[]): readonly number[] {
-  const covered = new Set(slots.flatMap((slot) => run.slots.get(slot)?.taskSet ?? []));
+export function missingClasses(run: Run, slots: Iterable<string>): readonly number[] {
+  const covered = new Set([...slots].flatMap((slot) => run.slots.get(slot)?.taskSet ?? []));
   const { classNames, otherClass } = run.definition;
   return classNames.flatMap((_, classId) => (covered.has(classId) || classId === otherClass ? [] : [classId]));
 }
@@ -253,7 +257,7 @@ export function totalsOf(run: Run): RunTotals {
   }
   const { classNames, otherClass } = run.definition;
   const ownable = classNames.length - (otherClass === undefined ? 0 : 1);
-  return { tasks, classes: ownable, covered: ownable - missingClasses(run, run.slotOrder).length, devices: run.slotOrder.length };
+  return { tasks, classes: ownable, covered: ownable - missingClasses(run, run.slotOrder).length, devices: run.slotOrder.size };
 }
 
 export const trainTaskId = (slot: string): string => `train-${slot}`;

@@ -83,7 +83,7 @@ describe("the objects of tasks", () => {
     expect(list.role).toBe("branches");
     const branches = decodeBranches(await textOf(await objects.read(list.sha256)), "the list");
     expect(branches).toHaveLength(5);
-    const weights = offer.run.slotOrder.map((slot) => offer.run.tasks.get(`train-${slot}`)?.result?.outputs[0]);
+    const weights = [...offer.run.slotOrder].map((slot) => offer.run.tasks.get(`train-${slot}`)?.result?.outputs[0]);
     expect(branches.map(({ parameters, parameterBytes }) => [parameters, parameterBytes])).toEqual(
       weights.map((object) => [object?.sha256, object?.bytes]),
     );

@@ -74,12 +74,13 @@ function taskSummary(state: State, liveness: Liveness, run: Run, task: Task): Ta
 
 /** Everything about a run. */
 export function runDetail(state: State, liveness: Liveness, run: Run, now: number): RunDetail {
-  const slots = run.slotOrder.map((name) => run.slots.get(name) as Slot);
+  const slots = [...run.slotOrder].map((name) => run.slots.get(name) as Slot);
   return {
     ...runSummary(run, runWaitsFor(state, run, liveness, now)),
     classNames: run.definition.classNames,
     owners: run.definition.classNames.map((_, classId) => slots.filter(({ taskSet }) => taskSet.includes(classId)).map(({ slot }) => slot)),
     taskList: [...run.tasks.values()].sort((a, b) => (a.taskId < b.taskId ? -1 : 1)).map((task) => taskSummary(state, liveness, run, task)),
+    ...(run.excused.size > 0 ? { excused: [...run.excused].sort() } : {}),
     quarantined: run.quarantined.map(({ deviceId, taskId, outputs, reason }) => ({
       device: deviceId,
       taskId,

@@ -67,7 +67,7 @@ describe("a run waits", () => {
     c.ask(a);
     const waits = ofRun(runId);
     expect(waits).toMatchObject({ code: "noWorker", reason: expect.stringContaining("for c (not heard of for 10 m 00 s)") });
-    expect(waits?.reason).toMatch(/goes on without them in 30 m 00 s.*`sheaf devices revoke`.*`sheaf harvest`/);
+    expect(waits?.reason).toMatch(/goes on without them in 30 m 00 s.*`sheaf devices excuse`.*`sheaf harvest`/);
     expect(waits?.until).toBe(c.now + 1_800_000);
     c.restart();
     expect(ofRun(runId)?.reason).toContain("for c (not heard of since the coordinator was started");

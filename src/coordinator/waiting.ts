@@ -48,7 +48,7 @@ function absentFor(state: State, run: Run, liveness: Liveness, now: number): Wai
   return {
     ...because(
       "noWorker",
-      `Nobody is at work on it; it waits for ${names}, or for others with such samples, and goes on without them in ${left}. \`sheaf devices revoke\` turns one away for good and goes on at once; \`sheaf harvest\` makes a model of what is there.`,
+      `Nobody is at work on it; it waits for ${names}, or for others with such samples, and goes on without them in ${left}. \`sheaf devices excuse\` lets it go on at once without one that will not come; \`sheaf harvest\` makes a model of what is there.`,
     ),
     until,
   };
@@ -84,7 +84,10 @@ function deviceInRun(run: Run, device: Device, now: number): WaitsFor {
   }
   if (run.phase === "assemble") return because("otherDevices", `Run "${name}" has all that it needs, and its model is put together.`);
   if (tasks.length > 0)
-    return because("otherDevices", `Its part of run "${name}" is done so far; ${run.remaining} open tasks are others'.`);
+    return because(
+      "otherDevices",
+      `Its part of run "${name}" is done so far; ${run.remaining === 1 ? "one open task is another's" : `${run.remaining} open tasks are others'`}.`,
+    );
   return because("noPart", `It has no part in the plan of run "${name}"; it takes over the part of a device that stays away.`);
 }
 

@@ -54,7 +54,7 @@ function passesOf(run: Run): readonly PassBranches[] {
   return Array.from({ length: run.pass + 1 }, (_, pass) => ({
     pass,
     branches: branchesOf(run, pass + 1),
-    skipped: run.slotOrder.filter((slot) => pass > 0 && run.tasks.get(settleTaskId(slot, pass))?.status !== "done"),
+    skipped: [...run.slotOrder].filter((slot) => pass > 0 && run.tasks.get(settleTaskId(slot, pass))?.status !== "done"),
   }));
 }
 
@@ -66,7 +66,7 @@ export function assemblyOf(run: Run, slots?: readonly string[]): Assembly {
   if (branches.length === 0) throw new SheafError("data", "No device has handed in a branch yet; wait for the first.");
   // Sums are of all branches together.
   const isSummed = work.statistics !== undefined && branches.length === all.length;
-  const sums = run.slotOrder.flatMap((slot) => {
+  const sums = [...run.slotOrder].flatMap((slot) => {
     const outputs = run.tasks.get(statisticsTaskId(slot))?.result?.outputs;
     return outputs ? [{ slot, outputs }] : [];
   });

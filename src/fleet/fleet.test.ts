@@ -220,7 +220,7 @@ describe("a live run", () => {
 
   it("makes the same model of the same results, and of fewer one that lacks classes", async () => {
     await round("train");
-    const partial = await assembleRun(runNow(), objects, make, [runNow().slotOrder[0] as string]);
+    const partial = await assembleRun(runNow(), objects, make, [runNow().slotOrder.first() as string]);
     expect(partial.head).toBe("H0");
     await round("settle");
     await round("statistics");
@@ -262,8 +262,10 @@ describe("a live run", () => {
   });
 
   it("keeps sums of other branches and of other classes out", async () => {
-    const task = [...runNow().tasks.values()].find(({ kind, slot }) => kind === "statistics" && slot === runNow().slotOrder[0]) as Task;
-    const other = [...runNow().tasks.values()].find(({ kind, slot }) => kind === "statistics" && slot === runNow().slotOrder[1]) as Task;
+    const task = [...runNow().tasks.values()].find(({ kind, slot }) => kind === "statistics" && slot === runNow().slotOrder.get(0)) as Task;
+    const other = [...runNow().tasks.values()].find(
+      ({ kind, slot }) => kind === "statistics" && slot === runNow().slotOrder.get(1),
+    ) as Task;
     expect(await verdict(task, other.result?.outputs ?? [])).toEqual({ accepted: false, reason: expect.stringMatching(/does not own/) });
     expect(await verdict(task, task.result?.outputs ?? [])).toEqual({ accepted: true });
   });

@@ -102,7 +102,7 @@ export function openStartingWeights(objects: ObjectStore): (run: Run, task: Task
     const place = slotOrder.indexOf(slot);
     // Places that were added later come behind, so that what was chosen stays.
     while (choices.length <= place) {
-      const subModel = subModelOf(definition, slots.get(slotOrder[choices.length] as string) as Slot);
+      const subModel = subModelOf(definition, slots.get(slotOrder.get(choices.length) as string) as Slot);
       choices.push(
         activation ? chooseFilters(definition.target, activation, subModel, choices) : firstFilters(definition.target, subModel),
       );

@@ -420,9 +420,11 @@ export const made: Made = {
             "expectedSeconds",
           ),
         ),
+        excused: list(id),
         quarantined: list(record({ device: id, taskId: id, sha256: hash, reason: text })),
         config: json,
       },
+      "excused",
       "model",
       "reason",
       "waitsFor",
@@ -437,6 +439,7 @@ export const made: Made = {
   getModel: { ...none, response: undefined },
   listDevices: { ...none, response: record<RouteShapes["listDevices"]["response"]>({ devices: list(device), next: id }, "next") },
   revokeDevice: { ...none, response: device },
+  excuseDevice: { request: record({ deviceId: id }), response: run },
   createJoinToken: {
     request: record({
       uses: whole(1, 1_000_000),

@@ -98,6 +98,8 @@ export interface RunDetail extends RunSummary {
   /** Devices of the plan that own each class. */
   readonly owners: readonly (readonly string[])[];
   readonly taskList: readonly TaskSummary[];
+  /** Devices, by id, that it does not wait for; present where there are any. */
+  readonly excused?: readonly string[];
   /** Uploads that the gate refused. */
   readonly quarantined: readonly { readonly device: string; readonly taskId: string; readonly sha256: string; readonly reason: string }[];
   readonly config: Readonly<Record<string, unknown>>;
@@ -169,6 +171,10 @@ export interface DeviceList {
   readonly devices: readonly DeviceSummary[];
   /** Pass as `after` for the rest; absent at the end. */
   readonly next?: string;
+}
+
+export interface ExcuseRequest {
+  readonly deviceId: string;
 }
 
 export interface JoinTokenRequest {
@@ -252,6 +258,7 @@ export const runDetailSchema: z.ZodType<RunDetail> = z.strictObject({
   classNames: z.array(shortText).max(maximumClasses),
   owners: z.array(z.array(id).max(1_000_000)).max(maximumClasses),
   taskList: z.array(taskSummary).max(1_000_000),
+  excused: optional(z.array(id).max(1_000_000)),
   quarantined: z.array(z.strictObject({ device: id, taskId: id, sha256, reason: longText })).max(1_000_000),
   config: jsonObject,
 });
@@ -281,6 +288,8 @@ export const deviceListSchema: z.ZodType<DeviceList> = z.strictObject({
   devices: z.array(deviceSummarySchema).max(1000),
   next: optional(id),
 });
+
+export const excuseRequestSchema: z.ZodType<ExcuseRequest> = z.strictObject({ deviceId: id });
 
 export const joinTokenRequestSchema: z.ZodType<JoinTokenRequest> = z.strictObject({
   uses: z.int().min(1).max(1_000_000),

@@ -41,6 +41,8 @@ import {
   type DeviceSummary,
   deviceListSchema,
   deviceSummarySchema,
+  type ExcuseRequest,
+  excuseRequestSchema,
   type HarvestAnswer,
   type Health,
   harvestAnswerSchema,
@@ -114,6 +116,7 @@ export interface RouteShapes {
     readonly response: DeviceList;
   };
   readonly revokeDevice: { readonly parameter: "deviceId"; readonly request: "none"; readonly response: DeviceSummary };
+  readonly excuseDevice: { readonly parameter: "runId"; readonly request: ExcuseRequest; readonly response: RunSummary };
   readonly createJoinToken: { readonly request: JoinTokenRequest; readonly response: JoinTokenAnswer };
   readonly audit: { readonly query: { readonly after?: string }; readonly request: "none"; readonly response: "lines" };
   readonly openApi: { readonly request: "none"; readonly response: Readonly<Record<string, unknown>> };
@@ -382,6 +385,14 @@ export const routes: { readonly [N in RouteName]: Route<N> } = {
     response: deviceSummarySchema,
     summary: "Turn a device away for good; its leases go to others.",
     limits: { bodyBytes: 0 },
+  },
+  excuseDevice: {
+    ...runCommand,
+    path: "/v1/runs/:runId/excuse",
+    request: excuseRequestSchema,
+    response: runSummarySchema,
+    summary: "Wait no longer in this run for a device that will not come back in time; it stays enrolled, and may come back.",
+    limits: { bodyBytes: 4 * KiB },
   },
   createJoinToken: {
     ...post,

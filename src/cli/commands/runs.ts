@@ -1,5 +1,7 @@
-/** `sheaf runs ...` and `sheaf devices revoke`: what an administrator does with a coordinator's runs and devices. */
+/** `sheaf runs ...` and `sheaf devices ...`: what an administrator does with a coordinator's runs and devices. */
 import { Option } from "commander";
+import type { Client } from "../../protocol/client.ts";
+import type { DeviceSummary } from "../../protocol/operatorMessages.ts";
 import { SheafError } from "../../util/errors.ts";
 import { table } from "../../util/format.ts";
 import type { CommandSpec } from "../command.ts";
@@ -124,6 +126,15 @@ const devicesList: CommandSpec = {
   },
 };
 
+/** The device of this name or id. Throws `usage` where that is not one. */
+async function chooseDevice(client: Client, wanted: string, signal: AbortSignal): Promise<DeviceSummary> {
+  const devices = await allDevices(client, signal);
+  const found = devices.filter(({ deviceId, name }) => deviceId === wanted || name === wanted);
+  const [device] = found;
+  if (device && found.length === 1) return device;
+  throw new SheafError("usage", `${found.length} devices are called "${wanted}"; name one by its id, as sheaf devices --json lists them.`);
+}
+
 const revoke: CommandSpec = {
   name: ["devices", "revoke"],
   summary: "turn a device away for good; what it has handed in stays",
@@ -132,19 +143,28 @@ const revoke: CommandSpec = {
   examples: [["devices revoke kitchen-pi", "by its name or id"]],
   async run(invocation) {
     const { terminal, signal } = invocation;
-    const wanted = invocation.arguments[0] ?? "";
     const { client } = await connect(invocation, invocation.options.url as string | undefined);
-    const devices = await allDevices(client, signal);
-    const found = devices.filter(({ deviceId, name }) => deviceId === wanted || name === wanted);
-    const [device] = found;
-    if (!device || found.length > 1)
-      throw new SheafError(
-        "usage",
-        `${found.length} devices are called "${wanted}"; name one by its id, as sheaf devices --json lists them.`,
-      );
-    const revoked = await client.call("revokeDevice", { deviceId: device.deviceId }, { signal });
+    const { deviceId } = await chooseDevice(client, invocation.arguments[0] ?? "", signal);
+    const revoked = await client.call("revokeDevice", { deviceId }, { signal });
     terminal.printJson(revoked);
     terminal.print(`${revoked.name}  ${revoked.deviceId}  ${revoked.status}`);
+  },
+};
+
+const excuse: CommandSpec = {
+  name: ["devices", "excuse"],
+  summary: "let a run go on without a device that will not come back in time; it may come back all the same",
+  arguments: "<device>",
+  options: [...options, new Option("--run <run>", "name or id of the run, where there are several")],
+  examples: [["devices excuse kitchen-pi", "its part is others' at once, and given up where nobody else can do it"]],
+  async run(invocation) {
+    const { terminal, signal } = invocation;
+    const { client } = await connect(invocation, invocation.options.url as string | undefined);
+    const { deviceId, name } = await chooseDevice(client, invocation.arguments[0] ?? "", signal);
+    const { runId } = await chooseRun(client, invocation.options.run as string | undefined, signal);
+    const run = await client.call("excuseDevice", { runId, body: { deviceId } }, { signal });
+    terminal.printJson(run);
+    terminal.print(`Run ${run.name} does not wait for ${name} any more.`);
   },
 };
 
@@ -158,5 +178,6 @@ export const administration: readonly CommandSpec[] = [
   action("archive", "take an ended run off the list and let go of all but its models"),
   devicesList,
   token,
+  excuse,
   revoke,
 ];

@@ -12,7 +12,7 @@ import { SheafError } from "../../util/errors.ts";
 import { removeTemporaries, writeFileAtomic } from "../../util/files.node.ts";
 import { formatBytes, formatPercent } from "../../util/format.ts";
 import type { CommandSpec } from "../command.ts";
-import { lineOf } from "../fleetLines.ts";
+import { counted, lineOf } from "../fleetLines.ts";
 import { hoursOf, portOf, wholeOf } from "../numbers.ts";
 import { hasSettings, readConfig } from "../options.ts";
 import { outerAddresses, serveTls } from "../serveTls.ts";
@@ -37,7 +37,7 @@ async function writeModel(coordinator: RunningCoordinator, run: Run, out: string
   await writeFileAtomic(path, await coordinator.readObject(model));
   const evaluation = run.outputs?.find(({ role }) => role === evaluationRole);
   const measured = evaluation
-    ? (JSON.parse(new TextDecoder().decode(await coordinator.readObject(evaluation))) as { accuracy: number })
+    ? (JSON.parse(new TextDecoder().decode(await coordinator.readObject(evaluation))) as { accuracy: number; samples: number })
     : undefined;
   const missingClasses = (run.missingClasses ?? []).map((classId) => run.definition.classNames[classId] ?? "");
   return {
@@ -45,7 +45,13 @@ async function writeModel(coordinator: RunningCoordinator, run: Run, out: string
     modelSha256: model.sha256,
     bytes: model.bytes,
     missingClasses,
-    ...(measured ? { accuracy: measured.accuracy } : {}),
+    ...(measured
+      ? {
+          accuracy: measured.accuracy,
+          evaluatedOn: (run.definition.config as unknown as RunConfig).data.evaluateOn,
+          samples: measured.samples,
+        }
+      : {}),
   };
 }
 
@@ -143,10 +149,11 @@ export const serve: CommandSpec = {
         return;
       }
       const written = await writeModel(coordinator, run, options.out ?? join(store, "runs", runId));
-      const { model, modelSha256, bytes, accuracy, missingClasses } = written;
+      const { model, modelSha256, bytes, accuracy, evaluatedOn, samples = 0, missingClasses } = written;
       terminal.print(`Model        ${model} (${formatBytes(bytes)})`);
       terminal.print(`SHA-256      ${modelSha256}`);
-      if (accuracy !== undefined) terminal.print(`Accuracy     ${formatPercent(accuracy)} on validation samples`);
+      if (accuracy !== undefined)
+        terminal.print(`Accuracy     ${formatPercent(accuracy)} on the coordinator's ${counted(samples, `${evaluatedOn} sample`)}`);
       if (missingClasses.length > 0) terminal.print(`Missing      ${missingClasses.join(", ")}`);
       if (options.untilFinished === true) {
         terminal.printJson({ url: coordinator.url, runId, isNew, joinLine: line, joinPage: page, dashboard, store, ...written });

@@ -49,6 +49,7 @@ function draw({ url, runs, devices }: Picture, { colors }: Terminal): string {
       workers.map((id) => names.get(id) ?? id).join(", "),
     ]);
     if (rows.length > 0) parts.push(table([["  task", "status", "progress", "by"], ...rows], { align: ["left", "left", "right", "left"] }));
+    if (run.excused) parts.push(`  not waited for: ${run.excused.map((id) => names.get(id) ?? id).join(", ")}`);
     for (const { taskId, reason } of run.quarantined) parts.push(`  refused: ${taskId}: ${reason}`);
   }
   if (runs.length === 0) parts.push("\nNo run.");
