@@ -322,6 +322,17 @@ describe("an agent that may not work", () => {
     expect(coordinator.results).toEqual(reference.slice(0, 1));
   });
 
+  it("says every half minute that it is there, however often it looks whether it may go on", async () => {
+    const coordinator = newCoordinator([spec]);
+    let looks = 0;
+    const conditions = async () => ({ minuteOfDay: 0, isOnPower: ++looks > 130 });
+    const events = await life(coordinator, { limits: { onlyOnPower: true }, conditions, pauseMs: 500 });
+    expect(ofType(events, "paused").length).toBe(130);
+    // At once, after 60 looks and after 120.
+    expect(coordinator.greetings).toBe(3);
+    expect(coordinator.results).toEqual(reference.slice(0, 1));
+  });
+
   it("rests between steps for its share of the processor", async () => {
     const coordinator = newCoordinator([spec]);
     const rests: number[] = [];

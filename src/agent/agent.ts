@@ -232,20 +232,29 @@ async function take(offer: Offer, records: Records, options: AgentOptions): Prom
   if (!same) await tidy(offer, options);
 }
 
+/** Longest silence of a paused device; it looks at its conditions more often where a person waits for it. */
+const mostSilentMs = 30_000;
+
 async function live(options: AgentOptions): Promise<void> {
-  const { signal, onEvent, timing, pauseMs = 30_000 } = options;
+  const { signal, onEvent, timing, pauseMs = mostSilentMs } = options;
   const records = await openRecords(options);
   let isResumed = records.current.work !== undefined;
   let isFirst = true;
+  let silentMs = mostSilentMs;
   while (!signal.aborted) {
     const pause = await pauseReason(options);
     if (pause !== undefined) {
       onEvent({ type: "paused", reason: pause });
       // Work that is kept for later goes on by its lease, which is not touched here.
-      if (!records.current.work) await sayPresent(pause, options);
+      if (!records.current.work && silentMs >= mostSilentMs) {
+        await sayPresent(pause, options);
+        silentMs = 0;
+      }
       await timing.sleep(pauseMs, signal);
+      silentMs += pauseMs;
       continue;
     }
+    silentMs = mostSilentMs;
     let offer = records.current.work;
     if (!offer) {
       if (!isFirst || !isResumed) onEvent({ type: "waiting" });

@@ -1,6 +1,6 @@
 /** The page to try a model, in Chromium: what it answers is what `sheaf predict` answers, for files, a camera and a microphone that are fed from files. */
-import { mkdir, readFile, writeFile } from "node:fs/promises";
-import { dirname } from "node:path";
+import { mkdir, readdir, readFile, writeFile } from "node:fs/promises";
+import { basename, dirname, join } from "node:path";
 import type { Page } from "playwright-core";
 import { afterAll, afterEach, beforeAll, describe, expect, it } from "vitest";
 import { encodePng } from "../../src/data/images.node.ts";
@@ -8,6 +8,8 @@ import { encodeWav } from "../../src/data/wav.ts";
 import { random } from "../../src/util/random.ts";
 import { checkAccessible } from "./accessible.ts";
 import { hasChromium, openChromium, openPage, patienceMs, shoot } from "./browser.ts";
+import { filmOf } from "./film.ts";
+import { recordings } from "./material.ts";
 import { killAll, start } from "./processes.ts";
 import { built, json, type Scratch, scratch, succeed } from "./sheaf.ts";
 
@@ -30,19 +32,6 @@ function tone(pitch: keyof typeof pitches, i: number, seconds = 1): Int16Array {
   const source = random(i, "tone", pitches[pitch]);
   const step = (2 * Math.PI * pitches[pitch] * (0.95 + source.below(100) / 1000)) / 16_000;
   return Int16Array.from({ length: 16_000 * seconds }, (_, t) => Math.round(9000 * Math.sin(step * t)) + source.below(500));
-}
-
-/** A film of one picture in one colour: YUV4MPEG2, as Chromium's fake camera plays it. */
-function film([y, u, v]: readonly [number, number, number]): Uint8Array {
-  const [width, height] = [320, 240];
-  const frame = [
-    Buffer.from("FRAME\n"),
-    Buffer.alloc(width * height, y),
-    Buffer.alloc((width * height) / 4, u),
-    Buffer.alloc((width * height) / 4, v),
-  ];
-  const frames = Array.from({ length: 10 }, () => frame).flat();
-  return Buffer.concat([Buffer.from(`YUV4MPEG2 W${width} H${height} F10:1 Ip A1:1 C420jpeg\n`), ...frames]);
 }
 
 async function write(path: string, bytes: Uint8Array): Promise<void> {
@@ -68,7 +57,7 @@ describe.skipIf(!built || !hasChromium)("trying a model", () => {
     for (const pitch of ["high", "low"] as const)
       for (let i = 0; i < 24; i++) await write(folder.at("tones", pitch, `${i}.wav`), encodeWav(tone(pitch, i), 16_000));
     await write(folder.at("microphone.wav"), encodeWav(tone("high", 99, 5), 16_000));
-    await write(folder.at("camera.y4m"), film([120, 70, 60]));
+    await write(folder.at("camera.y4m"), filmOf(colourful("green", 40), side));
     const train = "train --network tiny --epochs 8 --batch 8 --set training.augmentation.flip=false".split(" ");
     const size = ["--set", `data.imageSize.height=${side}`, "--set", `data.imageSize.width=${side}`];
     await succeed([...train, ...size, "--data-set", folder.at("pictures"), "--out", folder.at("seen")], { cwd: folder.path });
@@ -191,5 +180,35 @@ describe.skipIf(!built || !hasChromium)("trying a model", () => {
     await checkAccessible(page);
     await page.getByRole("button", { name: "Stop listening" }).click();
     await expect.poll(() => page.locator("[data-test=live]").count()).toBe(0);
+  });
+
+  it("names the word of a real recording that is played to it", async ({ skip }) => {
+    if (!recordings) return skip("SHEAF_DATA has no speech_commands.");
+    await succeed(
+      [
+        ..."train --network ds-cnn --width 0.5 --epochs 6 --batch 16 --test-count 20".split(" "),
+        ...[...recordings.dataSet, "--out", folder.at("words")],
+      ],
+      { cwd: folder.path },
+    );
+    // A recording that the model knows well, so that what is looked at is how the page listens.
+    await recordings.write(folder.at("spoken"), 40, 0);
+    const spoken = folder.at("spoken", "train");
+    const files = (await readdir(spoken, { recursive: true })).filter((name) => name.endsWith(".wav")).map((name) => join(spoken, name));
+    const known = (await predicted("words", files))
+      .map((each, i) => ({ file: files[i] as string, word: each.class, probability: each.classes[0]?.probability ?? 0 }))
+      .filter(({ file, word }) => basename(dirname(file)) === word)
+      .sort((a, b) => b.probability - a.probability);
+    const { file = "", word = "" } = known[0] ?? {};
+    await using _ = await open(
+      "words",
+      "--use-fake-ui-for-media-stream",
+      "--use-fake-device-for-media-stream",
+      `--use-file-for-fake-audio-capture=${file}`,
+    );
+    await page.getByRole("button", { name: "Listen" }).click();
+    await page.locator(".heard li").first().waitFor({ timeout: patienceMs });
+    expect(await page.locator(".heard li strong").last().textContent()).toBe(word);
+    await shoot(page, "try-words");
   });
 });

@@ -1,5 +1,6 @@
-/** Tabs of a browser as devices of a fleet, and the coordinator's page by which they come. */
+/** Tabs of a browser as devices of a fleet, the coordinator's page by which they come, and what they keep. */
 import type { Page } from "playwright-core";
+import { decodeCheckpoint } from "../../src/train/checkpoint.ts";
 import type { Running } from "./processes.ts";
 
 /** Address of the page to join by. */
@@ -28,6 +29,35 @@ export function checkpointsOf(page: Page): Promise<readonly string[]> {
     return names;
   })()`;
   return page.evaluate(script);
+}
+
+/** A file in the private file system of a tab's origin. */
+export async function privateFileOf(page: Page, folder: string, name: string): Promise<Buffer> {
+  const text = (await page.evaluate(`(async () => {
+    const root = await navigator.storage.getDirectory();
+    const folder = await (await root.getDirectoryHandle("sheaf")).getDirectoryHandle(${JSON.stringify(folder)});
+    const file = await (await folder.getFileHandle(${JSON.stringify(name)})).getFile();
+    const bytes = new Uint8Array(await file.arrayBuffer());
+    let text = "";
+    for (let i = 0; i < bytes.length; i += 8192) text += String.fromCharCode(...bytes.subarray(i, i + 8192));
+    return btoa(text);
+  })()`)) as string;
+  return Buffer.from(text, "base64");
+}
+
+/** A checkpoint's file begins with its number and hash. */
+const checkpointStart = 8 + 64;
+
+/** Steps done by the latest checkpoint that a tab's origin keeps; 0 where it keeps none. A tab that was closed while it wrote leaves one that does not count. */
+export async function checkpointStepOf(page: Page): Promise<number> {
+  const steps = (await checkpointsOf(page)).map(async (name) => {
+    const bytes = (await privateFileOf(page, "checkpoints", name)).subarray(checkpointStart);
+    return decodeCheckpoint(new Uint8Array(bytes), name).then(
+      ({ step }) => step,
+      () => 0,
+    );
+  });
+  return Math.max(0, ...(await Promise.all(steps)));
 }
 
 /** Brings a folder and starts. */

@@ -185,11 +185,15 @@ export async function openDevice(tell: (message: FromDevice) => void): Promise<D
       own ??= await fetchOffered(joined.client, run, signal);
       const data = own.dataset;
       let toldAt = 0;
+      let toldPhase: string | undefined;
       const onEvent = async (event: AgentEvent): Promise<void> => {
         // Small networks take a hundred steps a second; a page that showed each would show nothing else.
         if (event.type === "progress" && event.progress < 1) {
-          if (performance.now() - toldAt < tellMs) return;
+          if (event.phase === toldPhase && performance.now() - toldAt < tellMs) return;
           toldAt = performance.now();
+        }
+        if (event.type === "progress" || event.type === "working") {
+          toldPhase = event.type === "progress" ? event.phase : undefined;
         }
         tell({ type: "agent", event });
         const { work } = event.type === "working" ? await state.readRecord() : {};

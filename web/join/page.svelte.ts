@@ -84,6 +84,8 @@ export class JoinPage {
   readonly #device: Worker = new Worker(new URL("../device/worker.ts", import.meta.url), { type: "module" });
   readonly #meter: SpeedMeter = openSpeedMeter();
   readonly #wakeLock: WakeLock = openWakeLock();
+  /** Whether the step that work goes on from is still to be told. */
+  #isResuming = false;
 
   constructor() {
     this.#device.addEventListener("message", ({ data }: MessageEvent<FromDevice>) => this.#hear(data));
@@ -281,11 +283,17 @@ export class JoinPage {
         return;
       case "working":
         this.#meter.reset();
+        this.#isResuming = event.resumed;
         this.doing = { text: event.resumed ? "Going on where it was" : "Beginning", progress: 0 };
         return;
       case "progress": {
-        const { phase, progress, epoch, loss } = event;
+        const { phase, progress, epoch, loss, step = 0 } = event;
         const isTraining = phase === "training";
+        if (isTraining && this.#isResuming) {
+          this.#isResuming = false;
+          // Reports name the step that was just done.
+          if (step > 1) this.#note(`Went on from step ${step - 1}, where it was left.`);
+        }
         if (isTraining) this.#meter.report(event, performance.now());
         this.pace = isTraining ? this.#meter.pace(this.work?.batchSize ?? 0) : unknownPace;
         this.doing = {
