@@ -7,7 +7,7 @@ import { below, randomOf } from "./random.mjs";
 const beforeRename = (most) => (random) => ({ killBeforeRename: 1 + below(random, most) });
 
 /** While the thread that puts the model together reads results, or when it has put it together: more objects than a small fleet's model is made from. */
-export const inAssembly = (random) => ({ killInAssembly: 1 + below(random, 10) });
+export const inAssembly = (random) => ({ killInAssembly: 1 + below(random, 10), killAtEnd: true });
 
 /**
  * Phases of a device's life in their order: the line that begins one, for how long (at most) after it the kill may come, and the line that says that it is past.

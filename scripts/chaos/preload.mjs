@@ -3,7 +3,7 @@
  * - `killBeforeRename`: the process (a worker thread included) kills itself just before it would put the so-manieth file into its place,
  *   when the new content lies beside the old;
  * - `killInAssembly`: the process kills itself in the thread that puts a model together, just before that reads the so-manieth object, or says
- *   that the model is made where it reads fewer;
+ *   that the model is made where it reads fewer; with `killAtEnd` only where it is the run's last, made from all sums;
  * - `clockOffsetHours`: the wall clock is wrong from the start;
  * - `clockJumps`: `[{ afterMs, hours }]`, the wall clock is set while the process runs; each jump is said on stderr.
  */
@@ -11,7 +11,13 @@ import fs from "node:fs/promises";
 import { syncBuiltinESMExports } from "node:module";
 import { isMainThread, parentPort, workerData } from "node:worker_threads";
 
-const { killBeforeRename, killInAssembly, clockOffsetHours = 0, clockJumps = [] } = JSON.parse(process.env.SHEAF_CHAOS ?? "{}");
+const {
+  killBeforeRename,
+  killInAssembly,
+  killAtEnd = false,
+  clockOffsetHours = 0,
+  clockJumps = [],
+} = JSON.parse(process.env.SHEAF_CHAOS ?? "{}");
 
 if (killBeforeRename) {
   const { rename } = fs;
@@ -23,7 +29,8 @@ if (killBeforeRename) {
   syncBuiltinESMExports();
 }
 
-if (killInAssembly && !isMainThread && workerData?.assembly !== undefined) {
+const assembly = isMainThread ? undefined : workerData?.assembly;
+if (killInAssembly && assembly && (!killAtEnd || assembly.sums.length === assembly.branches.length)) {
   const { open } = fs;
   let left = killInAssembly;
   fs.open = (...given) => {

@@ -3,6 +3,8 @@
 /** What is to go wrong in a process; see preload.mjs. */
 export interface Chaos {
   readonly killBeforeRename?: number;
+  readonly killInAssembly?: number;
+  readonly killAtEnd?: boolean;
   readonly clockOffsetHours?: number;
   readonly clockJumps?: readonly { readonly afterMs: number; readonly hours: number }[];
 }
