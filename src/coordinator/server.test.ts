@@ -498,7 +498,7 @@ describe("hostile requests", () => {
         const valid = bodies[name];
         const body =
           mutate && valid ? JSON.stringify({ ...(valid as object), [Object.keys(valid as object)[0]!]: JSON.parse(json) }) : json;
-        const at = path.replace(":leaseId", "lease-a");
+        const at = path.replace(":leaseId", "lease-a").replace(":runId", "run-1");
         for (const token of [device, admin]) {
           const response = await fake.call(method, at, { token, body, headers: { "content-type": "application/json" } });
           expect([200, 201, 400, 401, 403, 413]).toContain(response.status);
