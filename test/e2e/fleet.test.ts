@@ -80,6 +80,9 @@ describe.skipIf(!built)("a fleet of processes", () => {
     const { head } = (await asked("audit", "verify")) as { readonly head: string };
     expect(await asked("audit", "verify", "--noted", head)).toMatchObject({ ok: true });
     expect((await readFile(joinPath(store, "log.sqlite"))).includes(address.split("#")[1] as string)).toBe(false);
-    expect(coordinator.said().split("To join")[1]?.split("\n").slice(1).join("\n")).not.toContain("sheafjoin-");
+    // The lines that say how to join are the last that hold a token.
+    const afterwards = coordinator.said().split("In a browser")[1]?.split("\n").slice(1).join("\n");
+    expect(afterwards).toContain("SHA-256");
+    expect(afterwards).not.toContain("sheafjoin-");
   });
 });
