@@ -109,9 +109,14 @@ describe.skipIf(!hasChromium)("the join page, installed", () => {
     await first.evaluate("navigator.serviceWorker.getRegistration().then((found) => found.update())");
     await expect.poll(async () => Object.keys(await kept(first)).length, { timeout: 20_000 }).toBe(2);
     await first.close();
-    const second = await open();
-    await expect.poll(async () => Object.keys(await kept(second)), { timeout: 20_000 }).toEqual(["sheaf-shell-next"]);
+    // A page that is opened before the browser has let the last one go still belongs to the last version, as long as it is open.
+    const keptNow = async (): Promise<readonly string[]> => {
+      const page = await open();
+      const names = Object.keys(await kept(page));
+      await page.close();
+      return names;
+    };
+    await expect.poll(keptNow, { timeout: 60_000, interval: 500 }).toEqual(["sheaf-shell-next"]);
     expect(before).not.toContain("sheaf-shell-next");
-    await second.close();
   }, 120_000);
 });
