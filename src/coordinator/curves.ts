@@ -18,6 +18,8 @@ export interface Curves {
   report(run: Run, lease: Lease, heartbeat: Heartbeat, at: number): void;
   /** All that is known of a run's leases, one event each. */
   of(runId: string): WatchEvent[];
+  /** Lets go of a run that nobody looks at any more. */
+  forget(runId: string): void;
   /** Calls `listener` with what is reported of a run from now on; the answer ends that. */
   listen(runId: string, listener: Listener): () => void;
 }
@@ -55,6 +57,9 @@ export function openCurves(): Curves {
       for (const listener of listeners.get(runId) ?? []) listener(eventOf(at, told));
     },
     of: (runId) => [...(runs.get(runId)?.values() ?? [])].map(({ at, progress }) => eventOf(at, progress)),
+    forget(runId) {
+      runs.delete(runId);
+    },
     listen(runId, listener) {
       const set = listeners.get(runId) ?? new Set();
       listeners.set(runId, set.add(listener));

@@ -205,6 +205,25 @@ describe("the live service", () => {
     await expect(ask("harvestRun", admin, "none", runId)).rejects.toMatchObject({ protocolCode: "conflict" });
   });
 
+  it("tells how far tasks were of a run that is over, until it is archived", async () => {
+    const { runId } = await ask("createRun", admin, { name: "night", config: {} });
+    const ann = await enrol("ann");
+    const { offer } = await ask("offer", ann, wanted);
+    await ask("heartbeat", ann, { phase: "training", progress: 0.5, step: 1, loss: 1 }, offer?.leaseId);
+    await ask("complete", ann, completion(), offer?.leaseId);
+    await untilPhase(runId, "finished");
+    const told = async (): Promise<readonly string[]> => {
+      const types: string[] = [];
+      for await (const { type } of (await service.watch(runId, 0, new AbortController().signal)) ?? []) types.push(type);
+      return types;
+    };
+    expect(await told()).toContain("task.progress");
+    await ask("archiveRun", admin, "none", runId);
+    const archived = await told();
+    expect(archived).toContain("run.archived");
+    expect(archived).not.toContain("task.progress");
+  });
+
   it("tells watchers what was and what comes, up to the run's end", async () => {
     const { runId } = await ask("createRun", admin, { name: "night", config: {} });
     const seen: string[] = [];

@@ -164,6 +164,7 @@ export function openLiveService({ live, log, now, define, gate, assemble, ...mak
   const stopListening = live.listen((entries) => {
     takeUp();
     for (const { event } of entries) {
+      if (event.type === "run.archived") curves.forget(event.runId);
       const devices = wokenBy(live.state, event);
       if (devices === "all") wakes.wakeAll();
       else for (const deviceId of devices) wakes.wake(deviceId);
