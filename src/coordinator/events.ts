@@ -5,8 +5,8 @@
 import type { WidthFactors } from "../network/narrow.ts";
 import type { FeatureShape, Network } from "../network/network.ts";
 import type { PlanRequest } from "../plan/request.ts";
-import type { SamplePreparation } from "../protocol/invitation.ts";
 import type { Completion, DataSummary, MeasuredProfile, ObjectReference, SampleUse } from "../protocol/messages.ts";
+import type { SamplePreparation } from "../protocol/samples.ts";
 import type { Background, TaskKind } from "../protocol/tasks.ts";
 import type { TrainingSettings } from "../train/job.ts";
 

@@ -1,7 +1,6 @@
 /** What the coordinator measured of a run's model on validation samples of its own: the object `evaluation` among the run's outputs, as JSON. */
 import { z } from "zod";
-import { optional } from "./messages.ts";
-import { count, share, shortText } from "./values.ts";
+import { count, optional, share, shortText } from "./values.ts";
 
 /** A head as the model that it would be. */
 export interface HeadEvaluation {

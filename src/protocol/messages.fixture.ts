@@ -7,6 +7,7 @@ import type { AccessGrant, DataSummary, MeasuredProfile, ObjectReference } from 
 import { phases } from "./messages.ts";
 import { type RunSummary, runStatuses, taskStatuses, type WaitsFor, waitingCodes } from "./operatorMessages.ts";
 import type { RouteShapes } from "./routes.ts";
+import type { SampleFormat, SamplePreparation } from "./samples.ts";
 import { type Branch, type TaskSpec, taskKinds } from "./tasks.ts";
 import { base64Of } from "./values.ts";
 
@@ -228,6 +229,18 @@ const data: Arbitrary<DataSummary> = distinct(name).chain((classNames) => {
   };
   return fc.oneof(record({ ...rest, counts: of(whole(0)) }), record({ ...rest, present: of(fc.boolean()) })) as Arbitrary<DataSummary>;
 });
+const format: { readonly [K in keyof SampleFormat]-?: Arbitrary<NonNullable<SampleFormat[K]>> } = {
+  classNames: list(name, 3, 1),
+  otherClass: whole(0, 65_534),
+  sampleShape: record({ channels: extent, height: extent, width: extent }),
+  preparation: record<SamplePreparation>(
+    {
+      resize: fc.constantFrom("cover", "contain", "stretch"),
+      audio: fc.constant({ features: defaultAudioFeatures, samples: 16_000 }),
+    },
+    "audio",
+  ),
+};
 const grant: { readonly [K in keyof AccessGrant]: Arbitrary<AccessGrant[K]> } = { accessToken: token, expiresAt: instant, now: instant };
 const reference: Arbitrary<ObjectReference> = record({ role: id, sha256: hash, bytes: whole(0) });
 
@@ -304,16 +317,7 @@ export const made: Made = {
             runId: id,
             name,
             status: fc.constantFrom(...runStatuses),
-            classNames: list(name, 3, 1),
-            otherClass: whole(0, 65_534),
-            sampleShape: record({ channels: extent, height: extent, width: extent }),
-            preparation: record<NonNullable<RouteShapes["invitation"]["response"]["runs"][number]["preparation"]>>(
-              {
-                resize: fc.constantFrom("cover", "contain", "stretch"),
-                audio: fc.constant({ features: defaultAudioFeatures, samples: 16_000 }),
-              },
-              "audio",
-            ),
+            ...format,
             branch: network,
             epochs: whole(1, 1000),
             batchSize: whole(1, 1000),
@@ -334,13 +338,7 @@ export const made: Made = {
       {
         runId: id,
         object: reference,
-        classNames: list(name, 3, 1),
-        otherClass: whole(0, 65_534),
-        sampleShape: record({ channels: extent, height: extent, width: extent }),
-        preparation: record({
-          resize: fc.constant("cover" as const),
-          audio: fc.constant({ features: defaultAudioFeatures, samples: 16_000 }),
-        }),
+        ...format,
       },
       "otherClass",
       "preparation",

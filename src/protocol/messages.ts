@@ -1,5 +1,7 @@
 /** What a device and the coordinator say to each other: the type of each message, and the schema that checks it. Unknown keys are refused. */
 import { z } from "zod";
+import type { FeatureShape } from "../network/network.ts";
+import { sampleShape } from "./samples.ts";
 import { type TaskKind, type TaskSpec, taskKinds, taskSpecSchema } from "./tasks.ts";
 import {
   atLeastZero,
@@ -11,6 +13,7 @@ import {
   longText,
   maximumClasses,
   objectBytes,
+  optional,
   positive,
   secret,
   sha256,
@@ -40,7 +43,7 @@ export interface DataSummary {
   readonly counts?: readonly number[];
   /** whether there are samples, by class, for those who keep counts to themselves. */
   readonly present?: readonly boolean[];
-  readonly sampleShape: { readonly channels: number; readonly height: number; readonly width: number };
+  readonly sampleShape: FeatureShape;
   /** SHA-256 over what was prepared how, so that a device whose data have changed is noticed. */
   readonly fingerprint: string;
 }
@@ -207,9 +210,6 @@ export interface UploadState {
   readonly done: boolean;
 }
 
-/** A key that may be missing, but not `undefined`. */
-export const optional = <T>(schema: z.ZodType<T>): z.ZodExactOptional<z.ZodType<T>> => z.exactOptional(schema);
-
 export const profileSchema: z.ZodType<MeasuredProfile> = z.strictObject({
   macsPerSecond: positive,
   memoryBytes: positive,
@@ -217,13 +217,12 @@ export const profileSchema: z.ZodType<MeasuredProfile> = z.strictObject({
   watts: optional(positive),
 });
 
-const extent = z.int().min(1).max(65_536);
 const data: z.ZodType<DataSummary> = z
   .strictObject({
     classNames,
     counts: optional(z.array(count).max(maximumClasses)),
     present: optional(z.array(z.boolean()).max(maximumClasses)),
-    sampleShape: z.strictObject({ channels: extent, height: extent, width: extent }),
+    sampleShape,
     fingerprint: sha256,
   })
   .refine(({ counts, present }) => (counts === undefined) !== (present === undefined), "must have counts or present, and not both")

@@ -1,8 +1,8 @@
 /** Training data that a run offers to devices which have none of their own: each takes a shard, which is then its data like any other's. */
 import { z } from "zod";
-import { preparationSchema, type SamplePreparation, sampleShapeSchema } from "./invitation.ts";
-import { type ObjectReference, objectReferenceSchema, optional } from "./messages.ts";
-import { classId, classNames, id } from "./values.ts";
+import { type ObjectReference, objectReferenceSchema } from "./messages.ts";
+import { type SampleFormat, sampleFormat } from "./samples.ts";
+import { id } from "./values.ts";
 
 export interface ShardRequest {
   /** The run; with null the device has what it took before, or some of the oldest run that still offers any. */
@@ -10,14 +10,10 @@ export interface ShardRequest {
 }
 
 /** A device's shard, and what its samples mean. */
-export interface Shard {
+export interface Shard extends SampleFormat {
   readonly runId: string;
   /** Samples in the form of a public pool; see `data/pool.ts`. */
   readonly object: ObjectReference;
-  readonly classNames: readonly string[];
-  readonly otherClass?: number;
-  readonly sampleShape: { readonly channels: number; readonly height: number; readonly width: number };
-  readonly preparation?: SamplePreparation;
 }
 
 export const shardRequestSchema: z.ZodType<ShardRequest> = z.strictObject({ runId: id.nullable() });
@@ -25,8 +21,5 @@ export const shardRequestSchema: z.ZodType<ShardRequest> = z.strictObject({ runI
 export const shardSchema: z.ZodType<Shard> = z.strictObject({
   runId: id,
   object: objectReferenceSchema,
-  classNames,
-  otherClass: optional(classId),
-  sampleShape: sampleShapeSchema,
-  preparation: optional(preparationSchema),
+  ...sampleFormat,
 });

@@ -6,12 +6,24 @@ import {
   type MeasuredProfile,
   type ObjectReference,
   objectReferenceSchema,
-  optional,
   profileSchema,
   taskKind,
 } from "./messages.ts";
 import type { TaskKind } from "./tasks.ts";
-import { atLeastZero, count, id, instant, jsonObject, longText, maximumClasses, secret, sha256, share, shortText } from "./values.ts";
+import {
+  atLeastZero,
+  count,
+  id,
+  instant,
+  jsonObject,
+  longText,
+  maximumClasses,
+  optional,
+  secret,
+  sha256,
+  share,
+  shortText,
+} from "./values.ts";
 
 export interface RunRequest {
   readonly name: string;

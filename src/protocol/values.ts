@@ -1,6 +1,9 @@
 /** Small schemas that messages are made of. Every text, list and number has a limit, so that no message is larger than it need be. */
 import { z } from "zod";
 
+/** A key that may be missing, but not `undefined`. */
+export const optional = <T>(schema: z.ZodType<T>): z.ZodExactOptional<z.ZodType<T>> => z.exactOptional(schema);
+
 /** Names of runs, devices, leases, tasks and uploads: letters, digits, `_` and `-`, so that they are file names too. */
 export const id: z.ZodType<string> = z.string().regex(/^[A-Za-z0-9][A-Za-z0-9_-]{0,63}$/, "must be 1 to 64 letters, digits, _ or -");
 /** SHA-256 as 64 lower-case hexadecimal digits; the name of an object. */

@@ -1,6 +1,6 @@
 /** Pictures to samples, by the browser's own decoders. A picture that has the size already gives the same bytes as `sheaf data` does in Node. */
 import type { SampleShape } from "../../src/data/dataset.ts";
-import type { SamplePreparation } from "../../src/protocol/invitation.ts";
+import type { SamplePreparation } from "../../src/protocol/samples.ts";
 import { SheafError } from "../../src/util/errors.ts";
 
 type Resize = SamplePreparation["resize"];
