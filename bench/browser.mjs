@@ -22,8 +22,8 @@ import { fileURLToPath } from "node:url";
 import { parseArgs } from "node:util";
 import { getRequestListener } from "@hono/node-server";
 import { chromium } from "playwright-core";
-import { build, loadConfigFromFile } from "vite";
 import { openPages } from "../dist/coordinator/pages.node.js";
+import { buildPage } from "../scripts/buildPage.mjs";
 
 const { values } = parseArgs({
   options: {
@@ -43,23 +43,6 @@ const firstSteps = 3;
 
 const here = dirname(fileURLToPath(import.meta.url));
 const packageFolder = (name, file) => dirname(createRequire(import.meta.url).resolve(`${name}/${file}`));
-
-/** Builds the page as the coordinator's pages are built. */
-async function buildPage(outDir) {
-  const { config } = await loadConfigFromFile({ command: "build", mode: "production" }, join(here, "../web/vite.config.ts"));
-  const { define: _, ...shared } = config;
-  const root = join(here, "browser");
-  const rollupOptions = { input: join(root, "index.html"), onwarn: () => {} };
-  await build({
-    ...shared,
-    configFile: false,
-    root,
-    publicDir: false,
-    logLevel: "error",
-    plugins: [],
-    build: { ...shared.build, outDir, rollupOptions },
-  });
-}
 
 /** Serves the page, ONNX Runtime's files and TensorFlow.js's, cross-origin isolated. */
 async function serve(folder) {
@@ -135,7 +118,7 @@ const folder = await mkdtemp(join(tmpdir(), "sheaf-bench-"));
 let server;
 let browser;
 try {
-  await buildPage(folder);
+  await buildPage(join(here, "browser"), folder);
   server = await serve(folder);
   const args = process.getuid?.() === 0 ? ["--no-sandbox"] : [];
   browser = await chromium.launch({ executablePath: values.chromium, args });

@@ -5,11 +5,10 @@ import type { AddressInfo } from "node:net";
 import { fileURLToPath } from "node:url";
 import { getRequestListener } from "@hono/node-server";
 import type { Browser, Page } from "playwright-core";
-import { build } from "vite";
 import { afterAll, beforeAll, describe, expect, it } from "vitest";
+import { buildPage } from "../../scripts/buildPage.mjs";
 import { openPages } from "../../src/coordinator/pages.node.ts";
 import { openSession } from "../../src/runtime/session.node.ts";
-import config from "../../web/vite.config.ts";
 import { hasChromium, openChromium, openPage } from "./browser.ts";
 import { type Scratch, scratch } from "./sheaf.ts";
 import { lossesOf, type Trained } from "./trainingPage/steps.ts";
@@ -39,17 +38,7 @@ describe.skipIf(!hasChromium)("the same training program", () => {
 
   beforeAll(async () => {
     folder = await scratch("training");
-    const root = fileURLToPath(new URL("trainingPage", import.meta.url));
-    const { define: _, publicDir: __, ...shared } = config;
-    await build({
-      ...shared,
-      configFile: false,
-      root,
-      publicDir: false,
-      logLevel: "error",
-      plugins: [],
-      build: { ...shared.build, outDir: folder.path, rollupOptions: { input: `${root}/index.html` } },
-    });
+    await buildPage(fileURLToPath(new URL("trainingPage", import.meta.url)), folder.path);
     const built = openPages(folder.path);
     // ONNX Runtime's own files as they lie in its package.
     const runtime = openPages(fileURLToPath(new URL("../../node_modules/onnxruntime-web/dist", import.meta.url)));
