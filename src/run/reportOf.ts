@@ -152,8 +152,9 @@ function curvesOf(results: ReadonlyMap<string, FinishedJob>): readonly CurveSeri
     .sort((a, b) => (a.id < b.id ? -1 : 1));
 }
 
-function describeTraining(config: RunConfig): ReportData["training"] {
-  const { epochs, batchSize, optimizer, augmentation, labelSmoothing, emaDecay, logitAdjustment, progressive } = config.training;
+function describeTraining(config: RunConfig, { train }: LoadedData): ReportData["training"] {
+  const { audio: ofClips, ...ofImages } = config.training.augmentation;
+  const { epochs, batchSize, optimizer, labelSmoothing, emaDecay, logitAdjustment, progressive } = config.training;
   const { hardShare } = config.fleet;
   const { type, ...optimizerSettings } = optimizer;
   const { type: schedule, ...scheduleSettings } = scheduleOf(config, "wide");
@@ -174,7 +175,8 @@ function describeTraining(config: RunConfig): ReportData["training"] {
     batch: batchSize,
     optimizer: [`${type} (${list(optimizerSettings)})`, ...extras].join(", "),
     schedule: `${schedule} (${list(scheduleSettings)}${narrowRate === scheduleSettings.learningRate ? "" : `; sub-models and slim control ${narrowRate}`})`,
-    augmentation: list(augmentation),
+    // Each is left alone by what is for the other.
+    augmentation: list(train.audio && ofClips ? ofClips : ofImages),
   };
 }
 
@@ -198,7 +200,7 @@ export async function reportBasis(
     machine: { cpu: machine.cpu, cores: machine.cores, node: machine.node, onnxruntime: machine.onnxruntime },
     dataSet: await dataSetReport(data),
     target: { name: target.name, width: config.target.width, macs: cost.macs, parameters: cost.parameters },
-    training: describeTraining(config),
+    training: describeTraining(config, data),
   };
 }
 

@@ -104,7 +104,9 @@ describe.skipIf(!built)("a finished run", () => {
       expect(pictures.join("").length).toBeLessThan(150_000);
       expect(html.match(/<svg/g)?.length ?? 0).toBeGreaterThanOrEqual(6);
       for (const id of devices) expect(html).toContain(id);
-      expect(await text("MODEL_CARD.md")).toContain(`${(100 * (result.accuracy.H2 ?? 0)).toFixed(1)}`);
+      const card = await text("MODEL_CARD.md");
+      expect(card).toContain(`${(100 * (result.accuracy.H2 ?? 0)).toFixed(1)}`);
+      expect(card).toMatch(/augmentation: crop \d+, flip \w+, cutout \d+$/m);
     });
   });
 
