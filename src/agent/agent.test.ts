@@ -8,6 +8,7 @@ import { sha256Hex } from "../util/hash.node.ts";
 import { type AgentEvent, type AgentOptions, runAgent } from "./agent.ts";
 import { agentOptions, branchOf, cuts, FakeCoordinator, settleSpec, statisticsSpec, trainSpec } from "./fakeCoordinator.fixture.ts";
 import { type AgentState, memoryState } from "./state.ts";
+import { runTask } from "./tasks.ts";
 
 const data = toyDataset(48, 3);
 const spec = trainSpec(data);
@@ -193,6 +194,52 @@ describe("an agent whose lease", () => {
     expect(ofType(events, "dropped")).toEqual([{ type: "dropped", taskId: "train-d1", reason: "cancelled" }]);
     expect(coordinator.results).toEqual(["none", ...reference.slice(1)]);
     expect(await state.checkpoints("run1.train-d1").load()).toBeUndefined();
+  });
+});
+
+describe("an agent that fails at a task", () => {
+  const name = (): string => sha256Hex(list);
+  /** Fetches what it needs and fails; the next time it does what it is asked. */
+  const failOnce = (onFailure: () => void): typeof runTask => {
+    let tries = 0;
+    return async (task, tools) => {
+      if (++tries > 1) return runTask(task, tools);
+      await tools.fetchObject(name(), list.length);
+      onFailure();
+      throw new SheafError("unavailable", "There is no such object for this caller.");
+    };
+  };
+
+  it("gives it back where it is still wanted, and keeps what it has for the next time", async () => {
+    const coordinator = newCoordinator([statisticsSpec(name())]);
+    const state = memoryState();
+    let kept: Uint8Array | undefined;
+    const doTask = failOnce(() => undefined);
+    const events = await life(coordinator, {
+      state,
+      async doTask(task, tools) {
+        kept = await state.readObject(name());
+        return doTask(task, tools);
+      },
+    });
+    expect(coordinator.failures).toEqual([expect.objectContaining({ code: "unavailable", retry: true })]);
+    expect(kept).toEqual(list);
+    expect(ofType(events, "handedIn")).toHaveLength(1);
+  });
+
+  it("that another copy of it has done meanwhile has not failed, and keeps nothing", async () => {
+    const coordinator = newCoordinator([statisticsSpec(name())]);
+    const state = memoryState();
+    let isOver = false;
+    coordinator.onBeat = () => ({ cancel: isOver });
+    const doTask = failOnce(() => {
+      isOver = true;
+      for (const task of coordinator.tasks) task.failure = { code: "done", reason: "by the copy", retry: false };
+    });
+    const events = await life(coordinator, { state, doTask });
+    expect(coordinator.failures).toEqual([]);
+    expect(ofType(events, "dropped")).toEqual([{ type: "dropped", taskId: "statistics-d1", reason: "cancelled" }]);
+    expect(await state.readObject(name())).toBeUndefined();
   });
 });
 

@@ -200,6 +200,8 @@ async function work(offer: Offer, records: Records, options: AgentOptions): Prom
     await records.change({ work: undefined, made: undefined });
     onEvent({ type: "handedIn", taskId, accepted, ...(reason === undefined ? {} : { reason }) });
   } catch (error) {
+    // Who fails at what nobody wants any more (another copy of this device has done it, say) has not failed, and has nothing to keep.
+    if (!lease.endOf(error) && !isFinal(error)) await lease.ask();
     const end = lease.endOf(error);
     // Stopped from outside: everything stays as it is for the next life.
     if (signal.aborted && end === undefined) return;

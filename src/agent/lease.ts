@@ -26,6 +26,8 @@ export interface KeptLease {
   readonly signal: AbortSignal;
   /** What the next heartbeat says. */
   report(progress: Heartbeat): void;
+  /** Sends a heartbeat now, to learn whether the work is still wanted. */
+  ask(): Promise<void>;
   /** Why the lease ended, where that or `error`, which the work threw, says so; undefined where the work itself failed. */
   endOf(error: unknown): End | undefined;
   /** Stops the heartbeats; returns when none is under way. */
@@ -94,6 +96,9 @@ export function keepLease(offer: Offer, { link, timing, mayWork, signal }: KeepL
     signal: work.signal,
     report(progress) {
       latest = progress;
+    },
+    ask: async () => {
+      if (!beats.signal.aborted) await beat();
     },
     endOf: (error) => end ?? endBy(error),
     async release() {
