@@ -9,6 +9,8 @@ const config: ViteUserConfig = {
     globalSetup: ["test/globalSetup.ts"],
     pool: "forks",
     maxWorkers: 2,
+    // No test changes what a module holds, and loading them all again for each file takes a third of the time.
+    isolate: false,
     // A machine with other work is slow; what hangs is caught all the same.
     testTimeout: 600_000,
     hookTimeout: 600_000,

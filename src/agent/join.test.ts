@@ -45,6 +45,8 @@ function coordinator(serverId = "server1") {
         return answer({ status: "ok", protocol: 1, serverId, now: Date.now() });
       case "/v1/openapi.json":
         return answer({ openapi: "3.1.0" });
+      case "/v1/invitation":
+        return value.joinToken === "join-token-1" ? answer({ serverId, runs: [] }) : refuse("unauthenticated", 401);
       case "/v1/enrol": {
         if (repeats-- > 0) return refuse("conflict", 409);
         if (clockJumps-- > 0) return refuse("unauthenticated", 401, { now: String(Date.now() + 1e7) });
@@ -120,8 +122,14 @@ describe("join", () => {
       code: "usage",
       message: expect.stringContaining("not enrolled"),
     });
-    const wrong = { ...(await optionsOf(server.fetch)), joinToken: "wrong-token" };
+    let isMeasured = false;
+    const measured = async () => {
+      isMeasured = true;
+      return profile;
+    };
+    const wrong = { ...(await optionsOf(server.fetch, { profile: measured })), joinToken: "wrong-token" };
     await expect(join(wrong)).rejects.toMatchObject({ protocolCode: "unauthenticated" });
+    expect(isMeasured).toBe(false);
     expect(await wrong.state.readRecord()).toEqual({});
   });
 

@@ -99,10 +99,8 @@ export async function joinFleet(options: JoinNodeOptions): Promise<void> {
       },
     });
     onEvent({ type: "joined", enrolled: joined.enrolled, isNew: joined.isNew });
-    if (joined.isNew && joinToken !== undefined && data !== "offered") {
-      // A courtesy to whoever types the line: nothing depends on the answer.
-      const { runs } = await joined.client.call("invitation", { body: { joinToken } }, { signal }).catch(() => ({ runs: [] }));
-      const message = whyUnwanted(runs, own);
+    if (data !== "offered") {
+      const message = whyUnwanted(joined.invited, own);
       if (message !== undefined) onEvent({ type: "problem", message });
     }
     const patience: Timing = { ...defaultTiming, ...patientBackoff, ...timing };

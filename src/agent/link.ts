@@ -4,6 +4,7 @@ import type { Client } from "../protocol/client.ts";
 import { openClient } from "../protocol/client.ts";
 import { enrol } from "../protocol/enrol.ts";
 import type { Fetch } from "../protocol/exchange.ts";
+import type { InvitedRun } from "../protocol/invitation.ts";
 import type { AccessGrant, DataSummary, MeasuredProfile } from "../protocol/messages.ts";
 import { defaultTiming, isPassing, type Timing } from "../protocol/retry.ts";
 import { createKey, type DeviceKey, openKey } from "../protocol/signing.ts";
@@ -51,6 +52,8 @@ export interface Joined {
   readonly enrolled: EnrolledWith;
   /** Whether it was enrolled just now. */
   readonly isNew: boolean;
+  /** The runs that it may take part in, where it was. */
+  readonly invited: readonly InvitedRun[];
 }
 
 /** The device's key, made at the first time. */
@@ -77,7 +80,13 @@ async function stillHolds(enrolled: EnrolledWith, options: JoinOptions): Promise
   }
 }
 
-async function enrolBy(key: DeviceKey, options: JoinOptions): Promise<{ readonly enrolled: EnrolledWith; readonly grant: AccessGrant }> {
+interface NewlyEnrolled {
+  readonly enrolled: EnrolledWith;
+  readonly grant: AccessGrant;
+  readonly invited: readonly InvitedRun[];
+}
+
+async function enrolBy(key: DeviceKey, options: JoinOptions): Promise<NewlyEnrolled> {
   const { url, joinToken, state, name, summary, profile, software, preferredClasses, signal } = options;
   if (joinToken === undefined) {
     throw new SheafError(
@@ -86,6 +95,8 @@ async function enrolBy(key: DeviceKey, options: JoinOptions): Promise<{ readonly
     );
   }
   const client = openClient({ ...base(options), credentials: { type: "none" } });
+  // Asked before the machine is measured, so that a wrong token is told at once.
+  const { runs: invited } = await client.call("invitation", { body: { joinToken } }, { signal });
   const facts = {
     joinToken,
     name,
@@ -101,7 +112,7 @@ async function enrolBy(key: DeviceKey, options: JoinOptions): Promise<{ readonly
     timing: { ...defaultTiming, ...options.timing },
     signal,
   });
-  return { enrolled: { url, serverId, deviceId }, grant };
+  return { enrolled: { url, serverId, deviceId }, grant, invited };
 }
 
 /**
@@ -114,11 +125,12 @@ export async function join(options: JoinOptions): Promise<Joined> {
   const record = await state.readRecord();
   let enrolled: EnrolledWith;
   let grant: AccessGrant | undefined;
+  let invited: readonly InvitedRun[] = [];
   if (record.enrolled && (await stillHolds(record.enrolled, options))) {
     enrolled = { ...record.enrolled, url };
     if (record.enrolled.url !== url) await state.writeRecord({ ...record, enrolled });
   } else {
-    ({ enrolled, grant } = await enrolBy(key, options));
+    ({ enrolled, grant, invited } = await enrolBy(key, options));
     const isSame = record.enrolled?.serverId === enrolled.serverId && record.enrolled.deviceId === enrolled.deviceId;
     // Enrolling may have measured the machine; that stays, whoever the coordinator is.
     const { measured } = await state.readRecord();
@@ -126,5 +138,5 @@ export async function join(options: JoinOptions): Promise<Joined> {
   }
   const { deviceId, serverId } = enrolled;
   const client = openClient({ ...base(options), credentials: { type: "device", deviceId, serverId, key, ...(grant ? { grant } : {}) } });
-  return { link: linkOf(client), client, enrolled, isNew: grant !== undefined };
+  return { link: linkOf(client), client, enrolled, isNew: grant !== undefined, invited };
 }

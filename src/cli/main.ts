@@ -43,7 +43,7 @@ export async function main(argv: readonly string[]): Promise<number> {
       process.kill(process.pid, "SIGINT");
       return;
     }
-    process.stderr.write("\nStopping: saving checkpoints (press Ctrl-C again to stop at once)…\n");
+    process.stderr.write("\nStopping: keeping what is done (press Ctrl-C again to stop at once)…\n");
     interrupt.abort();
   };
   process.on("SIGINT", onInterrupt);

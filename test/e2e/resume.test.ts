@@ -59,7 +59,7 @@ describe.skipIf(!built)("a run with a seed", () => {
     const args = [...chaosArguments, "--set", "checkpointSeconds=1000"];
     const outcome = await sheaf(args, { cwd, onStderr: interruptAt(/central +epoch 1/) });
     expect(outcome.code).toBe(exitCodes.interrupted);
-    expect(outcome.stderr).toMatch(/Stopping: saving checkpoints/);
+    expect(outcome.stderr).toMatch(/Stopping: keeping what is done/);
     expect(outcome.stderr.trimEnd().split("\n").at(-1)).toMatch(/^sheaf: .*interrupted.*--resume/);
     expect(await readdir(out)).not.toContain("run.lock");
     expect((await readdir(join(out, "checkpoints"))).some((name) => name.endsWith(".checkpoint"))).toBe(true);
