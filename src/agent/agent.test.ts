@@ -2,6 +2,7 @@ import { beforeAll, describe, expect, it } from "vitest";
 import { toyDataset } from "../../test/fixtures/toyJob.ts";
 import { encodeBranches } from "../protocol/branchList.ts";
 import { ProtocolError } from "../protocol/errors.ts";
+import { ConnectionFailure } from "../protocol/retry.ts";
 import type { TaskSpec } from "../protocol/tasks.ts";
 import { SheafError } from "../util/errors.ts";
 import { sha256Hex } from "../util/hash.node.ts";
@@ -194,6 +195,29 @@ describe("an agent whose lease", () => {
     expect(ofType(events, "dropped")).toEqual([{ type: "dropped", taskId: "train-d1", reason: "cancelled" }]);
     expect(coordinator.results).toEqual(["none", ...reference.slice(1)]);
     expect(await state.checkpoints("run1.train-d1").load()).toBeUndefined();
+  });
+});
+
+describe("an agent whose result was accepted, but the answer lost", () => {
+  it("learns that it was, whatever heartbeats say of the lease", async () => {
+    const coordinator = newCoordinator([spec]);
+    let isOver = false;
+    let isTold = false;
+    coordinator.fault = (call, when, count) => {
+      if (call !== "complete" || isTold) return;
+      if (count === 1 && when === "before") return;
+      isOver = true;
+      throw new ConnectionFailure("The coordinator was killed.");
+    };
+    coordinator.onBeat = () => {
+      isTold = isOver;
+      return { cancel: isOver };
+    };
+    const events = await life(coordinator);
+    expect(isTold).toBe(true);
+    expect(ofType(events, "handedIn")).toEqual([{ type: "handedIn", taskId: "train-d1", accepted: true }]);
+    expect(ofType(events, "dropped")).toEqual([]);
+    expect(coordinator.results).toEqual(reference.slice(0, 1));
   });
 });
 

@@ -194,7 +194,7 @@ async function work(offer: Offer, records: Records, options: AgentOptions): Prom
     onEvent({ type: "progress", ...progress });
   };
   try {
-    const { accepted, reason } = await doWork(offer, { ...options, records, signal: lease.signal, onProgress, pace });
+    const { accepted, reason } = await doWork(offer, { ...options, records, signal: lease.signal, agentSignal: signal, onProgress, pace });
     // Tidied while the record still names the work: after a kill in between, the coordinator's word that the lease has ended leads here again.
     await tidy(undefined, options);
     await records.change({ work: undefined, made: undefined });

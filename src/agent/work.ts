@@ -28,6 +28,8 @@ export interface WorkTools extends AgentOptions {
   readonly pace: (busyMs: number) => Promise<void>;
   /** Ends this work, not the agent. */
   readonly signal: AbortSignal;
+  /** Ends the agent. */
+  readonly agentSignal: AbortSignal;
 }
 
 /** Whether the disk is full or the like: work goes on in memory. */
@@ -155,7 +157,7 @@ async function make(offer: Offer, tools: WorkTools): Promise<Finished> {
 
 /** Does the work of a lease and hands it in. Returns the coordinator's answer; throws what ends the lease otherwise. */
 export async function doWork(offer: Offer, tools: WorkTools): Promise<{ readonly accepted: boolean; readonly reason?: string }> {
-  const { link, signal, timing, onEvent, onProgress } = tools;
+  const { link, signal, agentSignal, timing, onEvent, onProgress } = tools;
   const { made, outputs } = await make(offer, tools);
   const onRetry = (error: unknown, delayMs: number): void =>
     onEvent({ type: "retrying", what: "complete", reason: String(error), delayMs });
@@ -164,5 +166,6 @@ export async function doWork(offer: Offer, tools: WorkTools): Promise<{ readonly
     onProgress({ phase: "uploading", progress: done++ / outputs.size });
     await transfer("upload", () => link.upload(bytes, signal), tools);
   }
-  return await persist(() => link.complete(offer.leaseId, made.completion, signal), { timing, signal, onRetry });
+  // To the end, even if the lease has one meanwhile: perhaps by this very result, of whose acceptance only the answer was lost.
+  return await persist(() => link.complete(offer.leaseId, made.completion, agentSignal), { timing, signal: agentSignal, onRetry });
 }
