@@ -126,6 +126,17 @@ describe.skipIf(!built || !hasChromium)("the dashboard", () => {
     expect((await (await api()).call("getRun", { runId })).status).toBe("training");
   });
 
+  it("lets the run go on without a device, after a question, by keyboard", async () => {
+    await enter(page, page.getByRole("button", { name: "Excuse cat" }));
+    await page.getByRole("heading", { name: "Go on without cat?" }).waitFor();
+    await checkAccessible(page);
+    await enter(page, page.getByRole("button", { name: "Excuse", exact: true }));
+    await page.getByText("does not wait for cat any more").waitFor();
+    const { devices: all } = await (await api()).call("listDevices", {});
+    const { excused } = await (await api()).call("getRun", { runId });
+    expect(excused).toEqual(all.filter(({ name }) => name === "cat").map(({ deviceId }) => deviceId));
+  });
+
   it("turns a device away, after a question, by keyboard", async () => {
     join("dan");
     const revoke = page.getByRole("button", { name: "Revoke dan" });
