@@ -31,6 +31,7 @@ const fleet = (more: ConfigValues = {}): ConfigValues => ({ devices: tenDevices,
  * Measured on 3,000 validation images of CIFAR-10, 6,000 for training (seed 0), and on 300 validation clips; the tables stand in docs/results.md. A narrow network under a
  * short schedule fits too little rather than too much: crops by 2 pixels instead of 4 give a narrow VGG 4 points and a narrow AlexNet 2, and clips without masks a narrow
  * AlexNet 4. The full VGG and the full keyword networks are better with the stronger augmentation, and keep it; the full AlexNet is best with crops by 1 pixel. AlexNet's first layer is so large a part of a narrow copy that narrowing all layers alike beats sparing it.
+ * AlexNet on clips has more features than a ridge can weigh by so few clips: there H0 is no worse on validation clips.
  */
 const alexnet = (epochs: number): Recipe => ({
   recipe: {
@@ -48,8 +49,9 @@ const vgg = (epochs: number): Recipe => ({
   },
   methods: { central: { training: { augmentation: { crop: 4 } } } },
 });
-const keywords = (network: string, epochs: number): Recipe => ({
+const keywords = (network: string, epochs: number, more: ConfigValues = {}): Recipe => ({
   recipe: {
+    ...more,
     data: { name: "speech-commands" },
     target: { network },
     fleet: fleet(),
@@ -95,7 +97,7 @@ export const cells: readonly Cell[] = [
     id: "alexnet-kws",
     title: "AlexNet on Speech Commands",
     metric: "balancedAccuracy",
-    ...cell(keywords("kws-alexnet", 30)),
+    ...cell(keywords("kws-alexnet", 30, { head: "H0" })),
   },
   {
     id: "vgg-cifar10",
