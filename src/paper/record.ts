@@ -2,7 +2,7 @@
 import { existsSync } from "node:fs";
 import { mkdir, readFile, rm } from "node:fs/promises";
 import { dirname, join } from "node:path";
-import type { RunConfig } from "../run/config.ts";
+import { parseConfig, type RunConfig } from "../run/config.ts";
 import type { MachineFacts } from "../run/machine.ts";
 import { type ErrorCode, SheafError } from "../util/errors.ts";
 import { writeFileAtomic } from "../util/files.node.ts";
@@ -96,16 +96,30 @@ export async function writePaperFile(out: string, name: string, content: string)
   await writeFileAtomic(path, content);
 }
 
+/** What a job's figures depend on, as text. */
+function identityOf(config: RunConfig): string {
+  const { workers: _, checkpointSeconds: __, ...identity } = config;
+  return pretty(identity);
+}
+
+/** The same of a configuration that was kept, perhaps by a version with fewer keys: those that it lacks have their defaults. Undefined where it is none. */
+function keptIdentity(text: string, path: string): string | undefined {
+  try {
+    return identityOf(parseConfig(JSON.parse(text), path));
+  } catch {
+    return undefined;
+  }
+}
+
 /**
  * Keeps a job's configuration as a file that `--config` takes.
  * Throws `config` where the folder holds that job with another configuration: its results would be of something else.
  */
 export async function keepConfig(out: string, { id, config }: Pick<PaperJob, "id" | "config">): Promise<void> {
-  const { workers: _, checkpointSeconds: __, ...identity } = config satisfies RunConfig;
-  const text = pretty(identity);
+  const text = identityOf(config);
   const path = join(out, paperFiles.config(id));
   if (existsSync(path)) {
-    if ((await readFile(path, "utf8")) === text) return;
+    if (keptIdentity(await readFile(path, "utf8"), path) === text) return;
     throw new SheafError(
       "config",
       `${path} holds the job ${id} with other settings; resume with the same --scale, --set and version, or choose another --out.`,
