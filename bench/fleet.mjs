@@ -11,7 +11,7 @@
  * which pass the gate; the model (head H0) is put together from them. --profile FOLDER writes the coordinator's CPU profile there. --json prints the
  * figures as JSON. CPU seconds are those of the whole coordinator process; what is "per device" is from its start to the finished model.
  */
-import { fork } from "node:child_process";
+import { execFileSync, fork } from "node:child_process";
 import { mkdtemp, rm } from "node:fs/promises";
 import { cpus, tmpdir } from "node:os";
 import { join } from "node:path";
@@ -34,6 +34,17 @@ const { values } = parseArgs({
 const sizes = values.agents.split(",").map(Number);
 const [seconds, clients, seed] = [Number(values.seconds), Number(values.clients), Number(values.seed)];
 const say = (text) => process.stderr.write(`${text}\n`);
+
+/** A device may have two connections, and the coordinator holds an end of each. */
+const filesOf = (count) => 2 * count + 1000;
+const openFiles = Number(execFileSync("sh", ["-c", "ulimit -n"], { encoding: "utf8" }));
+const most = Math.max(...sizes);
+if (filesOf(most) > openFiles) {
+  say(
+    `--agents ${most}: the coordinator may need ${filesOf(most)} open files, this shell allows ${openFiles}; raise that (ulimit -n) or ask for fewer.`,
+  );
+  process.exit(2);
+}
 
 const classes = Array.from({ length: 10 }, (_, i) => `class-${i}`);
 /** Unreferenced objects are removed so soon in a soak, so that an hour sees many turns. */
