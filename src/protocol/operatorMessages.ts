@@ -44,6 +44,13 @@ export const runStatuses = [
 ] as const;
 export type RunStatus = (typeof runStatuses)[number];
 
+const endedStatuses: ReadonlySet<RunStatus> = new Set<RunStatus>(["finished", "failed", "cancelled"]);
+
+/** Whether nothing happens any more in a run of this status. */
+export function isEnded(status: RunStatus): boolean {
+  return endedStatuses.has(status);
+}
+
 /** Why nothing happens now. */
 export const waitingCodes = [
   /** Of a run: too few devices; a class that nobody holds; no plan for those who are there; nobody comes for the open tasks. */

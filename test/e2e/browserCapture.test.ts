@@ -107,7 +107,8 @@ describe.skipIf(!built || !hasChromium)("a tab with a camera and a microphone", 
     for (const name of [className, other]) {
       await page.getByLabel("Class", { exact: true }).selectOption(name);
       const take = page.getByRole("button", { name: `Take a picture of ${name}` });
-      await take.waitFor({ timeout: patienceMs });
+      // Not before the camera's first frame.
+      await expect.poll(() => take.isEnabled(), { timeout: patienceMs }).toBe(true);
       for (let i = 0; i < 4; i++) await take.click();
     }
     await page.getByText("8 samples").waitFor();

@@ -28,7 +28,7 @@ describe.skipIf(!built || !hasChromium)("the dashboard", () => {
     folder = await scratch("dashboard");
     const coordinator = start(
       [
-        ..."serve --network tiny --epochs 100 --batch 8 --sub-width 0.5 --set serve.minimumDevices=3 --set serve.heartbeatSeconds=1 --set serve.leaseSeconds=10".split(
+        ..."serve --network tiny --epochs 150 --batch 8 --sub-width 0.5 --set serve.minimumDevices=3 --set serve.heartbeatSeconds=1 --set serve.leaseSeconds=10".split(
           " ",
         ),
         ..."--set settle.passes=1 --set settle.epochs=1 --set serve.stragglerFactor=1000 --port 0".split(" "),
@@ -117,10 +117,18 @@ describe.skipIf(!built || !hasChromium)("the dashboard", () => {
     await shoot(page, "run-training-light");
   });
 
-  it("pauses and resumes, by keyboard", async () => {
+  it("pauses, excuses a device and resumes, by keyboard", async () => {
     await enter(page, page.getByRole("button", { name: "Pause" }));
     await untilState("paused");
     expect((await (await api()).call("getRun", { runId })).status).toBe("paused");
+    // A device that nobody waits for any more works on if it is there.
+    await enter(page, page.getByRole("button", { name: "Excuse cat" }));
+    await page.getByRole("heading", { name: "Go on without cat?" }).waitFor();
+    await checkAccessible(page);
+    await enter(page, page.getByRole("button", { name: "Excuse", exact: true }));
+    await page.getByText("does not wait for cat any more").waitFor();
+    const { devices: all } = await (await api()).call("listDevices", {});
+    expect((await (await api()).call("getRun", { runId })).excused).toEqual([all.find(({ name }) => name === "cat")?.deviceId]);
     await enter(page, page.getByRole("button", { name: "Resume" }));
     await untilState("training");
     expect((await (await api()).call("getRun", { runId })).status).toBe("training");

@@ -2,7 +2,7 @@
 import { setTimeout as wait } from "node:timers/promises";
 import { Option } from "commander";
 import { createLogUpdate } from "log-update";
-import type { DeviceSummary, RunDetail } from "../../protocol/operatorMessages.ts";
+import { type DeviceSummary, isEnded, type RunDetail } from "../../protocol/operatorMessages.ts";
 import { formatCount, formatDuration, formatPercent, table } from "../../util/format.ts";
 import type { CommandSpec } from "../command.ts";
 import { allDevices, connect, coordinatorOptions } from "../coordinator.ts";
@@ -60,7 +60,6 @@ function draw({ url, runs, devices }: Picture, { colors }: Terminal): string {
   return parts.join("\n");
 }
 
-const ended: ReadonlySet<string> = new Set(["finished", "failed", "cancelled"]);
 const watchMs = 2000;
 
 export const status: CommandSpec = {
@@ -84,7 +83,7 @@ export const status: CommandSpec = {
     let picture = await look();
     if (options.watch === true) {
       const redraw = terminal.live ? createLogUpdate(process.stderr) : undefined;
-      while (!picture.runs.every((run) => ended.has(run.status)) && !signal.aborted) {
+      while (!picture.runs.every((run) => isEnded(run.status)) && !signal.aborted) {
         if (redraw) redraw(draw(picture, terminal));
         else terminal.note(draw(picture, terminal));
         await wait(watchMs, undefined, { signal }).catch(() => undefined);
