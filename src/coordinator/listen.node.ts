@@ -76,6 +76,11 @@ const contextOf = ({ key, certificate, clientAuthority, revocationList }: TlsOpt
 /** Time for the headers, and for a whole request: a chunk of 8 MiB at 100 kbit/s takes 11 minutes. */
 const timeouts = { headersTimeout: 15_000, requestTimeout: 900_000, keepAliveTimeout: 65_000, maxHeaderSize: 16_384 };
 
+/** Beyond this share of the most connections those are closed on which nothing is under way, so that who comes finds room. */
+const crowdedShare = 0.75;
+/** Looking for them takes a look at each connection, which is worth it for so many that have come, as a share of the most. */
+const comersShare = 1 / 16;
+
 /**
  * Listens. Throws `config` when the address can be reached from outside and there is no TLS, or for certificates that cannot be read;
  * `unavailable` when the port is taken.
@@ -101,8 +106,13 @@ export async function listen(server: Server, { host, port, tls, closeMs = 5000, 
   net.maxConnections = connections;
   let answering = 0;
   let connected = 0;
+  let comers = 0;
   net.on("connection", (socket) => {
     connected++;
+    if (++comers >= comersShare * connections && connected > crowdedShare * connections) {
+      comers = 0;
+      net.closeIdleConnections();
+    }
     socket.once("close", () => {
       connected--;
     });

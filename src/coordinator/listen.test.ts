@@ -1,7 +1,7 @@
 /** The server on real sockets: TLS by our own authority, client certificates and their revocation, slow and cut connections, an orderly end. */
 import { execFileSync } from "node:child_process";
 import { mkdtempSync, rmSync, statSync } from "node:fs";
-import { request as httpRequest, type IncomingMessage } from "node:http";
+import { Agent, request as httpRequest, type IncomingMessage } from "node:http";
 import { request } from "node:https";
 import { connect } from "node:net";
 import { tmpdir } from "node:os";
@@ -195,6 +195,31 @@ describe("sockets", () => {
         await listening.close();
         expect(await staying).toHaveProperty("offer", null);
         expect(Date.now() - startedAt).toBeLessThan(1900);
+      },
+    );
+  });
+
+  it("connections that nobody uses make room for others", async () => {
+    const fake = await openFake();
+    await withListening(
+      () => listen(fake.server, { host, port: 0, connections: 16 }),
+      async (listening) => {
+        const kept = new Agent({ keepAlive: true });
+        const ask = (agent: Agent): Promise<number | undefined> =>
+          new Promise((resolve, reject) => {
+            httpRequest({ host, port: listening.port, path: "/healthz", agent }, (response) => {
+              response.resume().on("end", () => resolve(response.statusCode));
+            })
+              .on("error", reject)
+              .end();
+          });
+        // Each by a connection of its own, which stays open.
+        const clients = Array.from({ length: 40 }, () => new Agent({ keepAlive: true }));
+        for (const client of [kept, ...clients]) expect(await ask(client)).toBe(200);
+        expect(listening.connections).toBeLessThanOrEqual(16);
+        // Whose connection was closed meanwhile opens another.
+        expect(await ask(kept)).toBe(200);
+        for (const client of [kept, ...clients]) client.destroy();
       },
     );
   });

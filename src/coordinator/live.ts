@@ -49,6 +49,11 @@ interface Waiting {
 
 /** Most commands that are written together. */
 const largestBatch = 256;
+/**
+ * After a write the next waits as long as it took, but no longer than this: a disk takes its time for one entry as for a hundred, and while many ask, those
+ * that come meanwhile are written together.
+ */
+const longestPauseMs = 25;
 /** How often a batch is decided anew because another coordinator wrote first. */
 const mostConflicts = 20;
 
@@ -61,6 +66,8 @@ export async function openLive({ log, sha256, planner, newId, now }: LiveOptions
   const queue: Waiting[] = [];
   let working: Promise<void> | undefined;
   let closed = false;
+  /** The last write: when it ended, and how long it took, by a clock that nobody sets. */
+  let written = { endMs: Number.NEGATIVE_INFINITY, tookMs: 0 };
 
   const adopt = (next: State, entries: readonly LogEntry[]): void => {
     state = next;
@@ -78,6 +85,14 @@ export async function openLive({ log, sha256, planner, newId, now }: LiveOptions
       }
       adopt(fold(state, entry.event), [entry]);
     }
+  };
+
+  const append = async (entries: readonly LogEntry[]): Promise<boolean> => {
+    const startMs = performance.now();
+    const { appended } = await log.append(head.sequence, entries);
+    const endMs = performance.now();
+    written = { endMs, tookMs: endMs - startMs };
+    return appended;
   };
 
   /** Decides on commands in their order; who is refused or fails here changes nothing. */
@@ -107,8 +122,7 @@ export async function openLive({ log, sha256, planner, newId, now }: LiveOptions
     for (let conflicts = 0; conflicts <= mostConflicts; conflicts++) {
       const { next, events, answers } = decideAll(batch);
       const entries = await chainEvents(head, events, sha256);
-      const written = entries.length === 0 || (await log.append(head.sequence, entries)).appended;
-      if (written) {
+      if (entries.length === 0 || (await append(entries))) {
         adopt(next, entries);
         for (const answer of answers) answer();
         if (batch.some(({ command }) => command.type === "tick")) forgetLeases(liveness, state.leases);
@@ -121,6 +135,8 @@ export async function openLive({ log, sha256, planner, newId, now }: LiveOptions
 
   const work = async (): Promise<void> => {
     while (queue.length > 0) {
+      const pauseMs = written.endMs + Math.min(written.tookMs, longestPauseMs) - performance.now();
+      if (pauseMs > 0) await new Promise((resolve) => setTimeout(resolve, pauseMs));
       const batch = queue.splice(0, largestBatch);
       try {
         await carryThrough(batch);

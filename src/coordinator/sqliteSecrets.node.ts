@@ -40,28 +40,32 @@ export function sqliteSecrets(database: Database.Database, guard: Guard, close: 
     }
     return { ok: true, role: token.role };
   };
+  const rememberOnce = database.prepare(
+    `INSERT INTO remembered VALUES (?, ?)
+     ON CONFLICT (value) DO UPDATE SET expires_at_ms = excluded.expires_at_ms WHERE remembered.expires_at_ms <= ?`,
+  );
   const revoked = database.prepare("SELECT 1 AS known FROM revoked WHERE token_id = ?");
   const run = (sql: string, ...values: readonly (string | number)[]): number => guard(() => database.prepare(sql).run(...values).changes);
-  /** Uses that come together are written together: a whole fleet may enrol at once, and each write waits for the disk. */
-  let together: { readonly uses: Parameters<typeof use>[]; readonly written: Promise<readonly JoinTokenUse[]> } | undefined;
-  const useTogether = async (...one: Parameters<typeof use>): Promise<JoinTokenUse> => {
+  /** Writes that come together are written together: a whole fleet may enrol at once, and each write waits for the disk. */
+  let together: { readonly actions: (() => unknown)[]; readonly written: Promise<readonly unknown[]> } | undefined;
+  const write = async <T>(action: () => T): Promise<T> => {
     together ??= (() => {
-      const uses: Parameters<typeof use>[] = [];
+      const actions: (() => unknown)[] = [];
       const written = new Promise<void>((resolve) => setImmediate(resolve)).then(() => {
         together = undefined;
-        return guard(() => transact(database, () => uses.map((one) => use(...one))));
+        return guard(() => transact(database, () => actions.map((each) => each())));
       });
-      return { uses, written };
+      return { actions, written };
     })();
-    const { uses, written } = together;
-    const place = uses.push(one) - 1;
-    return (await written)[place] as JoinTokenUse;
+    const { actions, written } = together;
+    const place = actions.push(action) - 1;
+    return (await written)[place] as T;
   };
   return {
     addJoinToken: async ({ tokenHash, role, uses, createdAtMs, expiresAtMs }) => {
       run("INSERT INTO join_tokens VALUES (?, ?, ?, ?, ?, ?)", tokenHash, role, uses, uses, createdAtMs, expiresAtMs);
     },
-    useJoinToken: useTogether,
+    useJoinToken: (tokenHash, user, nowMs) => write(() => use(tokenHash, user, nowMs)),
     removeJoinToken: async (tokenHash) => run("DELETE FROM join_tokens WHERE token_hash = ?", tokenHash) > 0,
     joinTokens: async () =>
       guard(() =>
@@ -70,14 +74,7 @@ export function sqliteSecrets(database: Database.Database, guard: Guard, close: 
           .all()
           .map((row) => readToken(row as Row)),
       ),
-    remember: async (value, expiresAtMs, nowMs) =>
-      run(
-        `INSERT INTO remembered VALUES (?, ?)
-         ON CONFLICT (value) DO UPDATE SET expires_at_ms = excluded.expires_at_ms WHERE remembered.expires_at_ms <= ?`,
-        value,
-        expiresAtMs,
-        nowMs,
-      ) > 0,
+    remember: async (value, expiresAtMs, nowMs) => (await write(() => rememberOnce.run(value, expiresAtMs, nowMs).changes)) > 0,
     revoke: async (tokenId, expiresAtMs) => {
       run("INSERT OR REPLACE INTO revoked VALUES (?, ?)", tokenId, expiresAtMs);
     },
