@@ -1,5 +1,5 @@
 import { beforeEach, describe, expect, it } from "vitest";
-import type { Assignment } from "./decide.ts";
+import type { Assignment } from "./commands.ts";
 import type { RunDefinition } from "./events.ts";
 import { foldAll } from "./fold.ts";
 import { definitionOf, plain, settleWork, TestCoordinator } from "./model.fixture.ts";

@@ -2,7 +2,8 @@
  * A command carried through: what it leads to, what follows from that by itself, and the state afterwards. Still pure: the caller appends the events to the
  * log, all or none, and only then adopts the state, notes the signs of life and sends the reply. An append that fails leaves everything as it was.
  */
-import { type CommandOf, type CommandType, type DecisionContext, decide, type Refusal, type Replies } from "./decide.ts";
+import type { CommandOf, CommandType, DecisionContext, Refusal, Replies } from "./commands.ts";
+import { decide } from "./decide.ts";
 import { type Event, type Fact, runOf } from "./events.ts";
 import { fold } from "./fold.ts";
 import type { Signs } from "./liveness.ts";

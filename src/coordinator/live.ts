@@ -5,7 +5,7 @@
 import { ProtocolError } from "../protocol/errors.ts";
 import { SheafError } from "../util/errors.ts";
 import { chainEvents, emptyHead, type LogEntry, type LogHead, type Sha256 } from "./chain.ts";
-import type { CommandOf, CommandType, Replies } from "./decide.ts";
+import type { CommandOf, CommandType, Replies } from "./commands.ts";
 import type { Event } from "./events.ts";
 import { type ExecutionContext, execute } from "./execute.ts";
 import { fold } from "./fold.ts";

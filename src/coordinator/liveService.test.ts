@@ -3,7 +3,7 @@ import { runDetailSchema } from "../protocol/operatorMessages.ts";
 import { SheafError } from "../util/errors.ts";
 import { sha256 } from "./bytes.ts";
 import type { LogEntry } from "./chain.ts";
-import type { Verdict } from "./decide.ts";
+import type { Verdict } from "./commands.ts";
 import { type Live, openLive } from "./live.ts";
 import { type Assembled, type LiveService, openLiveService } from "./liveService.ts";
 import { openMemoryLog, openMemoryObjects } from "./memory.ts";

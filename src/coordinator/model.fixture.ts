@@ -3,7 +3,8 @@
 import { models } from "../models/table.ts";
 import type { Network } from "../network/network.ts";
 import type { DataSummary } from "../protocol/messages.ts";
-import { type CommandOf, type CommandType, type Decision, judgementOf, type Refusal, type Replies } from "./decide.ts";
+import type { CommandOf, CommandType, Decision, Refusal, Replies } from "./commands.ts";
+import { judgementOf } from "./decide.ts";
 import type { Event, FleetPolicy, RunDefinition, RunWork, Slot } from "./events.ts";
 import { execute, outstanding } from "./execute.ts";
 import { foldAll } from "./fold.ts";

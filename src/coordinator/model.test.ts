@@ -1,7 +1,7 @@
 /** Any interleaving of what devices, people, time and crashes do keeps the promises of the state machine. */
 import fc from "fast-check";
 import { describe, expect, it } from "vitest";
-import type { Assignment } from "./decide.ts";
+import type { Assignment } from "./commands.ts";
 import type { FleetPolicy, RunWork } from "./events.ts";
 import { foldAll } from "./fold.ts";
 import { definitionOf, plain, resultsOf, settleWork, TestCoordinator } from "./model.fixture.ts";

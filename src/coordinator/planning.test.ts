@@ -3,7 +3,7 @@ import { describe, expect, it } from "vitest";
 import { placeLayers } from "../network/shapes.ts";
 import { offerSchema } from "../protocol/messages.ts";
 import { random } from "../util/random.ts";
-import type { Assignment } from "./decide.ts";
+import type { Assignment } from "./commands.ts";
 import type { PlanSettings, RunDefinition, RunWork } from "./events.ts";
 import { classNames, definitionOf, sampleShape, settleWork, TestCoordinator } from "./model.fixture.ts";
 import { freeName, plannedSpeed, planRun, slotNames } from "./planning.ts";

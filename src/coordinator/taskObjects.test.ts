@@ -1,7 +1,7 @@
 import { describe, expect, it } from "vitest";
 import { decodeBranches } from "../protocol/branchList.ts";
 import { offerSchema } from "../protocol/messages.ts";
-import type { Assignment } from "./decide.ts";
+import type { Assignment } from "./commands.ts";
 import type { RunDefinition } from "./events.ts";
 import { openMemoryObjects } from "./memory.ts";
 import { definitionOf, settleWork, TestCoordinator } from "./model.fixture.ts";

@@ -1,5 +1,5 @@
 /** The gate before a live fleet's model: shapes, finite values, norms, and where the coordinator has samples of its own, how well a branch knows its classes. */
-import type { Verdict } from "../coordinator/decide.ts";
+import type { Verdict } from "../coordinator/commands.ts";
 import type { Slot } from "../coordinator/events.ts";
 import { branchesOf } from "../coordinator/spec.ts";
 import type { Run, Task } from "../coordinator/state.ts";

@@ -2,7 +2,7 @@
  * A device whose training is not done but timed: it asks, downloads, computes, uploads, hands in and beats as an agent does, at the speed of its
  * profile and its trace. The cost model says how much there is to do. What it knows of the coordinator is what it is answered.
  */
-import type { Assignment } from "../coordinator/decide.ts";
+import type { Assignment } from "../coordinator/commands.ts";
 import type { RunDefinition, Slot } from "../coordinator/events.ts";
 import { retryAfterMs } from "../coordinator/idle.ts";
 import { parametersRole } from "../coordinator/spec.ts";

@@ -1,6 +1,7 @@
 /** The coordinator's state machine in virtual time: the rules of `coordinator/` on a log in memory, without sockets, with a meter around each command. */
 import { chainEvents, emptyHead, type LogEntry, type LogHead } from "../coordinator/chain.ts";
-import { type CommandOf, type CommandType, judgementOf, type Replies } from "../coordinator/decide.ts";
+import type { CommandOf, CommandType, Replies } from "../coordinator/commands.ts";
+import { judgementOf } from "../coordinator/decide.ts";
 import type { Event } from "../coordinator/events.ts";
 import { execute, outstanding } from "../coordinator/execute.ts";
 import { forgetLeases, type Liveness, note, openLiveness } from "../coordinator/liveness.ts";
