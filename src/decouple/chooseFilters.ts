@@ -9,13 +9,17 @@ import type { SubModel } from "./subModel.ts";
 /** The target's filters that become a sub-model's own, ascending, by layer of free width; layers that share a width share the choice. */
 export type FilterChoice = Readonly<Record<string, Uint32Array>>;
 
+/** How filters are given to devices: by what they fire for, or the first ones to everybody. */
+export type WarmStart = { readonly type: "activation"; readonly activation: ClassActivation } | { readonly type: "position" };
+
 /** What firing at all counts beside telling labels apart: of 0, 1/4, 1/2 and 1, what started sub-models of VGG-11 and AlexNet best on the whole. */
 const firingWeight = 0.5;
 /** Scores that differ by less than this share of the layer's mean activation count as equal. */
 const resolution = 0.02;
 
 /**
- * Filters for a task set: of each layer those with the highest scores, as many as the sub-model is wide there. The score of filter f is
+ * Chooses filters for one sub-model after another. By position: the first of each layer. By activation: of each layer those with the highest scores, as many
+ * as the sub-model is wide there. The score of filter f is
  *
  *     sqrt( sum over labels y of share(y) (a_y(f) - a(f))^2 ) + a(f) / 2,      divided by the layer's mean activation,
  *
@@ -24,30 +28,33 @@ const resolution = 0.02;
  * fires for one own class, or for none of them, says more than one that fires for all of them alike. The second keeps filters that fire for
  * everything, on which later layers build. Layers that share a width add up their scores. Classes without samples count for nothing.
  *
- * Of filters with equal scores (to a fiftieth of the layer's mean activation) those come first that fewest of the `earlier` choices hold, so that
+ * Of filters with equal scores (to a fiftieth of the layer's mean activation) those come first that fewest sub-models before have taken, so that
  * a fleet covers the target; then the earlier filter.
- * Throws `config` when the sub-model is wider than the target anywhere, or the activation is not of this target.
+ * The answer throws `config` when the sub-model is wider than the target anywhere, or the activation is not of this target.
+ * @example const choose = filterChooser(target, { type: "activation", activation }); const choices = subModels.map(choose);
  */
-export function chooseFilters(
-  target: Network,
-  activation: ClassActivation,
-  subModel: SubModel,
-  earlier: readonly FilterChoice[] = [],
-): FilterChoice {
-  return choose(target, subModel, (members, filters) => {
-    const scores = new Float64Array(filters);
-    const takers = new Float64Array(filters);
-    for (const layer of members)
-      for (const [f, score] of scoresOf(target, layer, filters, activation, subModel.taskSet).entries()) scores[f]! += score;
-    for (const choice of earlier) for (const f of choice[members[0] ?? ""] ?? []) takers[f]!++;
-    const rank = scores.map((score) => Math.round(score / (members.length * resolution)));
-    return Uint32Array.from(scores.keys()).sort((a, b) => rank[b]! - rank[a]! || takers[a]! - takers[b]! || a - b);
-  });
-}
-
-/** The first filters of each layer, whatever they do. Throws `config` when the sub-model is wider than the target anywhere. */
-export function firstFilters(target: Network, subModel: SubModel): FilterChoice {
-  return choose(target, subModel, (_, filters) => Uint32Array.from({ length: filters }, (_, f) => f));
+export function filterChooser(target: Network, how: WarmStart): (subModel: SubModel) => FilterChoice {
+  if (how.type === "position")
+    return (subModel) => choose(target, subModel, (_, filters) => Uint32Array.from({ length: filters }, (_, f) => f));
+  /** How many have taken each filter, by layer. */
+  const takers = new Map<string, Float64Array>();
+  const takersOf = (layer: string, filters: number): Float64Array => {
+    const known = takers.get(layer) ?? new Float64Array(filters);
+    takers.set(layer, known);
+    return known;
+  };
+  return (subModel) => {
+    const choice = choose(target, subModel, (members, filters) => {
+      const scores = new Float64Array(filters);
+      for (const layer of members)
+        for (const [f, score] of scoresOf(target, layer, filters, how.activation, subModel.taskSet).entries()) scores[f]! += score;
+      const taken = takersOf(members[0] ?? "", filters);
+      const rank = scores.map((score) => Math.round(score / (members.length * resolution)));
+      return Uint32Array.from(scores.keys()).sort((a, b) => rank[b]! - rank[a]! || taken[a]! - taken[b]! || a - b);
+    });
+    for (const [layer, taken] of takers) for (const f of choice[layer] ?? []) taken[f]!++;
+    return choice;
+  };
 }
 
 /** Scores of one layer's filters. */

@@ -3,7 +3,7 @@ import { flatten, inputOf, linear, networkOf } from "../../test/support/networks
 import { compileActivations, firingPoints } from "../compile/activations.ts";
 import { buildModel } from "../models/table.ts";
 import { floats } from "../util/tensor.ts";
-import { chooseFilters, type FilterChoice } from "./chooseFilters.ts";
+import { filterChooser } from "./chooseFilters.ts";
 import type { ClassActivation } from "./classActivation.ts";
 import { activationOf, part, planted, plantedParameters, plantedSamples, tangled } from "./planted.fixture.ts";
 import { decouple } from "./subModel.ts";
@@ -56,11 +56,11 @@ describe("class activation", () => {
   it("gives each device the filters that fire for its classes", async () => {
     const activation = await activationOf(planted, plantedParameters(), plantedSamples(), all);
     for (let c = 0; c < 4; c++) {
-      const choice = chooseFilters(planted, activation, part(planted, [c], 0.25));
+      const choice = filterChooser(planted, { type: "activation", activation })(part(planted, [c], 0.25));
       expect([...(choice.a ?? [])].map((f) => f % 4)).toEqual([c, c]);
       expect([...(choice.b ?? [])].map((f) => (7 - f) % 4)).toEqual([c, c]);
     }
-    const two = chooseFilters(planted, activation, part(planted, [1, 2], 0.5));
+    const two = filterChooser(planted, { type: "activation", activation })(part(planted, [1, 2], 0.5));
     expect([...(two.a ?? [])]).toEqual([1, 2, 5, 6]);
   });
 
@@ -74,8 +74,7 @@ describe("class activation", () => {
       planted,
       [0, 1, 2, 3].map((c) => ({ device: `d${c}`, taskSet: [c], widths: 0.25 })),
     );
-    const choices: FilterChoice[] = [];
-    for (const subModel of subModels) choices.push(chooseFilters(planted, even, subModel, choices));
+    const choices = subModels.map(filterChooser(planted, { type: "activation", activation: even }));
     expect(choices.flatMap(({ a }) => [...(a ?? [])])).toEqual([0, 1, 2, 3, 4, 5, 6, 7]);
   });
 });

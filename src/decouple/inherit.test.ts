@@ -11,7 +11,7 @@ import { writeOnnx } from "../onnx/write.ts";
 import { openSession } from "../runtime/session.node.ts";
 import { random } from "../util/random.ts";
 import { floats, type Tensor, zeros } from "../util/tensor.ts";
-import { chooseFilters, firstFilters } from "./chooseFilters.ts";
+import { filterChooser } from "./chooseFilters.ts";
 import type { ClassActivation } from "./classActivation.ts";
 import { inheritParameters } from "./inherit.ts";
 import { part, planted, tangled } from "./planted.fixture.ts";
@@ -76,7 +76,7 @@ describe.each(targets)("starting weights from %s", (_name, build) => {
         ([classes, taskSet], width) => {
           const target = build(classes);
           const subModel = part(target, taskSet, width);
-          const choice = chooseFilters(target, drawn(target, classes), subModel);
+          const choice = filterChooser(target, { type: "activation", activation: drawn(target, classes) })(subModel);
           for (const chosen of Object.values(choice)) expect([...new Set(chosen)].sort((a, b) => a - b)).toEqual([...chosen]);
           const start = inheritParameters(target, shaken(target), subModel, choice);
           const shapes = [...start].map(([name, { shape }]) => [name, shape]);
@@ -91,7 +91,12 @@ describe.each(targets)("starting weights from %s", (_name, build) => {
     const target = build(5);
     const parameters = shaken(target);
     const subModel = part(target, [0, 1, 2, 3, 4], 1);
-    const start = inheritParameters(target, parameters, subModel, chooseFilters(target, drawn(target, 5), subModel));
+    const start = inheritParameters(
+      target,
+      parameters,
+      subModel,
+      filterChooser(target, { type: "activation", activation: drawn(target, 5) })(subModel),
+    );
     const image = images(target, 3);
     const [expected, got] = [await logitsOf(target, parameters, image), await logitsOf(subModel.network, start, image)];
     const scale = Math.max(...expected.flat().map(Math.abs));
@@ -141,7 +146,7 @@ describe("inheritParameters", () => {
   it("connects in a regrouped convolution what the target connects, and nothing else", () => {
     const target = tangled(3);
     const subModel = part(target, [0], 0.5);
-    const choice = firstFilters(target, subModel);
+    const choice = filterChooser(target, { type: "position" })(subModel);
     const parameters = shaken(target);
     const start = inheritParameters(target, parameters, subModel, choice).get("grouped.weight") as Tensor;
     const [outputs = 0, inputs = 0] = start.shape;
@@ -163,7 +168,7 @@ describe("inheritParameters", () => {
   it("refuses weights and choices of another network, and sub-models wider than the target", () => {
     const target = tangled(3);
     const subModel = part(target, [0], 0.5);
-    const choice = firstFilters(target, subModel);
+    const choice = filterChooser(target, { type: "position" })(subModel);
     const parameters = shaken(target);
     const without = new Map(parameters);
     without.delete("b.weight");
@@ -173,8 +178,8 @@ describe("inheritParameters", () => {
     expect(() => inheritParameters(target, parameters, part(target, [0], 0.6), choice)).toThrow(
       /"a" .* has 7 channels, but filters were chosen for 6/,
     );
-    expect(() => firstFilters(target, part(target, [0], 1.5))).toThrow(/has 18 filters, the target's has 12/);
-    expect(() => chooseFilters(target, drawn(planted, 3), subModel)).toThrow(
+    expect(() => filterChooser(target, { type: "position" })(part(target, [0], 1.5))).toThrow(/has 18 filters, the target's has 12/);
+    expect(() => filterChooser(target, { type: "activation", activation: drawn(planted, 3) })(subModel)).toThrow(
       /Layer "a" of target "test" has 12 filters, the class activation 8/,
     );
   });

@@ -6,7 +6,7 @@ import type { RunWork, Slot } from "../coordinator/events.ts";
 import type { Run, Task } from "../coordinator/state.ts";
 import type { ObjectStore } from "../coordinator/store.ts";
 import { openSamples } from "../data/samples.node.ts";
-import { chooseFilters, type FilterChoice, firstFilters } from "../decouple/chooseFilters.ts";
+import { type FilterChoice, filterChooser } from "../decouple/chooseFilters.ts";
 import type { ClassActivation } from "../decouple/classActivation.ts";
 import { inheritParameters } from "../decouple/inherit.ts";
 import { decouple, type SubModel } from "../decouple/subModel.ts";
@@ -71,9 +71,9 @@ export async function keepTarget(
 
 interface Trained {
   readonly parameters: ReadonlyMap<string, Tensor>;
-  readonly activation: ClassActivation | undefined;
+  readonly choose: ReturnType<typeof filterChooser>;
   /** Filters by slot, chosen one after another in the order of the plan. */
-  readonly choices: FilterChoice[];
+  readonly choices: Map<string, FilterChoice>;
 }
 
 const subModelOf = ({ target }: Run["definition"], { slot, taskSet, widths }: Slot): SubModel =>
@@ -82,13 +82,16 @@ const subModelOf = ({ target }: Run["definition"], { slot, taskSet, widths }: Sl
 /** Makes the starting weights of training tasks; see `TaskObjectsOptions.initialOf`. The same run and slot always give the same bytes. */
 export function openStartingWeights(objects: ObjectStore): (run: Run, task: Task) => Promise<Uint8Array | undefined> {
   const known = new Map<string, Promise<Trained>>();
-  const load = async ({ target, activation }: NonNullable<RunWork["warmStart"]>): Promise<Trained> => ({
+  const load = async ({ definition }: Run, { target, activation }: NonNullable<RunWork["warmStart"]>): Promise<Trained> => ({
     parameters: decodeSafetensors(await readObject(objects, target), "The target's weights").tensors,
-    activation: activation && decodeActivation(await readObject(objects, activation)),
-    choices: [],
+    choose: filterChooser(
+      definition.target,
+      activation ? { type: "activation", activation: decodeActivation(await readObject(objects, activation)) } : { type: "position" },
+    ),
+    choices: new Map(),
   });
   const trainedOf = (run: Run, warmStart: NonNullable<RunWork["warmStart"]>): Promise<Trained> => {
-    const loading = known.get(run.runId) ?? load(warmStart);
+    const loading = known.get(run.runId) ?? load(run, warmStart);
     // One run at a time begins, and a trained target may be large.
     known.clear();
     known.set(run.runId, loading);
@@ -98,16 +101,13 @@ export function openStartingWeights(objects: ObjectStore): (run: Run, task: Task
   return async (run, { slot }) => {
     const { definition, slotOrder, slots } = run;
     if (!definition.work.warmStart) return undefined;
-    const { parameters, activation, choices } = await trainedOf(run, definition.work.warmStart);
-    const place = slotOrder.indexOf(slot);
+    const { parameters, choose, choices } = await trainedOf(run, definition.work.warmStart);
     // Places that were added later come behind, so that what was chosen stays.
-    while (choices.length <= place) {
-      const subModel = subModelOf(definition, slots.get(slotOrder.get(choices.length) as string) as Slot);
-      choices.push(
-        activation ? chooseFilters(definition.target, activation, subModel, choices) : firstFilters(definition.target, subModel),
-      );
+    while (!choices.has(slot)) {
+      const next = slots.get(slotOrder.get(choices.size) as string) as Slot;
+      choices.set(next.slot, choose(subModelOf(definition, next)));
     }
     const subModel = subModelOf(definition, slots.get(slot) as Slot);
-    return encodeSafetensors(inheritParameters(definition.target, parameters, subModel, choices[place] as FilterChoice));
+    return encodeSafetensors(inheritParameters(definition.target, parameters, subModel, choices.get(slot) as FilterChoice));
   };
 }
