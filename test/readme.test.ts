@@ -6,10 +6,10 @@ import { tmpdir } from "node:os";
 import { dirname, join } from "node:path";
 import { fileURLToPath } from "node:url";
 import { promisify } from "node:util";
-import { CommanderError, type Option } from "commander";
+import { type Command, CommanderError } from "commander";
 import { afterAll, beforeAll, describe, expect, it } from "vitest";
 import { layers } from "../architecture.mjs";
-import { type CommandSpec, toCommand } from "../src/cli/command.ts";
+import { type CommandEntry, complete, outlineOf } from "../src/cli/command.ts";
 import { commands } from "../src/cli/commands/table.ts";
 import { configJsonSchema, parseConfig } from "../src/run/config.ts";
 import { exitCodes } from "../src/util/errors.ts";
@@ -34,9 +34,9 @@ const pages = [
   "docs/simulate.md",
 ];
 const read = (page: string): string => readFileSync(join(root, page), "utf8");
-const nameOf = ({ name }: CommandSpec): string => (typeof name === "string" ? name : name.join(" "));
-const commandOf = (spec: CommandSpec): ReturnType<typeof toCommand> => toCommand(spec, new AbortController().signal);
-const flagsOf = (spec: CommandSpec): string[] => commandOf(spec).options.map((option: Option) => option.long ?? "");
+const nameOf = ({ name }: CommandEntry): string => (typeof name === "string" ? name : name.join(" "));
+const commandOf = (entry: CommandEntry): Promise<Command> => complete(outlineOf(entry), entry, new AbortController().signal);
+const flagsOf = async (entry: CommandEntry): Promise<string[]> => (await commandOf(entry)).options.map((option) => option.long ?? "");
 
 /** Every `sheaf ...` command line of a page: lines of code blocks, and inline code. */
 function commandLines(text: string): string[] {
@@ -55,12 +55,12 @@ async function parse(line: string): Promise<void> {
   const isTyped = (name: string): boolean => name.split(" ").every((word, i) => typed[i] === word);
   // `sheaf data` alone is the default command of that name.
   if (typed.length === 1 && commands.some(({ name, isDefault }) => isDefault && name[0] === typed[0])) return;
-  const spec = commands.find((candidate) => isTyped(nameOf(candidate)));
-  if (!spec) throw new Error(`no command in "sheaf ${line}"`);
-  const rest = typed.slice(nameOf(spec).split(" ").length);
+  const entry = commands.find((candidate) => isTyped(nameOf(candidate)));
+  if (!entry) throw new Error(`no command in "sheaf ${line}"`);
+  const rest = typed.slice(nameOf(entry).split(" ").length);
   // `sheaf eval` in running text names the command and runs nothing.
   if (rest.length === 0) return;
-  const command = commandOf(spec)
+  const command = (await commandOf(entry))
     .exitOverride()
     .configureOutput({ writeErr: () => {} })
     .action(() => {});
@@ -117,7 +117,7 @@ describe("command lines", () => {
   });
 
   it("given as examples in the help parse too", async () => {
-    for (const spec of commands) for (const [line] of spec.examples) await parse(line);
+    for (const entry of commands) for (const [line] of (await entry.load()).examples) await parse(line);
   });
 });
 
@@ -128,15 +128,15 @@ function section(name: string): string {
 }
 
 describe("docs/cli.md", () => {
-  it("has a section for every command with every option", () => {
-    const everywhere = new Set(flagsOf(commands.find((spec) => nameOf(spec) === "doctor") as CommandSpec));
+  it("has a section for every command with every option", async () => {
+    const everywhere = new Set(await flagsOf(commands.find((entry) => nameOf(entry) === "doctor") as CommandEntry));
     const common = read("docs/cli.md").split("## Exit codes")[0] as string;
     for (const flag of everywhere) expect(common, flag).toContain(`\`${flag}`);
-    for (const spec of commands) {
-      const text = section(nameOf(spec));
-      expect(text, `a section for ${nameOf(spec)}`).not.toBe("");
-      expect(commandLines(text).length, `an example of ${nameOf(spec)}`).toBeGreaterThan(0);
-      for (const flag of flagsOf(spec)) if (!everywhere.has(flag)) expect(text, `${nameOf(spec)} ${flag}`).toContain(`\`${flag}`);
+    for (const entry of commands) {
+      const text = section(nameOf(entry));
+      expect(text, `a section for ${nameOf(entry)}`).not.toBe("");
+      expect(commandLines(text).length, `an example of ${nameOf(entry)}`).toBeGreaterThan(0);
+      for (const flag of await flagsOf(entry)) if (!everywhere.has(flag)) expect(text, `${nameOf(entry)} ${flag}`).toContain(`\`${flag}`);
     }
   });
 
@@ -145,7 +145,7 @@ describe("docs/cli.md", () => {
   });
 
   it("and README.md list every command", () => {
-    for (const spec of commands) expect(read("README.md")).toContain(`| \`sheaf ${nameOf(spec)}\` |`);
+    for (const entry of commands) expect(read("README.md")).toContain(`| \`sheaf ${nameOf(entry)}\` |`);
   });
 });
 

@@ -1,6 +1,6 @@
 /** What this machine can do, measured in a second or two: how fast it trains, how much memory it has, how fast the coordinator is reached. */
 import { readFile } from "node:fs/promises";
-import { availableParallelism, freemem, totalmem } from "node:os";
+import { freemem, totalmem } from "node:os";
 import type { MeasuredProfile } from "../protocol/messages.ts";
 import { openSession } from "../runtime/session.node.ts";
 import { assumedBitsPerSecond, measureBandwidth, measureTraining } from "./benchmark.ts";
@@ -41,6 +41,3 @@ export async function measureProfile(options: BenchmarkOptions = {}): Promise<Me
     bandwidthBitsPerSecond: transfer ? await measureBandwidth(transfer) : assumedBitsPerSecond,
   };
 }
-
-/** Cores of this machine. */
-export const cores: number = availableParallelism();

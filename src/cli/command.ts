@@ -1,4 +1,4 @@
-/** What a command of `sheaf` is: a name, its options, examples, and what it does. */
+/** What a command of `sheaf` is: an entry that lists show, and its options, examples and what it does, which are loaded when it is asked for. */
 import { Command, type Option } from "commander";
 import type { RunConfig } from "../run/config.ts";
 import { addOptions, type CommonOptions, type ConfigFlag, readConfig, terminalOf } from "./options.ts";
@@ -17,7 +17,8 @@ export interface Invocation {
   config(defaults?: unknown): Promise<RunConfig>;
 }
 
-export interface CommandSpec {
+/** What `sheaf --help` says of a command, and where the rest of it is. */
+export interface CommandEntry {
   /** Name, or names from outer to inner: `["bench", "step"]`. */
   readonly name: string | readonly [string, string];
   readonly summary: string;
@@ -25,6 +26,14 @@ export interface CommandSpec {
   readonly isDefault?: boolean;
   /** Positional arguments in commander's notation, `<needed>`, `[optional]`, `[many...]`. */
   readonly arguments?: string;
+  load(): Promise<CommandSpec>;
+}
+
+/**
+ * The rest of a command. Its module is loaded for its help and for wrong usage too: what is large, such as ONNX Runtime, it imports in `run` by
+ * `await import()`.
+ */
+export interface CommandSpec {
   readonly flags?: readonly ConfigFlag[];
   readonly options?: readonly Option[];
   /** Command lines without the leading `sheaf `, each with what it does. */
@@ -49,23 +58,29 @@ export function reportUsage(command: Command, words: string): Command {
   });
 }
 
-/** Turns a specification into a commander command. */
-export function toCommand(spec: CommandSpec, signal: AbortSignal): Command {
-  const words = typeof spec.name === "string" ? [spec.name] : spec.name;
-  const command = reportUsage(new Command(words.at(-1)), `sheaf ${words.join(" ")}`);
-  command.description(spec.summary);
-  if (spec.arguments) command.arguments(spec.arguments);
-  for (const option of spec.options ?? []) command.addOption(option);
-  addOptions(command, spec.flags ?? []);
+const wordsOf = ({ name }: CommandEntry): readonly string[] => (typeof name === "string" ? [name] : name);
+
+/** A command as lists show it: by name, arguments and summary. */
+export function outlineOf(entry: CommandEntry): Command {
+  const words = wordsOf(entry);
+  const command = reportUsage(new Command(words.at(-1)), `sheaf ${words.join(" ")}`).description(entry.summary);
+  return entry.arguments ? command.arguments(entry.arguments) : command;
+}
+
+/** Loads what an outline lacks: options, examples, and what the command does. */
+export async function complete(outline: Command, entry: CommandEntry, signal: AbortSignal): Promise<Command> {
+  const spec = await entry.load();
+  for (const option of spec.options ?? []) outline.addOption(option);
+  addOptions(outline, spec.flags ?? []);
   const width = Math.max(...spec.examples.map(([line]) => line.length));
-  command.addHelpText(
+  outline.addHelpText(
     "after",
     `\nExamples:\n${spec.examples.map(([line, what]) => `  $ sheaf ${line.padEnd(width)}  ${what}`).join("\n")}`,
   );
-  command.action(async () => {
-    const options = command.opts<CommonOptions & Record<string, unknown>>();
+  return outline.action(async () => {
+    const options = outline.opts<CommonOptions & Record<string, unknown>>();
     await spec.run({
-      arguments: command.args,
+      arguments: outline.args,
       options,
       terminal: terminalOf(options),
       signal,
@@ -73,5 +88,4 @@ export function toCommand(spec: CommandSpec, signal: AbortSignal): Command {
       config: (defaults) => readConfig(options, defaults),
     });
   });
-  return command;
 }

@@ -2,17 +2,18 @@
 import { existsSync } from "node:fs";
 import { join } from "node:path";
 import { Option } from "commander";
-import { localAdminToken } from "../coordinator/dataFolder.node.ts";
-import { addressFile, type LocalTrust } from "../fleet/coordinator.ts";
-import { authorityOf, type ClientCertificate, fetchTrusting, type JoinAddress, parseJoinAddress } from "../fleet/trust.ts";
-import { type Client, openClient } from "../protocol/client.ts";
+import { addressFile, type JoinAddress, parseJoinAddress } from "../fleet/address.ts";
+import type { LocalTrust } from "../fleet/coordinator.ts";
+import type { ClientCertificate } from "../fleet/trust.ts";
+import type { Client } from "../protocol/client.ts";
 import type { Fetch } from "../protocol/exchange.ts";
 import type { DeviceSummary, RunSummary } from "../protocol/operatorMessages.ts";
-import { ConnectionFailure } from "../protocol/retry.ts";
 import { SheafError } from "../util/errors.ts";
 import { readFileChecked } from "../util/files.node.ts";
 import type { Invocation } from "./command.ts";
-import { defaultStore } from "./commands/serve.ts";
+
+/** Folder of the coordinator's state where none is given. */
+export const defaultStore = "sheaf-fleet";
 
 /** Options of every command that speaks to a coordinator. */
 export const coordinatorOptions: readonly Option[] = [
@@ -46,12 +47,14 @@ async function fetchFor({ url, pin }: JoinAddress, noted: Noted | undefined): Pr
   if (!url.startsWith("https:")) return undefined;
   const isHere = noted !== undefined && noted.authority !== undefined && existsSync(noted.authority);
   const shown = isHere && noted.certificate !== undefined ? await clientCertificate(noted.certificate, noted.key) : undefined;
+  const { authorityOf, fetchTrusting } = await import("../fleet/trust.ts");
   if (pin !== undefined) return fetchTrusting(await authorityOf(url, pin), shown);
   return isHere ? fetchTrusting(await textOf(noted.authority ?? "", "authority"), shown) : undefined;
 }
 
 /** Turns what says that nobody answers into a sentence with a remedy; everything else is passed on. */
-export function notAnswering(error: unknown, url: string, remedy: string): unknown {
+export async function notAnswering(error: unknown, url: string, remedy: string): Promise<unknown> {
+  const { ConnectionFailure } = await import("../protocol/retry.ts");
   if (!(error instanceof ConnectionFailure)) return error;
   const reason = error.message.match(/failed on the way: (?:fetch failed: )?(.*?)\. Check the address/)?.[1] ?? error.message;
   // Where a client certificate is wanted, TLS 1.3 tells nothing before the first answer fails to come.
@@ -70,7 +73,10 @@ export function notAnswering(error: unknown, url: string, remedy: string): unkno
 
 /** The token of whoever can read the folder. Throws `usage` where the coordinator is elsewhere. */
 async function tokenIn(store: string, given: string | undefined): Promise<string> {
-  if (given === undefined || existsSync(join(store, addressFile))) return await localAdminToken(store);
+  if (given === undefined || existsSync(join(store, addressFile))) {
+    const { localAdminToken } = await import("../coordinator/dataFolder.node.ts");
+    return await localAdminToken(store);
+  }
   throw new SheafError(
     "usage",
     `${given} wants a token: whoever runs it makes one by \`sheaf devices invite --role viewer\`; give it with --token, or the --store where it runs here.`,
@@ -88,11 +94,12 @@ export async function connect(
   const { url } = address;
   const token = (options.token as string | undefined) ?? address.token ?? (await tokenIn(store, given));
   const fetch = await fetchFor(address, noted);
+  const { openClient } = await import("../protocol/client.ts");
   const client = openClient({ url, credentials: { type: "token", token }, timing: { attempts: 3 }, ...(fetch ? { fetch } : {}) });
   const remedy =
     given === undefined ? `start it with \`sheaf serve --store ${store}\`` : "look whether `sheaf serve` runs there, and at the address";
-  await client.call("health", {}, { signal }).catch((error: unknown) => {
-    throw notAnswering(error, url, remedy);
+  await client.call("health", {}, { signal }).catch(async (error: unknown) => {
+    throw await notAnswering(error, url, remedy);
   });
   return { client, url };
 }

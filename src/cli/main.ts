@@ -1,10 +1,9 @@
 #!/usr/bin/env node
-/** The `sheaf` command: dispatches, and turns failures into one sentence and an exit code. */
-import { Command, CommanderError } from "commander";
-import { sheafVersion } from "../run/machine.ts";
+/** The `sheaf` command: runs one command line, and turns failures into one sentence and an exit code. */
+import { CommanderError } from "commander";
 import { exitCodes, SheafError } from "../util/errors.ts";
-import { reportUsage, toCommand, usageSentence } from "./command.ts";
-import { commands } from "./commands/table.ts";
+import { usageSentence } from "./command.ts";
+import { runProgram } from "./program.ts";
 import { openTerminal } from "./terminal.ts";
 
 /** Wrong usage that commander found is 2; its help and version are successes. */
@@ -48,37 +47,8 @@ export async function main(argv: readonly string[]): Promise<number> {
   };
   process.on("SIGINT", onInterrupt);
   process.on("SIGTERM", onInterrupt);
-  const program = reportUsage(new Command("sheaf"), "sheaf")
-    .description("Trains one CNN on a fleet of unequal devices without synchronising them.")
-    .version(sheafVersion, "--version")
-    .addHelpText(
-      "after",
-      "\nStart with:\n  $ sheaf quickstart                a small fleet, start to report, in under three minutes\n  $ sheaf run --help                the whole pipeline with your own settings\n\nExit codes: 0 success, 1 defect, 2 usage, 3 configuration, 4 data, 5 network, 6 no plan, 7 diverged,\n            8 corrupt file, 9 storage, 10 unavailable, 130 interrupted (resume with --resume)",
-    );
-  const groups = new Map<string, Command>();
-  for (const spec of commands) {
-    const command = toCommand(spec, interrupt.signal);
-    if (typeof spec.name === "string") {
-      program.addCommand(command);
-      continue;
-    }
-    const [name] = spec.name;
-    let group = groups.get(name);
-    if (!group) {
-      const inner = commands.filter((other) => other.name[0] === name && typeof other.name !== "string");
-      const summaries = inner.map((other) => `${other.name[1]}: ${other.summary}`);
-      group = reportUsage(new Command(name), `sheaf ${name}`).description(summaries.join("; "));
-      groups.set(name, group);
-      program.addCommand(group);
-    }
-    group.addCommand(command, { isDefault: spec.isDefault ?? false });
-  }
   try {
-    if (argv.length === 0) {
-      program.outputHelp();
-      return 0;
-    }
-    await program.parseAsync([...argv], { from: "user" });
+    await runProgram(argv, interrupt.signal);
     return 0;
   } catch (error) {
     return report(error, argv);

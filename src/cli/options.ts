@@ -1,8 +1,6 @@
 /** Options that every command shares, and how they become one configuration. */
 import { type Command, InvalidArgumentError, Option } from "commander";
-import { parse as parseYaml } from "yaml";
-import { applyAssignments, mergeConfig, parseConfig, type RunConfig, withValue } from "../run/config.ts";
-import { readSavedConfig } from "../run/savedConfig.ts";
+import type { RunConfig } from "../run/config.ts";
 import { SheafError } from "../util/errors.ts";
 import { readFileChecked } from "../util/files.node.ts";
 import { openTerminal, type Terminal } from "./terminal.ts";
@@ -126,9 +124,11 @@ export function hasSettings(options: CommonOptions & Readonly<Record<string, unk
  * in the run directory. Throws `config` where nothing is given and no run is there, beside what parsing throws.
  */
 export async function readConfig(options: CommonOptions & Readonly<Record<string, unknown>>, defaults: unknown = {}): Promise<RunConfig> {
+  const { applyAssignments, mergeConfig, parseConfig, withValue } = await import("../run/config.ts");
   let value: unknown = defaults;
   let where = "the configuration";
   if (options.resume && options.out !== undefined && options.config === undefined) {
+    const { readSavedConfig } = await import("../run/savedConfig.ts");
     const saved = await readSavedConfig(options.out);
     if (!saved && !hasSettings(options) && Object.keys(defaults as object).length === 0) {
       throw new SheafError(
@@ -140,6 +140,7 @@ export async function readConfig(options: CommonOptions & Readonly<Record<string
   }
   if (options.config !== undefined) {
     where = options.config;
+    const { parse: parseYaml } = await import("yaml");
     const text = new TextDecoder().decode(await readFileChecked(options.config, "configuration"));
     let parsed: unknown;
     try {

@@ -3,7 +3,7 @@ import { existsSync } from "node:fs";
 import type { RunConfig } from "../run/config.ts";
 import type { RunOptions } from "../run/options.ts";
 import type { Invocation } from "./command.ts";
-import { openProgress, type ProgressDisplay } from "./progress.ts";
+import type { ProgressDisplay } from "./progress.ts";
 import type { Terminal } from "./terminal.ts";
 
 /** Without --out: the first free folder of `runs/NAME`, `runs/NAME-2`, ..., or the last that is taken when a run is resumed. */
@@ -28,6 +28,7 @@ export async function runInFolder<R>(
   print: (terminal: Terminal, result: R) => void,
 ): Promise<R> {
   const resume = options.resume === true;
+  const { openProgress } = await import("./progress.ts");
   const display = openProgress(terminal);
   try {
     const result = await work(

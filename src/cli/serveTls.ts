@@ -2,9 +2,10 @@
 import { existsSync, statSync } from "node:fs";
 import { hostname, networkInterfaces } from "node:os";
 import { join, resolve } from "node:path";
-import { type Authority, createAuthority, openAuthority } from "../coordinator/certificates.node.ts";
+import type { Authority } from "../coordinator/certificates.node.ts";
 import { isLoopback, type TlsOptions } from "../coordinator/listen.node.ts";
-import { isWildcard, type LocalTrust } from "../fleet/coordinator.ts";
+import { isWildcard } from "../fleet/address.ts";
+import type { LocalTrust } from "../fleet/coordinator.ts";
 import { plainFingerprint } from "../fleet/trust.ts";
 import { SheafError } from "../util/errors.ts";
 import { readFileChecked } from "../util/files.node.ts";
@@ -56,6 +57,7 @@ export async function serveTls({ options, terminal }: Invocation, store: string,
   }
   if (isLoopback(host) && authority === undefined && options.tls !== true && !onlyCertified) return undefined;
   const folder = authority ?? join(store, "authority");
+  const { createAuthority, openAuthority } = await import("../coordinator/certificates.node.ts");
   const isThere = existsSync(join(folder, "ca.pem"));
   const opened = isThere ? await openAuthority(folder) : await createAuthority(folder);
   if (!isThere) terminal.note(`Made a certificate authority in ${folder}; whoever has its key can pose as this coordinator.`);

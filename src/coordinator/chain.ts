@@ -2,6 +2,7 @@
  * The hash chain of the log: every entry names the one before by its hash, so that nothing can be changed, taken out, put in or moved without all
  * later hashes changing. Whoever can rewrite the whole log can rewrite all hashes; a head that was noted elsewhere shows that too.
  */
+import { SheafError } from "../util/errors.ts";
 import { canonicalJson } from "../util/json.ts";
 import type { Event } from "./events.ts";
 
@@ -12,6 +13,14 @@ export interface LogEntry {
   readonly event: Event;
   readonly previousHash: string;
   readonly hash: string;
+}
+
+/** An entry as it was written; its hash is checked by `sheaf audit verify`, its place by the state machine. */
+export function parseEntry(value: unknown): LogEntry {
+  const entry = value as Partial<LogEntry> | null;
+  if (typeof entry === "object" && entry !== null && Number.isInteger(entry.sequence) && typeof entry.event?.type === "string")
+    return entry as LogEntry;
+  throw new SheafError("corrupt", "An entry of the log is none; restore the data directory from a backup.");
 }
 
 /** Where a log ends. */

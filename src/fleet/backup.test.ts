@@ -21,6 +21,7 @@ import fc from "fast-check";
 import { Header } from "tar";
 import { afterAll, beforeAll, describe, expect, it } from "vitest";
 import { sha256 } from "../coordinator/bytes.ts";
+import { parseEntry } from "../coordinator/chain.ts";
 import { openDataFolder } from "../coordinator/dataFolder.node.ts";
 import { openLive } from "../coordinator/live.ts";
 import { planRun } from "../coordinator/planning.ts";
@@ -28,7 +29,6 @@ import type { Run } from "../coordinator/state.ts";
 import { sha256Hex } from "../util/hash.node.ts";
 import { backupStore } from "./backup.ts";
 import { type Manifest, objectPath, readLog } from "./backupFormat.ts";
-import { parseEntry } from "./coordinator.ts";
 import { restoreBackup } from "./restore.ts";
 
 const root = mkdtempSync(join(tmpdir(), "sheaf-backup-"));

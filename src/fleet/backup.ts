@@ -5,6 +5,7 @@ import { mkdtemp, open, readdir, rename, rm, stat } from "node:fs/promises";
 import { basename, dirname, join, resolve } from "node:path";
 import { create, replace } from "tar";
 import { sha256 } from "../coordinator/bytes.ts";
+import { parseEntry } from "../coordinator/chain.ts";
 import { openLive } from "../coordinator/live.ts";
 import { planRun } from "../coordinator/planning.ts";
 import { referencedObjects } from "../coordinator/spec.ts";
@@ -27,7 +28,6 @@ import {
   objectPath,
   readLog,
 } from "./backupFormat.ts";
-import { parseEntry } from "./coordinator.ts";
 
 export interface BackupOptions {
   /** The coordinator's data folder. */

@@ -4,14 +4,13 @@
  */
 import { z } from "zod";
 import { sha256 } from "../coordinator/bytes.ts";
-import { type LogEntry, type LogHead, verifyLog } from "../coordinator/chain.ts";
+import { type LogEntry, type LogHead, parseEntry, verifyLog } from "../coordinator/chain.ts";
 import { fold } from "../coordinator/fold.ts";
 import { openSqliteStores } from "../coordinator/sqliteLog.node.ts";
 import { emptyState, type State } from "../coordinator/state.ts";
 import { runSummary } from "../coordinator/views.ts";
 import type { RunStatus } from "../protocol/operatorMessages.ts";
 import { SheafError } from "../util/errors.ts";
-import { parseEntry } from "./coordinator.ts";
 
 export const manifestFile = "manifest.json";
 export const logFile = "log.sqlite";

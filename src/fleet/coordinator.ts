@@ -2,7 +2,7 @@
 import { randomUUID } from "node:crypto";
 import { join } from "node:path";
 import { randomText, sha256 } from "../coordinator/bytes.ts";
-import type { LogEntry } from "../coordinator/chain.ts";
+import { type LogEntry, parseEntry } from "../coordinator/chain.ts";
 import { type DataFolder, openDataFolder } from "../coordinator/dataFolder.node.ts";
 import { dashboardAddress } from "../coordinator/handlers.ts";
 import { addressOfNode, listen, type TlsOptions } from "../coordinator/listen.node.ts";
@@ -22,6 +22,7 @@ import { SheafError } from "../util/errors.ts";
 import { writeFileAtomic } from "../util/files.node.ts";
 import { sha256Hex } from "../util/hash.node.ts";
 import { canonicalJson } from "../util/json.ts";
+import { addressFile, isWildcard } from "./address.ts";
 import { assembleRun, makeModel } from "./assemble.ts";
 import { threadMaker } from "./assembleThread.node.ts";
 import { readObject } from "./branches.ts";
@@ -83,19 +84,6 @@ export interface RunningCoordinator extends AsyncDisposable {
 const tickMs = 1000;
 /** A revoked certificate is shut out after so long at most. */
 const renewMs = 5000;
-/** Name of the file that tells other commands where the coordinator is. */
-export const addressFile = "address.json";
-
-/** Whether an address to listen on stands for all of a machine's. */
-export const isWildcard = (host: string): boolean => host === "0.0.0.0" || host === "::";
-
-/** An entry as it was written; its hash is checked by `sheaf audit verify`, its place by the state machine. */
-export function parseEntry(value: unknown): LogEntry {
-  const entry = value as Partial<LogEntry> | null;
-  if (typeof entry === "object" && entry !== null && Number.isInteger(entry.sequence) && typeof entry.event?.type === "string")
-    return entry as LogEntry;
-  throw new SheafError("corrupt", "An entry of the log is none; restore the data directory from a backup.");
-}
 
 function addGauges(metrics: Metrics, live: Live): void {
   metrics.gauge("sheaf_devices", "Devices enrolled and not revoked.", () =>

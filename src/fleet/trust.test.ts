@@ -5,7 +5,8 @@ import { tmpdir } from "node:os";
 import { join } from "node:path";
 import { afterAll, beforeAll, describe, expect, it } from "vitest";
 import { createAuthority } from "../coordinator/certificates.node.ts";
-import { authorityOf, fetchTrusting, parseJoinAddress, plainFingerprint } from "./trust.ts";
+import { parseJoinAddress } from "./address.ts";
+import { authorityOf, fetchTrusting, plainFingerprint } from "./trust.ts";
 
 describe("an address to join", () => {
   it("is read in its parts", () => {

@@ -4,31 +4,6 @@ import { Agent, fetch as undiciFetch } from "undici";
 import type { Fetch } from "../protocol/exchange.ts";
 import { SheafError } from "../util/errors.ts";
 
-/** The parts of what stands behind `sheaf join`. */
-export interface JoinAddress {
-  readonly url: string;
-  readonly token?: string;
-  /** SHA-256 of the authority's certificate, 64 hexadecimal digits. */
-  readonly pin?: string;
-}
-
-/**
- * Reads `URL`, `URL#TOKEN` or `URL#TOKEN:PIN`. Throws `usage` for what is none.
- * @example parseJoinAddress("https://192.168.1.7:8470#sheafjoin-x:ab12...")
- */
-export function parseJoinAddress(text: string): JoinAddress {
-  const [url = "", fragment = ""] = text.split("#");
-  if (!/^https?:\/\//.test(url))
-    throw new SheafError("usage", `"${url}" is no address of a coordinator; copy the whole line that \`sheaf serve\` printed.`);
-  const [token = "", pin] = fragment.split(":");
-  if (pin !== undefined && !/^[0-9a-f]{64}$/.test(pin))
-    throw new SheafError(
-      "usage",
-      "What stands behind the token is no fingerprint of 64 digits; copy the whole line that `sheaf serve` printed.",
-    );
-  return { url, ...(token === "" ? {} : { token }), ...(pin === undefined ? {} : { pin }) };
-}
-
 /** A fingerprint as OpenSSL prints it, or as it stands in a line to join, in 64 lower-case digits. */
 export const plainFingerprint = (text: string): string => text.replaceAll(":", "").toLowerCase();
 

@@ -2,7 +2,6 @@
 import { extname } from "node:path";
 import { type DatasetName, datasetCatalog } from "../data/catalog.ts";
 import type { Dataset } from "../data/dataset.ts";
-import { importNetwork } from "../import/importNetwork.ts";
 import type { LearningRates } from "../models/definition.ts";
 import { buildModel, models } from "../models/table.ts";
 import { narrow } from "../network/narrow.ts";
@@ -84,6 +83,7 @@ const shapeText = ({ channels, height, width }: FeatureShape): string => `${chan
 /** A model as it is; where it leaves the size of its input open, with the size of the data. */
 async function importModel(path: string, fit: TargetFit): Promise<Target> {
   const bytes = await readFileChecked(path, "model");
+  const { importNetwork } = await import("../import/importNetwork.ts");
   try {
     return importNetwork(bytes, { what: path });
   } catch (error) {

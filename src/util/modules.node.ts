@@ -2,7 +2,6 @@
 import { createRequire } from "node:module";
 import { resolve } from "node:path";
 import { pathToFileURL } from "node:url";
-import { createJiti } from "jiti";
 import { type ErrorCode, SheafError } from "./errors.ts";
 import { readFileChecked } from "./files.node.ts";
 
@@ -33,6 +32,7 @@ async function ownDoors(): Promise<Record<string, unknown>> {
 export async function importDefault(path: string, what: string, code: ErrorCode): Promise<unknown> {
   const absolute = resolve(path);
   await readFileChecked(absolute, `${what} module`);
+  const { createJiti } = await import("jiti");
   let loaded: unknown;
   try {
     const jiti = createJiti(pathToFileURL(absolute).href, {

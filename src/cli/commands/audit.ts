@@ -3,13 +3,11 @@ import { existsSync } from "node:fs";
 import { join } from "node:path";
 import { Option } from "commander";
 import { sha256 } from "../../coordinator/bytes.ts";
-import { emptyHead, type LogEntry, type LogHead, verifyLog } from "../../coordinator/chain.ts";
-import { openSqliteStores } from "../../coordinator/sqliteLog.node.ts";
-import { parseEntry } from "../../fleet/coordinator.ts";
+import { emptyHead, type LogEntry, type LogHead, parseEntry, verifyLog } from "../../coordinator/chain.ts";
 import { SheafError } from "../../util/errors.ts";
 import { readFileChecked } from "../../util/files.node.ts";
 import type { CommandSpec } from "../command.ts";
-import { defaultStore } from "./serve.ts";
+import { defaultStore } from "../coordinator.ts";
 
 /** A head noted earlier, `SEQUENCE:HASH`. Throws `usage`. */
 function parseAnchor(text: string | undefined): LogHead {
@@ -34,9 +32,6 @@ async function* linesOf(file: string): AsyncGenerator<LogEntry> {
 }
 
 export const auditVerify: CommandSpec = {
-  name: ["audit", "verify"],
-  isDefault: true,
-  summary: "check the hash chain of a coordinator's log, while it runs or not",
   options: [
     new Option("--store <dir>", "folder of the coordinator's state").default(defaultStore),
     new Option("--file <path>", "a log as GET /v1/audit gives it, instead"),
@@ -52,6 +47,7 @@ export const auditVerify: CommandSpec = {
     const store = options.store as string;
     if (file === undefined && !existsSync(join(store, "log.sqlite")))
       throw new SheafError("data", `${store} has no log.sqlite; give --store as to \`sheaf serve\`.`);
+    const { openSqliteStores } = await import("../../coordinator/sqliteLog.node.ts");
     const stores = file === undefined ? await openSqliteStores(join(store, "log.sqlite"), parseEntry, { onlyRead: true }) : undefined;
     const verification = await verifyLog(stores ? stores.log.read({ after: 0 }) : linesOf(file ?? ""), sha256, anchor).finally(() =>
       stores?.[Symbol.asyncDispose](),

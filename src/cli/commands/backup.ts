@@ -1,11 +1,9 @@
 /** `sheaf backup` and `sheaf restore`: a coordinator's data folder, or one run of it, in one file and back. */
 import { Option } from "commander";
-import { backupStore } from "../../fleet/backup.ts";
 import type { BackupContents } from "../../fleet/backupFormat.ts";
-import { restoreBackup } from "../../fleet/restore.ts";
 import { formatBytes } from "../../util/format.ts";
 import type { CommandSpec } from "../command.ts";
-import { defaultStore } from "./serve.ts";
+import { defaultStore } from "../coordinator.ts";
 
 const contentLines = ({ head, entries, objects, runs }: BackupContents): string =>
   [
@@ -15,9 +13,6 @@ const contentLines = ({ head, entries, objects, runs }: BackupContents): string 
   ].join("\n");
 
 export const backup: CommandSpec = {
-  name: "backup",
-  summary: "a coordinator's whole state in one file, while it is at work or not",
-  arguments: "<file>",
   options: [
     new Option("--store <dir>", "folder of the coordinator's state").default(defaultStore),
     new Option("--run <run>", "name or id of the one run that is wanted; the others are left behind"),
@@ -27,6 +22,7 @@ export const backup: CommandSpec = {
     ["backup night.tar --run fleet", "of one of its runs"],
   ],
   async run({ arguments: [file = ""], options, terminal, signal }) {
+    const { backupStore } = await import("../../fleet/backup.ts");
     const run = options.run as string | undefined;
     const made = await backupStore({ store: options.store as string, file, signal, ...(run === undefined ? {} : { run }) });
     terminal.printJson(made);
@@ -36,12 +32,10 @@ export const backup: CommandSpec = {
 };
 
 export const restore: CommandSpec = {
-  name: "restore",
-  summary: "a coordinator's state from a backup, checked before it counts",
-  arguments: "<file>",
   options: [new Option("--store <dir>", "folder to make; nothing may be there yet").default(defaultStore)],
   examples: [["restore fleet.tar --store sheaf-fleet", "then sheaf serve with the same --store"]],
   async run({ arguments: [file = ""], options, terminal, signal }) {
+    const { restoreBackup } = await import("../../fleet/restore.ts");
     const restored = await restoreBackup({ file, store: options.store as string, signal });
     terminal.printJson(restored);
     terminal.print(`Store    ${restored.store}\n${contentLines(restored)}`);

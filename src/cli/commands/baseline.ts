@@ -1,7 +1,6 @@
 /** `sheaf baseline`: a published method on the same fleet, samples and profiles as `sheaf run`. */
 import { InvalidArgumentError, Option } from "commander";
-import { type BaselineName, baselineNames, baselines } from "../../baselines/table.ts";
-import { type BaselineEvent, runBaseline } from "../../run/baseline.ts";
+import type { BaselineEvent } from "../../run/baseline.ts";
 import type { BaselineResult } from "../../run/baselineResult.ts";
 import type { RunOptions } from "../../run/options.ts";
 import { SheafError } from "../../util/errors.ts";
@@ -11,9 +10,11 @@ import type { ProgressDisplay } from "../progress.ts";
 import { folderName, runInFolder } from "../runFolder.ts";
 import type { Terminal } from "../terminal.ts";
 
-function methodOf(name: string | undefined): BaselineName {
-  const found = baselineNames.find((known) => known.toLowerCase() === name?.toLowerCase());
-  if (found) return found;
+/** Throws `usage` for what is no baseline. */
+async function methodOf(name: string | undefined) {
+  const { baselineNames, baselines } = await import("../../baselines/table.ts");
+  const method = baselineNames.find((known) => known.toLowerCase() === name?.toLowerCase());
+  if (method) return { method, ...baselines[method] };
   throw new SheafError("usage", `There is no baseline "${name}"; choose one of ${baselineNames.join(", ")}.`);
 }
 
@@ -68,9 +69,6 @@ const rounds = new Option("--rounds <n>", "rounds of local training and averagin
 );
 
 export const baseline: CommandSpec = {
-  name: "baseline",
-  summary: "a published method on the same fleet, samples and profiles as run, for comparison",
-  arguments: "<name>",
   flags: [
     "trainCount",
     "testCount",
@@ -95,10 +93,11 @@ export const baseline: CommandSpec = {
   ],
   async run(invocation) {
     const { options, terminal } = invocation;
-    const method = methodOf(invocation.arguments[0]);
+    const { method, title, paper } = await methodOf(invocation.arguments[0]);
     const given = await invocation.config();
     const config = options.rounds === undefined ? given : { ...given, baseline: { ...given.baseline, rounds: options.rounds as number } };
-    terminal.note(`${baselines[method].title}: ${baselines[method].paper}`);
+    terminal.note(`${title}: ${paper}`);
+    const { runBaseline } = await import("../../run/baseline.ts");
     const work = (common: RunOptions, display: ProgressDisplay): Promise<BaselineResult> =>
       runBaseline({
         ...common,

@@ -1,13 +1,9 @@
 /** `sheaf bench step`: how long one training step takes on this machine, and how much memory it needs. */
 import { Option } from "commander";
-import { benchStep } from "../../run/benchStep.ts";
-import { buildTarget, catalogFit } from "../../run/target.ts";
 import { formatBytes } from "../../util/format.ts";
 import type { CommandSpec } from "../command.ts";
 
 export const benchStepCommand: CommandSpec = {
-  name: ["bench", "step"],
-  summary: "time one training step of a network on random images; --json prints one line",
   flags: ["network", "width", "batch", "seed"],
   options: [
     new Option("--threads <n>", "threads inside one operator").default(1).argParser(Number),
@@ -21,6 +17,8 @@ export const benchStepCommand: CommandSpec = {
   ],
   async run({ options, terminal, config }) {
     const settings = await config();
+    const { benchStep } = await import("../../run/benchStep.ts");
+    const { buildTarget, catalogFit } = await import("../../run/target.ts");
     const network = await buildTarget(settings, catalogFit("cifar10"));
     const result = await benchStep(network, settings.target.width, {
       threads: options.threads as number,

@@ -2,17 +2,19 @@
 import { existsSync } from "node:fs";
 import { join } from "node:path";
 import { Option } from "commander";
-import { createAuthority, openAuthority } from "../../coordinator/certificates.node.ts";
+import type { Authority } from "../../coordinator/certificates.node.ts";
 import type { CommandSpec } from "../command.ts";
 
 const authorityOption = new Option("--authority <dir>", "folder of the authority; made when missing").default("sheaf-authority");
 
-const opened = (folder: string) => (existsSync(join(folder, "ca.pem")) ? openAuthority(folder) : createAuthority(folder));
+const certificates = () => import("../../coordinator/certificates.node.ts");
+
+async function opened(folder: string): Promise<Authority> {
+  const { createAuthority, openAuthority } = await certificates();
+  return await (existsSync(join(folder, "ca.pem")) ? openAuthority(folder) : createAuthority(folder));
+}
 
 export const certServer: CommandSpec = {
-  name: ["cert", "server"],
-  summary: "a certificate for a coordinator, and the authority where there is none yet",
-  arguments: "<hosts...>",
   options: [authorityOption],
   examples: [["cert server fleet.example 192.168.1.7 --authority ca", "for these names; then sheaf serve --authority ca"]],
   async run({ arguments: hosts, options, terminal }) {
@@ -26,9 +28,6 @@ export const certServer: CommandSpec = {
 };
 
 export const certDevice: CommandSpec = {
-  name: ["cert", "device"],
-  summary: "a client certificate, for coordinators or gateways that ask for one",
-  arguments: "<name>",
   options: [authorityOption],
   examples: [["cert device kitchen-pi --authority ca", "devices/kitchen-pi.pem and .key in the authority's folder"]],
   async run({ arguments: [name = ""], options, terminal }) {
@@ -39,13 +38,11 @@ export const certDevice: CommandSpec = {
 };
 
 export const certRevoke: CommandSpec = {
-  name: ["cert", "revoke"],
-  summary: "put a certificate on the authority's list of revoked ones",
-  arguments: "<serial>",
   options: [authorityOption],
   examples: [["cert revoke 4f1a2b --authority ca", "by its serial number"]],
   async run({ arguments: [serial = ""], options, terminal }) {
     const folder = options.authority as string;
+    const { openAuthority } = await certificates();
     await (await openAuthority(folder)).revoke(serial);
     const list = join(folder, "revoked.crl");
     terminal.printJson({ serial, list });

@@ -1,15 +1,9 @@
 /** `sheaf compile`: a training step as an ONNX file, for any ONNX Runtime in any language. */
-import { writeCompiled } from "../../run/compileFiles.ts";
-import { loadData } from "../../run/loadData.ts";
-import { catalogFit, fitOf, loadTarget, peakLearningRate } from "../../run/target.ts";
 import { SheafError } from "../../util/errors.ts";
 import { formatBytes } from "../../util/format.ts";
 import type { CommandSpec } from "../command.ts";
-import { openProgress } from "../progress.ts";
 
 export const compile: CommandSpec = {
-  name: "compile",
-  summary: "write one training step as ONNX: train.onnx, parameters.safetensors, train.json",
   flags: ["network", "width", "batch"],
   examples: [
     ["compile --network vgg11 --width 0.25 --batch 64 --out step", "values go in as they are"],
@@ -17,6 +11,10 @@ export const compile: CommandSpec = {
   ],
   async run({ options, terminal, config }) {
     if (options.out === undefined) throw new SheafError("usage", "sheaf compile needs --out DIR, the folder to write train.onnx into.");
+    const { writeCompiled } = await import("../../run/compileFiles.ts");
+    const { loadData } = await import("../../run/loadData.ts");
+    const { catalogFit, fitOf, loadTarget, peakLearningRate } = await import("../../run/target.ts");
+    const { openProgress } = await import("../progress.ts");
     const settings = await config();
     const fit =
       settings.data.name === "auto" ? catalogFit("auto") : fitOf((await loadData(settings, options, openProgress(terminal).data)).train);

@@ -1,21 +1,19 @@
 /** `sheaf cost`: what a network costs. */
 import { join } from "node:path";
-import { layerCost, networkCost, placeLayers } from "../../network/shapes.ts";
-import { buildTarget, catalogFit } from "../../run/target.ts";
 import { writeFileAtomic } from "../../util/files.node.ts";
 import { formatBytes, formatCount, table } from "../../util/format.ts";
 import { canonicalJson } from "../../util/json.ts";
 import type { CommandSpec } from "../command.ts";
 
 export const cost: CommandSpec = {
-  name: "cost",
-  summary: "MACs, parameters and memory of a network, layer by layer",
   flags: ["network", "width"],
   examples: [
     ["cost --network vgg11 --width 0.28", "a VGG-11 of about a twelfth of the computation"],
     ["cost --network resnet18 --json", "the same as JSON: macs, parameters, activationBytes, ..."],
   ],
   async run({ options, terminal, config }) {
+    const { layerCost, networkCost, placeLayers } = await import("../../network/shapes.ts");
+    const { buildTarget, catalogFit } = await import("../../run/target.ts");
     const settings = await config();
     const fit = catalogFit(settings.data.name);
     const network = await buildTarget(settings, fit);

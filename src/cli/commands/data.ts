@@ -1,21 +1,19 @@
 /** `sheaf data list`, or `sheaf data` alone: which data sets there are, and where they lie. */
-import { type DatasetInfo, datasetCatalog, datasetNames } from "../../data/catalog.ts";
-import { findDataset } from "../../data/find.node.ts";
-import { registeredSets } from "../../data/registry.node.ts";
+import type { DatasetInfo } from "../../data/catalog.ts";
 import { SheafError } from "../../util/errors.ts";
 import { table } from "../../util/format.ts";
 import type { CommandSpec } from "../command.ts";
 
 export const dataList: CommandSpec = {
-  name: ["data", "list"],
-  isDefault: true,
-  summary: "list the data sets, those that you added too",
   examples: [
     ["data", "what there is and where it was found"],
     ["data list --json", "the same for programs"],
     ["data inspect glyphs", "look into one of them"],
   ],
   async run({ options, terminal }) {
+    const { datasetCatalog, datasetNames } = await import("../../data/catalog.ts");
+    const { findDataset } = await import("../../data/find.node.ts");
+    const { registeredSets } = await import("../../data/registry.node.ts");
     const sets = await Promise.all(
       datasetNames.map(async (name) => {
         const info: DatasetInfo = datasetCatalog[name];

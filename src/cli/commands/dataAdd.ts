@@ -1,18 +1,12 @@
 /** `sheaf data add` and `sheaf data remove`: data sets of the catalog fetched, data of one's own checked, prepared and given a name. */
 import { existsSync } from "node:fs";
 import { extname, resolve } from "node:path";
-import { datasetNames } from "../../data/catalog.ts";
 import type { DatasetSplits } from "../../data/dataset.ts";
-import { findDataset } from "../../data/find.node.ts";
-import { defaultPreparation, loadOwnData, type Preparation } from "../../data/load.node.ts";
-import { loadDatasetModule } from "../../data/modules.node.ts";
+import type { Preparation } from "../../data/load.node.ts";
 import type { PreparedSplits } from "../../data/prepare.node.ts";
-import { checkOwnName, deletePrepared, register, unregister } from "../../data/registry.node.ts";
 import type { RunConfig } from "../../run/config.ts";
-import { loadData, preparationOf } from "../../run/loadData.ts";
 import { SheafError } from "../../util/errors.ts";
 import type { CommandSpec, Invocation } from "../command.ts";
-import { openProgress } from "../progress.ts";
 
 const number = (value: number): string => value.toLocaleString("en");
 
@@ -20,9 +14,9 @@ const number = (value: number): string => value.toLocaleString("en");
 type Told = Partial<Pick<PreparedSplits, "skipped" | "notes" | "path">>;
 
 /** Settings that differ from the defaults, so that what is remembered is what was asked for. */
-function given(preparation: Preparation): Partial<Preparation> {
+function given(preparation: Preparation, defaults: Preparation): Partial<Preparation> {
   const entries = Object.entries(preparation).filter(
-    ([key, value]) => value !== undefined && JSON.stringify(value) !== JSON.stringify(defaultPreparation[key as keyof Preparation]),
+    ([key, value]) => value !== undefined && JSON.stringify(value) !== JSON.stringify(defaults[key as keyof Preparation]),
   );
   return Object.fromEntries(entries);
 }
@@ -36,12 +30,16 @@ interface Added {
 
 /** Fetches a set of the catalog, unless it is at hand. */
 async function addFromCatalog(name: string, settings: RunConfig, { options, terminal, signal }: Invocation): Promise<Added> {
+  const { datasetNames } = await import("../../data/catalog.ts");
   if (!datasetNames.some((known) => known === name)) {
     throw new SheafError(
       "usage",
       `There is no data set named "${name}" to fetch; give its path as well (sheaf data add ${name} PATH), or choose one of ${datasetNames.join(", ")}.`,
     );
   }
+  const { findDataset } = await import("../../data/find.node.ts");
+  const { loadData } = await import("../../run/loadData.ts");
+  const { openProgress } = await import("../progress.ts");
   const splits = await loadData({ ...settings, data: { ...settings.data, name } }, options, openProgress(terminal).data, signal);
   const found = await findDataset(name, { dir: options.data });
   return { splits, path: found && "folder" in found ? found.folder : "made in code", preparation: {} };
@@ -49,15 +47,21 @@ async function addFromCatalog(name: string, settings: RunConfig, { options, term
 
 /** Checks and prepares data of the user's own and remembers them under the name. */
 async function addOwn(name: string, source: string, settings: RunConfig, { terminal, signal }: Invocation): Promise<Added> {
+  const { checkOwnName, register } = await import("../../data/registry.node.ts");
   checkOwnName(name);
   const path = resolve(source);
   if (!existsSync(path)) throw new SheafError("data", `There is no file or folder ${path}; check the path.`);
   if ([".ts", ".mjs", ".js"].includes(extname(path))) {
+    const { loadDatasetModule } = await import("../../data/modules.node.ts");
     const splits = await loadDatasetModule(path, { signal });
     await register(name, { path, preparation: {} });
     return { splits, path, preparation: {} };
   }
+  const { defaultPreparation, loadOwnData } = await import("../../data/load.node.ts");
+  const { preparationOf } = await import("../../run/loadData.ts");
+  const { openProgress } = await import("../progress.ts");
   const preparation = preparationOf(settings);
+  const remembered = given(preparation, defaultPreparation);
   const { prepare } = openProgress(terminal).data;
   const splits: DatasetSplits & Told = await loadOwnData(name, path, {
     preparation,
@@ -65,14 +69,11 @@ async function addOwn(name: string, source: string, settings: RunConfig, { termi
     signal,
     onPrepare: (progress) => prepare?.(name, progress),
   });
-  await register(name, { path, preparation: given(preparation), ...(splits.path === undefined ? {} : { records: splits.path }) });
-  return { splits, path, preparation: given(preparation) };
+  await register(name, { path, preparation: remembered, ...(splits.path === undefined ? {} : { records: splits.path }) });
+  return { splits, path, preparation: remembered };
 }
 
 export const dataAdd: CommandSpec = {
-  name: ["data", "add"],
-  summary: "fetch a data set, or give your own data a name",
-  arguments: "<name> [source]",
   examples: [
     ["data add cifar100", "downloaded into the cache, unless it is at hand"],
     ["data add pets ./photos --set data.imageSize.height=64 --set data.imageSize.width=64", "then: sheaf run --data-set pets"],
@@ -113,11 +114,9 @@ export const dataAdd: CommandSpec = {
 };
 
 export const dataRemove: CommandSpec = {
-  name: ["data", "remove"],
-  summary: "forget a name that you added, and delete its prepared samples",
-  arguments: "<name>",
   examples: [["data remove pets", "your own files stay as they are"]],
   async run({ arguments: [name = ""], terminal }) {
+    const { deletePrepared, unregister } = await import("../../data/registry.node.ts");
     const entry = await unregister(name);
     const deleted = await deletePrepared(entry);
     terminal.printJson({ name, path: entry.path, deleted });

@@ -1,22 +1,20 @@
 /** `sheaf data inspect`: what is in a data set, and what each device would hold of it. */
 import { join } from "node:path";
-import { svgToPng } from "../../data/images.node.ts";
-import { chartFile } from "../../report/charts/chartFile.ts";
-import { countsChart } from "../../report/charts/countsChart.ts";
-import { holdingsChart } from "../../report/charts/holdingsChart.ts";
-import { samplesChart } from "../../report/charts/samplesChart.ts";
-import { type InspectData, renderInspection } from "../../report/inspectPage.ts";
-import { inspectData } from "../../run/inspect.ts";
-import { loadData } from "../../run/loadData.ts";
+import type { InspectData } from "../../report/inspectPage.ts";
 import { writeFileAtomic } from "../../util/files.node.ts";
 import { table } from "../../util/format.ts";
 import type { CommandSpec } from "../command.ts";
-import { openProgress } from "../progress.ts";
 import type { Terminal } from "../terminal.ts";
 import { run } from "./run.ts";
 
 /** Pictures of what was found, as SVG and PNG, and one page with all of it; gives the paths. */
 async function writeFiles(data: InspectData, folder: string): Promise<readonly string[]> {
+  const { svgToPng } = await import("../../data/images.node.ts");
+  const { chartFile } = await import("../../report/charts/chartFile.ts");
+  const { countsChart } = await import("../../report/charts/countsChart.ts");
+  const { holdingsChart } = await import("../../report/charts/holdingsChart.ts");
+  const { samplesChart } = await import("../../report/charts/samplesChart.ts");
+  const { renderInspection } = await import("../../report/inspectPage.ts");
   const { dataSet, devices } = data;
   const charts: Readonly<Record<string, string>> = {
     samples: dataSet.samples ? samplesChart(dataSet.classes, dataSet.samples) : "",
@@ -84,9 +82,6 @@ function printInspection(terminal: Terminal, data: InspectData): void {
 }
 
 export const dataInspect: CommandSpec = {
-  name: ["data", "inspect"],
-  summary: "look into a data set: counts, samples, what each device would hold",
-  arguments: "[name-or-path]",
   // All of run's, so that what devices hold is shown for the very run that is meant.
   flags: run.flags ?? [],
   examples: [
@@ -97,6 +92,9 @@ export const dataInspect: CommandSpec = {
   async run({ arguments: [name], options, terminal, config, signal }) {
     const settings = await config();
     const chosen = name === undefined ? settings : { ...settings, data: { ...settings.data, name } };
+    const { inspectData } = await import("../../run/inspect.ts");
+    const { loadData } = await import("../../run/loadData.ts");
+    const { openProgress } = await import("../progress.ts");
     const loaded = await loadData(chosen, options, openProgress(terminal).data, signal);
     const data = await inspectData(chosen, loaded);
     const files = options.out ? await writeFiles(data, options.out) : [];

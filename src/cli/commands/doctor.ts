@@ -1,14 +1,8 @@
 /** `sheaf doctor`: whether this machine can do what Sheaf needs, and what to do where it cannot. */
 import { access, constants, mkdir, statfs } from "node:fs/promises";
 import { join } from "node:path";
-import { datasetNames } from "../../data/catalog.ts";
-import { cacheFolder, findDataset } from "../../data/find.node.ts";
-import { authorityOf, fetchTrusting, parseJoinAddress } from "../../fleet/trust.ts";
-import { GraphBuilder } from "../../onnx/builder.ts";
-import { writeOnnx } from "../../onnx/write.ts";
-import { openClient } from "../../protocol/client.ts";
+import { parseJoinAddress } from "../../fleet/address.ts";
 import { commitOf, machineFacts, sheafVersion } from "../../run/machine.ts";
-import { openSession } from "../../runtime/session.node.ts";
 import { SheafError } from "../../util/errors.ts";
 import { writeFileAtomic } from "../../util/files.node.ts";
 import { formatBytes } from "../../util/format.ts";
@@ -36,6 +30,9 @@ async function check(name: string, needed: boolean, body: () => Promise<string>)
 
 /** One small product through ONNX Runtime, compared with its known value. */
 async function runtimeWorks(): Promise<string> {
+  const { GraphBuilder } = await import("../../onnx/builder.ts");
+  const { writeOnnx } = await import("../../onnx/write.ts");
+  const { openSession } = await import("../../runtime/session.node.ts");
   const b = new GraphBuilder();
   const x = b.input("x", "float32", [2, 2]);
   b.output("y", b.matMul(x, x));
@@ -54,11 +51,13 @@ async function runtimeWorks(): Promise<string> {
 /** Whether a coordinator answers, speaks this protocol, and what its clock says. */
 async function coordinatorAnswers(text: string): Promise<string> {
   const { url, pin } = parseJoinAddress(text);
+  const { authorityOf, fetchTrusting } = await import("../../fleet/trust.ts");
+  const { openClient } = await import("../../protocol/client.ts");
   const fetch = pin === undefined ? {} : { fetch: fetchTrusting(await authorityOf(url, pin)) };
   const client = openClient({ url, credentials: { type: "none" }, timing: { attempts: 1 }, ...fetch });
   const sent = Date.now();
-  const { now, protocol, serverId } = await client.call("health", {}).catch((error: unknown) => {
-    throw notAnswering(error, url, "look whether `sheaf serve` runs there and whether this machine can reach it");
+  const { now, protocol, serverId } = await client.call("health", {}).catch(async (error: unknown) => {
+    throw await notAnswering(error, url, "look whether `sheaf serve` runs there and whether this machine can reach it");
   });
   const tookMs = Date.now() - sent;
   const aheadSeconds = Math.round((now - sent - tookMs / 2) / 1000);
@@ -67,15 +66,14 @@ async function coordinatorAnswers(text: string): Promise<string> {
 }
 
 export const doctor: CommandSpec = {
-  name: "doctor",
-  summary: "check this machine, and say what to do where something is missing",
-  arguments: "[url]",
   examples: [
     ["doctor", "a line for each check"],
     ["doctor https://192.168.1.7:8470", "and whether this coordinator is reached"],
     ["doctor --json", "for a bug report"],
   ],
   async run({ arguments: [url], options, terminal }) {
+    const { datasetNames } = await import("../../data/catalog.ts");
+    const { cacheFolder, findDataset } = await import("../../data/find.node.ts");
     const machine = machineFacts();
     const commit = await commitOf();
     const [major = 0, minor = 0] = machine.node.slice(1).split(".").map(Number);

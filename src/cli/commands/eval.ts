@@ -1,26 +1,23 @@
 /** `sheaf eval`: how good a model is on a data set's test samples. */
 import { join } from "node:path";
-import { openSamples } from "../../data/samples.node.ts";
-import { loadData } from "../../run/loadData.ts";
-import { openModelFile } from "../../run/modelFile.ts";
-import { evaluateModel } from "../../train/evaluate.ts";
 import { SheafError } from "../../util/errors.ts";
 import { writeFileAtomic } from "../../util/files.node.ts";
 import { formatPercent, table } from "../../util/format.ts";
 import { canonicalJson } from "../../util/json.ts";
 import type { CommandSpec } from "../command.ts";
-import { openProgress } from "../progress.ts";
 
 export const evaluate: CommandSpec = {
-  name: "eval",
-  summary: "accuracy of a model on the test samples",
-  arguments: "<model>",
   flags: ["testCount"],
   examples: [
     ["eval runs/vgg/model.onnx", "on the data set the model was trained for"],
     ["eval runs/vgg --data-set cifar10 --json", "a run directory; accuracy, perClass, confusion"],
   ],
   async run({ arguments: [path = ""], options, terminal, config }) {
+    const { openSamples } = await import("../../data/samples.node.ts");
+    const { loadData } = await import("../../run/loadData.ts");
+    const { openModelFile } = await import("../../run/modelFile.ts");
+    const { evaluateModel } = await import("../../train/evaluate.ts");
+    const { openProgress } = await import("../progress.ts");
     const model = await openModelFile(path);
     try {
       const settings = await config({ data: { name: model.metadata.dataSet ?? "auto" } });

@@ -1,17 +1,12 @@
 /** `sheaf export`: takes any part of a run out as a file. */
 import { Option } from "commander";
-import { exportPart } from "../../run/exportRun.ts";
 import { SheafError } from "../../util/errors.ts";
 import { writeFileAtomic } from "../../util/files.node.ts";
 import { formatBytes } from "../../util/format.ts";
 import { sha256Hex } from "../../util/hash.node.ts";
 import type { CommandSpec } from "../command.ts";
-import { openProgress } from "../progress.ts";
 
 export const exportModel: CommandSpec = {
-  name: "export",
-  summary: "take a head, a control or one device's sub-model out of a run",
-  arguments: "<run> <part>",
   options: [
     new Option("--format <format>", "file format").choices(["onnx", "safetensors"]).default("onnx"),
     new Option("--file <path>", "file to write; PART.FORMAT (after --without, PART-without-DEVICE.FORMAT) in --out or the run by default"),
@@ -29,6 +24,8 @@ export const exportModel: CommandSpec = {
     const format = options.format as "onnx" | "safetensors";
     if (!/^[A-Za-z0-9_.-]+$/.test(part))
       throw new SheafError("usage", `"${part}" is no part of a run; name a head (H0 to H5), central, slim or a device.`);
+    const { exportPart } = await import("../../run/exportRun.ts");
+    const { openProgress } = await import("../progress.ts");
     const without = [...new Set((options.without as readonly string[] | undefined) ?? [])];
     const { bytes, classNames } = await exportPart(path, part, format, options.data, openProgress(terminal).data, without);
     const file =

@@ -1,6 +1,5 @@
 /** `sheaf harvest`: a model from what a live fleet has by now, or the one that it has made. */
 import { Option } from "commander";
-import { readOnnx } from "../../onnx/read.ts";
 import type { Client } from "../../protocol/client.ts";
 import { writeFileAtomic } from "../../util/files.node.ts";
 import { formatBytes } from "../../util/format.ts";
@@ -14,9 +13,6 @@ async function ownersOf(client: Client, runId: string, signal: AbortSignal) {
 }
 
 export const harvest: CommandSpec = {
-  name: "harvest",
-  summary: "a model from what a live fleet has by now, saying which classes are missing; of a finished run its model",
-  arguments: "[url]",
   options: [
     ...coordinatorOptions,
     new Option("--run <run>", "name or id of the run, where there are several"),
@@ -32,6 +28,7 @@ export const harvest: CommandSpec = {
       : await client.call("harvestRun", { runId }, { signal });
     const file = (options.file as string | undefined) ?? `${options.out ?? "."}/harvest.onnx`;
     const bytes = await client.fetchObject(model, { signal });
+    const { readOnnx } = await import("../../onnx/read.ts");
     const head = readOnnx(bytes, { what: "The model" }).metadata.head ?? "";
     await writeFileAtomic(file, bytes);
     terminal.printJson({ runId, file, modelSha256: model.sha256, bytes: model.bytes, head, devices, missingClasses });

@@ -4,8 +4,7 @@ import { basename, join } from "node:path";
 import { InvalidArgumentError, Option } from "commander";
 import type { ImportedNetwork } from "../../import/importNetwork.ts";
 import type { FeatureShape } from "../../network/network.ts";
-import { layerCost, networkCost, outputShape, placeLayers } from "../../network/shapes.ts";
-import { agrees, checkImport, type ImportCheck, importFile } from "../../run/importFile.ts";
+import type { ImportCheck } from "../../run/importFile.ts";
 import { SheafError } from "../../util/errors.ts";
 import { readFileChecked, writeFileAtomic } from "../../util/files.node.ts";
 import { formatCount, table } from "../../util/format.ts";
@@ -52,9 +51,6 @@ function describeSource({ source, network }: ImportedNetwork): string {
 }
 
 export const importModel: CommandSpec = {
-  name: "import",
-  summary: "read a CNN made elsewhere: an ONNX file becomes network.json and weights.safetensors",
-  arguments: "<model>",
   options: [
     new Option("--input <CxHxW>", "what goes in, where the file leaves it open").argParser(parseInput),
     new Option("--mean <a,b,c>", "values reach the model as (x - mean) / std; per channel").argParser(parseNumbers),
@@ -75,6 +71,8 @@ export const importModel: CommandSpec = {
       ...(options.std ? { std: options.std as readonly number[] } : {}),
       name: (options.name as string | undefined) ?? basename(path).replace(/\.onnx$/, ""),
     };
+    const { layerCost, networkCost, outputShape, placeLayers } = await import("../../network/shapes.ts");
+    const { agrees, checkImport, importFile } = await import("../../run/importFile.ts");
     const { bytes, imported } = await importFile(path, given);
     const { network, parameters, notes, source, audio } = imported;
     const classes = outputShape(network).channels;

@@ -1,30 +1,27 @@
 /** `sheaf join`: this machine as a device of a live fleet. */
 import { existsSync } from "node:fs";
 import { mkdir } from "node:fs/promises";
-import { homedir, hostname } from "node:os";
+import { availableParallelism, homedir, hostname } from "node:os";
 import { join as joinPath, resolve } from "node:path";
 import { Option } from "commander";
-import { cores } from "../../agent/benchmark.node.ts";
-import { type JoinEvent, joinFleet } from "../../agent/joinNode.node.ts";
+import type { JoinEvent } from "../../agent/joinNode.node.ts";
 import { type Limits, parseCpuShare, parseHours, parseMemory } from "../../agent/limits.ts";
 import { serviceUnit } from "../../agent/service.ts";
 import type { Dataset } from "../../data/dataset.ts";
-import { authorityOf, type ClientCertificate, fetchTrusting, type JoinAddress, parseJoinAddress } from "../../fleet/trust.ts";
+import { type JoinAddress, parseJoinAddress } from "../../fleet/address.ts";
+import type { ClientCertificate } from "../../fleet/trust.ts";
 import { catalogNames } from "../../plan/catalog.ts";
-import { resolveProfile } from "../../plan/device.ts";
 import type { Fetch } from "../../protocol/exchange.ts";
 import type { RunConfig } from "../../run/config.ts";
-import { loadData } from "../../run/loadData.ts";
 import { readFileChecked, writeFileAtomic } from "../../util/files.node.ts";
 import { formatBytes, formatCount, formatPercent } from "../../util/format.ts";
 import type { CommandSpec, Invocation } from "../command.ts";
 import { clientCertificate, notAnswering } from "../coordinator.ts";
-import { openProgress } from "../progress.ts";
 import { clockTime } from "../terminal.ts";
 
 function limitsOf({ options }: Invocation): Limits {
   return {
-    ...(options.maxCpu === undefined ? {} : { cpuShare: parseCpuShare(String(options.maxCpu), cores) }),
+    ...(options.maxCpu === undefined ? {} : { cpuShare: parseCpuShare(String(options.maxCpu), availableParallelism()) }),
     ...(options.maxMemory === undefined ? {} : { memoryBytes: parseMemory(String(options.maxMemory)) }),
     ...(options.onlyOnPower === true ? { onlyOnPower: true } : {}),
     ...(options.schedule === undefined ? {} : { hours: parseHours(String(options.schedule)) }),
@@ -39,6 +36,7 @@ function defaultState(url: string): string {
 
 /** Trusts the authority that the line named, now and after a restart; the system's authorities where there is none. */
 async function trusted({ url, pin }: JoinAddress, stateFolder: string, shown: ClientCertificate | undefined): Promise<Fetch | undefined> {
+  const { authorityOf, fetchTrusting } = await import("../../fleet/trust.ts");
   const file = joinPath(stateFolder, "authority.pem");
   if (pin !== undefined) {
     const authority = await authorityOf(url, pin);
@@ -140,14 +138,13 @@ async function install(invocation: Invocation, url: string, state: string): Prom
 
 /** Data of this machine, loaded with a progress line. */
 async function ownData({ options, terminal, signal }: Invocation, config: RunConfig): Promise<Dataset> {
+  const { loadData } = await import("../../run/loadData.ts");
+  const { openProgress } = await import("../progress.ts");
   const display = openProgress(terminal);
   return (await loadData(config, options, display.data, signal).finally(() => display.close())).train;
 }
 
 export const join: CommandSpec = {
-  name: "join",
-  summary: "join a live fleet: train with the data of this machine, which stay here",
-  arguments: "<url>",
   flags: ["trainCount", "testCount"],
   options: [
     new Option("--token <token>", "join token, where it does not stand in the address"),
@@ -185,6 +182,7 @@ export const join: CommandSpec = {
     const profile = options.profile as string | undefined;
     const name = (options.name as string | undefined) ?? hostname();
     let deviceId = "";
+    const { joinFleet } = await import("../../agent/joinNode.node.ts");
     await joinFleet({
       url: address.url,
       ...(joinToken === undefined ? {} : { joinToken }),
@@ -200,6 +198,7 @@ export const join: CommandSpec = {
         ? {}
         : {
             profile: async () => {
+              const { resolveProfile } = await import("../../plan/device.ts");
               const { macsPerSecond, memoryBytes, bandwidthBitsPerSecond } = resolveProfile(profile);
               // What the owner allows holds for a stated machine too.
               return {
@@ -218,8 +217,8 @@ export const join: CommandSpec = {
         else terminal.printJson({ deviceId, name, state });
       },
       signal: AbortSignal.any([signal, done.signal]),
-    }).catch((error: unknown) => {
-      throw notAnswering(error, address.url, "look whether `sheaf serve` runs there and whether this machine can reach it");
+    }).catch(async (error: unknown) => {
+      throw await notAnswering(error, address.url, "look whether `sheaf serve` runs there and whether this machine can reach it");
     });
     if (signal.aborted) terminal.note("Stopped; the same command goes on where it was.");
     if (options.install !== true || deviceId === "") return;

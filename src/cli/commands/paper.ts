@@ -1,8 +1,8 @@
 /** `sheaf paper`: the table of the paper with all controls, curves and seeds, for hours in the background. */
 import { InvalidArgumentError, Option } from "commander";
-import { estimateJobs, type JobEstimate } from "../../paper/estimate.ts";
+import type { JobEstimate } from "../../paper/estimate.ts";
 import type { PaperEvent } from "../../paper/execute.ts";
-import { type PaperPlan, type PaperResult, planPaper, runPaper } from "../../paper/paper.ts";
+import type { PaperPlan, PaperResult } from "../../paper/paper.ts";
 import { methodGroups, type ScaleName, scales } from "../../paper/scales.ts";
 import { formatCount, formatDuration, formatPercent, formatRatio, table } from "../../util/format.ts";
 import type { CommandSpec } from "../command.ts";
@@ -106,8 +106,6 @@ function printResult(terminal: Terminal, { cells, summary }: PaperResult, out: s
 }
 
 export const paper: CommandSpec = {
-  name: "paper",
-  summary: "the table of all controls, curves and ablations over several seeds, as resumable jobs",
   flags: ["workers"],
   options: [
     new Option("--scale <scale>", "how large: smoke (minutes), small (hours) or full (days)").choices(Object.keys(scales)).default("smoke"),
@@ -137,8 +135,10 @@ export const paper: CommandSpec = {
       ...(options.seeds === undefined ? {} : { seeds: options.seeds as number }),
       configOf: config,
     };
+    const { planPaper, runPaper } = await import("../../paper/paper.ts");
     const source = options.data === undefined ? {} : { dataDir: options.data };
     if (options.list === true) {
+      const { estimateJobs } = await import("../../paper/estimate.ts");
       const plan = await planPaper(request);
       const estimates = await estimateJobs(plan.jobs, { ...source, signal });
       terminal.printJson({

@@ -1,18 +1,11 @@
 /** `sheaf plan`: who would train what. */
 import { join } from "node:path";
-import { describePlan } from "../../plan/describe.ts";
-import { loadData } from "../../run/loadData.ts";
-import { prepareRun, spread } from "../../run/prepare.ts";
-import { fitOf, loadTarget } from "../../run/target.ts";
 import { writeFileAtomic } from "../../util/files.node.ts";
 import { formatRatio } from "../../util/format.ts";
 import type { CommandSpec } from "../command.ts";
-import { openProgress } from "../progress.ts";
 import { run } from "./run.ts";
 
 export const plan: CommandSpec = {
-  name: "plan",
-  summary: "show who would train what, without training",
   // All of run's, so that a command line of run becomes one of plan by its first word.
   flags: run.flags ?? [],
   examples: [
@@ -22,6 +15,11 @@ export const plan: CommandSpec = {
   ],
   async run({ options, terminal, config }) {
     const settings = await config();
+    const { describePlan } = await import("../../plan/describe.ts");
+    const { loadData } = await import("../../run/loadData.ts");
+    const { prepareRun, spread } = await import("../../run/prepare.ts");
+    const { fitOf, loadTarget } = await import("../../run/target.ts");
+    const { openProgress } = await import("../progress.ts");
     const data = await loadData(settings, options, openProgress(terminal).data);
     const { network: target, parameters } = await loadTarget(settings, fitOf(data.train));
     const prepared = prepareRun(settings, target, data.train, parameters !== undefined);

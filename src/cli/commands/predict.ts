@@ -1,15 +1,10 @@
 /** `sheaf predict`: image or WAV files in, classes out. */
 import { Option } from "commander";
-import { openModelFile } from "../../run/modelFile.ts";
-import { predictFile } from "../../run/predict.ts";
 import { SheafError } from "../../util/errors.ts";
 import { formatPercent, table } from "../../util/format.ts";
 import type { CommandSpec } from "../command.ts";
 
 export const predict: CommandSpec = {
-  name: "predict",
-  summary: "classify image or WAV files with a model",
-  arguments: "<model> <files...>",
   options: [new Option("--top <n>", "show the n likeliest classes").default(3).argParser(Number)],
   examples: [
     ["predict runs/vgg/model.onnx cat.jpg", "the three likeliest classes"],
@@ -19,6 +14,8 @@ export const predict: CommandSpec = {
   async run({ arguments: [path = "", ...files], options, terminal }) {
     const top = options.top as number;
     if (!Number.isInteger(top) || top < 1) throw new SheafError("usage", `--top expects a whole number of at least 1, got ${top}.`);
+    const { openModelFile } = await import("../../run/modelFile.ts");
+    const { predictFile } = await import("../../run/predict.ts");
     const model = await openModelFile(path);
     try {
       const predictions = [];

@@ -1,17 +1,11 @@
 /** `sheaf report`: writes a run's page anew. */
 import { join } from "node:path";
-import { modelCard } from "../../report/modelCard.ts";
-import { renderReport } from "../../report/page.ts";
-import { parseReportData } from "../../report/reportData.ts";
 import { runFiles } from "../../run/directory.ts";
 import { SheafError } from "../../util/errors.ts";
 import { readFileChecked, writeFileAtomic } from "../../util/files.node.ts";
 import type { CommandSpec } from "../command.ts";
 
 export const report: CommandSpec = {
-  name: "report",
-  summary: "write a run's report and model card anew from its report.json",
-  arguments: "<run>",
   examples: [
     ["report runs/vgg", "rewrites runs/vgg/report.html and MODEL_CARD.md"],
     ["report runs/vgg --out /tmp/page", "writes them elsewhere"],
@@ -25,6 +19,9 @@ export const report: CommandSpec = {
     } catch (cause) {
       throw new SheafError("corrupt", `${source} is not JSON; resume the run to write it anew.`, { cause });
     }
+    const { modelCard } = await import("../../report/modelCard.ts");
+    const { renderReport } = await import("../../report/page.ts");
+    const { parseReportData } = await import("../../report/reportData.ts");
     const data = parseReportData(value, source);
     const folder = options.out ?? path;
     const files = { report: join(folder, runFiles.report), card: join(folder, runFiles.card) };

@@ -1,10 +1,6 @@
 /** `sheaf run` and `sheaf quickstart`: the whole pipeline on one machine. */
 import { join } from "node:path";
-import { writePng } from "../../data/images.node.ts";
-import { openSamples } from "../../data/samples.node.ts";
-import { loadData, settleDataName } from "../../run/loadData.ts";
 import type { RunResult } from "../../run/result.ts";
-import { run as runAll } from "../../run/run.ts";
 import { formatBytes, formatCount, formatDuration, formatPercent, formatRatio, table } from "../../util/format.ts";
 import type { CommandSpec } from "../command.ts";
 import { folderName, runInFolder } from "../runFolder.ts";
@@ -79,8 +75,6 @@ function printLost(terminal: Terminal, { lostDevices }: RunResult): void {
 }
 
 export const run: CommandSpec = {
-  name: "run",
-  summary: "plan, train every device alone, harvest, glue, evaluate, report: the whole pipeline on this machine",
   flags: [
     "trainCount",
     "testCount",
@@ -104,6 +98,7 @@ export const run: CommandSpec = {
   ],
   async run(invocation) {
     const config = await invocation.config();
+    const { run: runAll } = await import("../../run/run.ts");
     await runInFolder(invocation, config, folderName(config), runAll, printResult);
   },
 };
@@ -120,8 +115,6 @@ const quickstartDefaults = {
 };
 
 export const quickstart: CommandSpec = {
-  name: "quickstart",
-  summary: "a fleet of five unequal devices, from plan to report in under three minutes",
   flags: ["trainCount", "testCount", "network", "width", "epochs", "workers"],
   examples: [
     ["quickstart", "CIFAR-10 when it is at hand, otherwise the embedded glyphs"],
@@ -129,6 +122,10 @@ export const quickstart: CommandSpec = {
   ],
   async run(invocation) {
     const first = await invocation.config(quickstartDefaults);
+    const { writePng } = await import("../../data/images.node.ts");
+    const { openSamples } = await import("../../data/samples.node.ts");
+    const { loadData, settleDataName } = await import("../../run/loadData.ts");
+    const { run: runAll } = await import("../../run/run.ts");
     const name = await settleDataName(first.data.name, invocation.options.data);
     const config = await invocation.config({
       ...quickstartDefaults,

@@ -15,10 +15,7 @@ const urlOption = new Option("--url <url>", "address of the coordinator; the one
 const options = [...coordinatorOptions, urlOption] as const;
 const routeOf = { pause: "pauseRun", resume: "resumeRun", cancel: "cancelRun", archive: "archiveRun" } as const;
 
-const action = (name: keyof typeof routeOf, summary: string): CommandSpec => ({
-  name: ["runs", name],
-  summary,
-  arguments: "<run>",
+const action = (name: keyof typeof routeOf): CommandSpec => ({
   options,
   examples: [[`runs ${name} fleet`, "by the run's name or id"]],
   async run(invocation) {
@@ -31,10 +28,12 @@ const action = (name: keyof typeof routeOf, summary: string): CommandSpec => ({
   },
 });
 
-const list: CommandSpec = {
-  name: ["runs", "list"],
-  isDefault: true,
-  summary: "a coordinator's runs",
+export const runsPause: CommandSpec = action("pause");
+export const runsResume: CommandSpec = action("resume");
+export const runsCancel: CommandSpec = action("cancel");
+export const runsArchive: CommandSpec = action("archive");
+
+export const runsList: CommandSpec = {
   options: [...options, new Option("--archived", "archived ones too")],
   examples: [["runs list --archived", "all that there were"]],
   async run(invocation) {
@@ -54,10 +53,7 @@ const list: CommandSpec = {
   },
 };
 
-const create: CommandSpec = {
-  name: ["runs", "create"],
-  summary: "another run for a coordinator that is at work",
-  arguments: "<name>",
+export const runsCreate: CommandSpec = {
   flags: [
     "trainCount",
     "testCount",
@@ -86,9 +82,7 @@ const create: CommandSpec = {
   },
 };
 
-const token: CommandSpec = {
-  name: ["devices", "invite"],
-  summary: "a new line to join, or a token to look on or to administrate",
+export const devicesInvite: CommandSpec = {
   options: [
     ...options,
     new Option("--role <role>", "what its bearer may be").choices(["device", "viewer", "admin"]).default("device"),
@@ -111,10 +105,7 @@ const token: CommandSpec = {
   },
 };
 
-const devicesList: CommandSpec = {
-  name: ["devices", "list"],
-  isDefault: true,
-  summary: "a coordinator's devices",
+export const devicesList: CommandSpec = {
   options,
   examples: [["devices list", "of the coordinator on this machine"]],
   async run(invocation) {
@@ -135,10 +126,7 @@ async function chooseDevice(client: Client, wanted: string, signal: AbortSignal)
   throw new SheafError("usage", `${found.length} devices are called "${wanted}"; name one by its id, as sheaf devices --json lists them.`);
 }
 
-const revoke: CommandSpec = {
-  name: ["devices", "revoke"],
-  summary: "turn a device away for good; what it has handed in stays",
-  arguments: "<device>",
+export const devicesRevoke: CommandSpec = {
   options,
   examples: [["devices revoke kitchen-pi", "by its name or id"]],
   async run(invocation) {
@@ -151,10 +139,7 @@ const revoke: CommandSpec = {
   },
 };
 
-const excuse: CommandSpec = {
-  name: ["devices", "excuse"],
-  summary: "let a run go on without a device that will not come back in time; it may come back all the same",
-  arguments: "<device>",
+export const devicesExcuse: CommandSpec = {
   options: [...options, new Option("--run <run>", "name or id of the run, where there are several")],
   examples: [["devices excuse kitchen-pi", "its part is others' at once, and given up where nobody else can do it"]],
   async run(invocation) {
@@ -167,17 +152,3 @@ const excuse: CommandSpec = {
     terminal.print(`Run ${run.name} does not wait for ${name} any more.`);
   },
 };
-
-/** Commands for administrators. */
-export const administration: readonly CommandSpec[] = [
-  list,
-  create,
-  action("pause", "offer no more work of a run; what is under way is kept"),
-  action("resume", "go on with a paused or failed run"),
-  action("cancel", "end a run; its devices stop at their next sign of life"),
-  action("archive", "take an ended run off the list and let go of all but its models"),
-  devicesList,
-  token,
-  excuse,
-  revoke,
-];

@@ -4,22 +4,18 @@ import { join } from "node:path";
 import { Option } from "commander";
 import { openLog } from "../../coordinator/log.ts";
 import type { Run } from "../../coordinator/state.ts";
-import { modelRole } from "../../coordinator/views.ts";
-import { evaluationRole } from "../../fleet/assemble.ts";
-import { isWildcard, type RunningCoordinator, startCoordinator } from "../../fleet/coordinator.ts";
+import { isWildcard } from "../../fleet/address.ts";
+import type { RunningCoordinator } from "../../fleet/coordinator.ts";
 import type { RunConfig } from "../../run/config.ts";
 import { SheafError } from "../../util/errors.ts";
 import { removeTemporaries, writeFileAtomic } from "../../util/files.node.ts";
 import { formatBytes, formatPercent } from "../../util/format.ts";
 import type { CommandSpec } from "../command.ts";
+import { defaultStore } from "../coordinator.ts";
 import { counted, lineOf } from "../fleetLines.ts";
 import { hoursOf, portOf, wholeOf } from "../numbers.ts";
 import { hasSettings, readConfig } from "../options.ts";
-import { outerAddresses, serveTls } from "../serveTls.ts";
 import { clockTime } from "../terminal.ts";
-
-/** Folder of the coordinator's state where none is given. */
-export const defaultStore = "sheaf-fleet";
 
 /** The run of the given configuration; without one the newest that is there, so that a folder can be taken up again by its name alone. */
 async function runFor(coordinator: RunningCoordinator, name: string, given: RunConfig | undefined, defaults: RunConfig) {
@@ -30,6 +26,8 @@ async function runFor(coordinator: RunningCoordinator, name: string, given: RunC
 
 /** Writes what a finished run made, and says what it is. */
 async function writeModel(coordinator: RunningCoordinator, run: Run, out: string) {
+  const { modelRole } = await import("../../coordinator/views.ts");
+  const { evaluationRole } = await import("../../fleet/assemble.ts");
   const model = run.outputs?.find(({ role }) => role === modelRole);
   if (!model) throw new SheafError("unavailable", `Run "${run.definition.name}" has ended without a model: ${run.reason ?? run.phase}.`);
   const path = join(out, "model.onnx");
@@ -56,9 +54,6 @@ async function writeModel(coordinator: RunningCoordinator, run: Run, out: string
 }
 
 export const serve: CommandSpec = {
-  name: "serve",
-  summary: "coordinate a live fleet: devices join, train with the data they have, and the model is made here",
-  arguments: "[config]",
   flags: [
     "trainCount",
     "testCount",
@@ -106,6 +101,8 @@ export const serve: CommandSpec = {
     const given = file === undefined ? options : { ...options, config: file };
     // Before anything is made: a wrong configuration leaves no folder behind.
     const config = await readConfig(given);
+    const { startCoordinator } = await import("../../fleet/coordinator.ts");
+    const { outerAddresses, serveTls } = await import("../serveTls.ts");
     const secured = await serveTls(invocation, store, host);
     await using coordinator = await startCoordinator({
       store,

@@ -2,7 +2,7 @@
 import { InvalidArgumentError, Option } from "commander";
 import { defaultCandidates } from "../../plan/shapeCandidates.ts";
 import type { RunOptions } from "../../run/options.ts";
-import { type ShapeSearchResult, searchShapes } from "../../run/shapeSearch.ts";
+import type { ShapeSearchResult } from "../../run/shapeSearch.ts";
 import { formatCount, formatDuration, formatPercent, formatRatio, table } from "../../util/format.ts";
 import type { CommandSpec } from "../command.ts";
 import { folderName, runInFolder } from "../runFolder.ts";
@@ -50,8 +50,6 @@ function printResult(terminal: Terminal, result: ShapeSearchResult): void {
 }
 
 export const shape: CommandSpec = {
-  name: "shape",
-  summary: "search the widths by layer that serve a narrow network best, on validation samples",
   flags: ["trainCount", "network", "width", "epochs", "batch", "learningRate", "workers"],
   options: [ratio, candidates],
   examples: [
@@ -62,6 +60,7 @@ export const shape: CommandSpec = {
   async run(invocation) {
     const config = await invocation.config();
     const { ratio, candidates } = invocation.options as unknown as { readonly ratio: number; readonly candidates: readonly string[] };
+    const { searchShapes } = await import("../../run/shapeSearch.ts");
     const search = (options: RunOptions): Promise<ShapeSearchResult> => searchShapes({ ...options, ratio, candidates });
     await runInFolder(invocation, config, folderName(config, "shape"), search, printResult);
   },

@@ -1,15 +1,11 @@
 /** `sheaf simulate`: a live fleet in virtual time, to see what comes of it before anybody joins, and what it costs the coordinator. */
 import { join } from "node:path";
 import { InvalidArgumentError, Option } from "commander";
-import { resolveProfile } from "../../plan/device.ts";
 import type { Arrivals, Losses, Sessions } from "../../simulate/arrivals.ts";
 import { describeGrowth, describeSimulation } from "../../simulate/describe.ts";
-import { writeGrowth, writeSimulation } from "../../simulate/files.ts";
 import { growths } from "../../simulate/growth.ts";
 import type { SimulationResult } from "../../simulate/outcome.ts";
-import { simulate as simulateRun } from "../../simulate/simulate.ts";
-import { parseTrace } from "../../simulate/trace.ts";
-import type { FleetOptions, Slowness } from "../../simulate/virtualFleet.ts";
+import type { Slowness } from "../../simulate/virtualFleet.ts";
 import { readFileChecked, writeFileAtomic } from "../../util/files.node.ts";
 import { formatDuration } from "../../util/format.ts";
 import type { CommandSpec, Invocation } from "../command.ts";
@@ -61,10 +57,10 @@ function slownessOf(text: string): Slowness {
   return { share: shareOf(share), factor: positiveOf(factor, "SHARE:FACTOR") };
 }
 
-function profilesOf(text: string): NonNullable<FleetOptions["profiles"]> {
+function profilesOf(text: string): readonly { readonly name: string; readonly weight: number }[] {
   return text.split(",").map((entry) => {
-    const [name, weight = "1"] = entry.trim().split(":");
-    return { profile: resolveProfile(name), weight: positiveOf(weight, "NAME:WEIGHT") };
+    const [name = "", weight = "1"] = entry.trim().split(":");
+    return { name, weight: positiveOf(weight, "NAME:WEIGHT") };
   });
 }
 
@@ -106,8 +102,14 @@ const options: readonly Option[] = [
 
 async function simulateOnce(invocation: Invocation, size: number | undefined, folder: string | undefined): Promise<SimulationResult> {
   const { options, terminal, signal } = invocation;
+  const { resolveProfile } = await import("../../plan/device.ts");
+  const weighted = options.profiles as ReturnType<typeof profilesOf> | undefined;
+  const profiles = weighted?.map(({ name, weight }) => ({ profile: resolveProfile(name), weight }));
   const config = await invocation.config();
   const given = options.arrivals as Arrivals | string;
+  const { writeSimulation } = await import("../../simulate/files.ts");
+  const { simulate: simulateRun } = await import("../../simulate/simulate.ts");
+  const { parseTrace } = await import("../../simulate/trace.ts");
   const trace = typeof given === "string" ? parseTrace(new TextDecoder().decode(await readFileChecked(given, "trace")), given) : undefined;
   const deviceCount = trace?.size ?? size ?? config.fleet.devices.length;
   const held = options.samples as number | "all";
@@ -126,7 +128,7 @@ async function simulateOnce(invocation: Invocation, size: number | undefined, fo
     untilMs: (options.until as number) * hourMs,
     signal,
     ...(trace ? { trace } : {}),
-    ...(options.profiles ? { profiles: options.profiles as NonNullable<FleetOptions["profiles"]> } : {}),
+    ...(profiles ? { profiles } : {}),
     ...(options.data === undefined ? {} : { dataFolder: options.data }),
     onProblem: (message) => terminal.note(message),
     onProgress: (seconds, run) => {
@@ -143,8 +145,6 @@ async function simulateOnce(invocation: Invocation, size: number | undefined, fo
 }
 
 export const simulate: CommandSpec = {
-  name: "simulate",
-  summary: "a live fleet in virtual time: what comes of it, and what it costs the coordinator",
   flags: [
     "trainCount",
     "testCount",
@@ -167,6 +167,7 @@ export const simulate: CommandSpec = {
   ],
   async run(invocation) {
     const { options, terminal } = invocation;
+    const { writeGrowth } = await import("../../simulate/files.ts");
     const sizes = (options.devices as readonly number[] | undefined) ?? [undefined];
     const simulations: SimulationResult[] = [];
     for (const size of sizes) {

@@ -1,8 +1,7 @@
 /** `sheaf status`: what a live fleet is doing. */
 import { setTimeout as wait } from "node:timers/promises";
 import { Option } from "commander";
-import { createLogUpdate } from "log-update";
-import { type DeviceSummary, isEnded, type RunDetail } from "../../protocol/operatorMessages.ts";
+import type { DeviceSummary, RunDetail } from "../../protocol/operatorMessages.ts";
 import { formatCount, formatDuration, formatPercent, table } from "../../util/format.ts";
 import type { CommandSpec } from "../command.ts";
 import { allDevices, connect, coordinatorOptions } from "../coordinator.ts";
@@ -63,9 +62,6 @@ function draw({ url, runs, devices }: Picture, { colors }: Terminal): string {
 const watchMs = 2000;
 
 export const status: CommandSpec = {
-  name: "status",
-  summary: "runs, tasks and devices of a live fleet",
-  arguments: "[url]",
   options: [...coordinatorOptions, new Option("--watch", "show it anew every two seconds until every run is over")],
   examples: [
     ["status", "of the coordinator on this machine, in sheaf-fleet"],
@@ -80,8 +76,10 @@ export const status: CommandSpec = {
       const devices = await allDevices(client, signal);
       return { url, runs: details, devices };
     };
+    const { isEnded } = await import("../../protocol/operatorMessages.ts");
     let picture = await look();
     if (options.watch === true) {
+      const { createLogUpdate } = await import("log-update");
       const redraw = terminal.live ? createLogUpdate(process.stderr) : undefined;
       while (!picture.runs.every((run) => isEnded(run.status)) && !signal.aborted) {
         if (redraw) redraw(draw(picture, terminal));

@@ -1,64 +1,240 @@
-/** All commands, in the order of the help. */
-import type { CommandSpec } from "../command.ts";
-import { auditVerify } from "./audit.ts";
-import { backup, restore } from "./backup.ts";
-import { baseline } from "./baseline.ts";
-import { benchStepCommand } from "./benchStep.ts";
-import { certDevice, certRevoke, certServer } from "./cert.ts";
-import { compile } from "./compile.ts";
-import { cost } from "./cost.ts";
-import { dataList } from "./data.ts";
-import { dataAdd, dataRemove } from "./dataAdd.ts";
-import { dataInspect } from "./dataInspect.ts";
-import { doctor } from "./doctor.ts";
-import { evaluate } from "./eval.ts";
-import { exportModel } from "./export.ts";
-import { harvest } from "./harvest.ts";
-import { importModel } from "./import.ts";
-import { join } from "./join.ts";
-import { paper } from "./paper.ts";
-import { plan } from "./plan.ts";
-import { predict } from "./predict.ts";
-import { report } from "./report.ts";
-import { quickstart, run } from "./run.ts";
-import { administration } from "./runs.ts";
-import { serve } from "./serve.ts";
-import { shape } from "./shape.ts";
-import { simulate } from "./simulate.ts";
-import { status } from "./status.ts";
-import { train } from "./train.ts";
+/** All commands in the order of the help, each with what a list says of it. What it takes and does is loaded when it is asked for. */
+import type { CommandEntry } from "../command.ts";
 
-export const commands: readonly CommandSpec[] = [
-  quickstart,
-  run,
-  plan,
-  train,
-  baseline,
-  shape,
-  evaluate,
-  predict,
-  exportModel,
-  importModel,
-  report,
-  paper,
-  cost,
-  compile,
-  benchStepCommand,
-  dataList,
-  dataInspect,
-  dataAdd,
-  dataRemove,
-  simulate,
-  serve,
-  join,
-  status,
-  harvest,
-  ...administration,
-  certServer,
-  certDevice,
-  certRevoke,
-  auditVerify,
-  backup,
-  restore,
-  doctor,
+export const commands: readonly CommandEntry[] = [
+  {
+    name: "quickstart",
+    summary: "a fleet of five unequal devices, from plan to report in under three minutes",
+    load: async () => (await import("./run.ts")).quickstart,
+  },
+  {
+    name: "run",
+    summary: "plan, train every device alone, harvest, glue, evaluate, report: the whole pipeline on this machine",
+    load: async () => (await import("./run.ts")).run,
+  },
+  {
+    name: "plan",
+    summary: "show who would train what, without training",
+    load: async () => (await import("./plan.ts")).plan,
+  },
+  {
+    name: "train",
+    summary: "train one network centrally: the baseline",
+    load: async () => (await import("./train.ts")).train,
+  },
+  {
+    name: "baseline",
+    summary: "a published method on the same fleet, samples and profiles as run, for comparison",
+    arguments: "<name>",
+    load: async () => (await import("./baseline.ts")).baseline,
+  },
+  {
+    name: "shape",
+    summary: "search the widths by layer that serve a narrow network best, on validation samples",
+    load: async () => (await import("./shape.ts")).shape,
+  },
+  {
+    name: "eval",
+    summary: "accuracy of a model on the test samples",
+    arguments: "<model>",
+    load: async () => (await import("./eval.ts")).evaluate,
+  },
+  {
+    name: "predict",
+    summary: "classify image or WAV files with a model",
+    arguments: "<model> <files...>",
+    load: async () => (await import("./predict.ts")).predict,
+  },
+  {
+    name: "export",
+    summary: "take a head, a control or one device's sub-model out of a run",
+    arguments: "<run> <part>",
+    load: async () => (await import("./export.ts")).exportModel,
+  },
+  {
+    name: "import",
+    summary: "read a CNN made elsewhere: an ONNX file becomes network.json and weights.safetensors",
+    arguments: "<model>",
+    load: async () => (await import("./import.ts")).importModel,
+  },
+  {
+    name: "report",
+    summary: "write a run's report and model card anew from its report.json",
+    arguments: "<run>",
+    load: async () => (await import("./report.ts")).report,
+  },
+  {
+    name: "paper",
+    summary: "the table of all controls, curves and ablations over several seeds, as resumable jobs",
+    load: async () => (await import("./paper.ts")).paper,
+  },
+  {
+    name: "cost",
+    summary: "MACs, parameters and memory of a network, layer by layer",
+    load: async () => (await import("./cost.ts")).cost,
+  },
+  {
+    name: "compile",
+    summary: "write one training step as ONNX: train.onnx, parameters.safetensors, train.json",
+    load: async () => (await import("./compile.ts")).compile,
+  },
+  {
+    name: ["bench", "step"],
+    summary: "time one training step of a network on random images; --json prints one line",
+    load: async () => (await import("./benchStep.ts")).benchStepCommand,
+  },
+  {
+    name: ["data", "list"],
+    isDefault: true,
+    summary: "list the data sets, those that you added too",
+    load: async () => (await import("./data.ts")).dataList,
+  },
+  {
+    name: ["data", "inspect"],
+    summary: "look into a data set: counts, samples, what each device would hold",
+    arguments: "[name-or-path]",
+    load: async () => (await import("./dataInspect.ts")).dataInspect,
+  },
+  {
+    name: ["data", "add"],
+    summary: "fetch a data set, or give your own data a name",
+    arguments: "<name> [source]",
+    load: async () => (await import("./dataAdd.ts")).dataAdd,
+  },
+  {
+    name: ["data", "remove"],
+    summary: "forget a name that you added, and delete its prepared samples",
+    arguments: "<name>",
+    load: async () => (await import("./dataAdd.ts")).dataRemove,
+  },
+  {
+    name: "simulate",
+    summary: "a live fleet in virtual time: what comes of it, and what it costs the coordinator",
+    load: async () => (await import("./simulate.ts")).simulate,
+  },
+  {
+    name: "serve",
+    summary: "coordinate a live fleet: devices join, train with the data they have, and the model is made here",
+    arguments: "[config]",
+    load: async () => (await import("./serve.ts")).serve,
+  },
+  {
+    name: "join",
+    summary: "join a live fleet: train with the data of this machine, which stay here",
+    arguments: "<url>",
+    load: async () => (await import("./join.ts")).join,
+  },
+  {
+    name: "status",
+    summary: "runs, tasks and devices of a live fleet",
+    arguments: "[url]",
+    load: async () => (await import("./status.ts")).status,
+  },
+  {
+    name: "harvest",
+    summary: "a model from what a live fleet has by now, saying which classes are missing; of a finished run its model",
+    arguments: "[url]",
+    load: async () => (await import("./harvest.ts")).harvest,
+  },
+  {
+    name: ["runs", "list"],
+    isDefault: true,
+    summary: "a coordinator's runs",
+    load: async () => (await import("./runs.ts")).runsList,
+  },
+  {
+    name: ["runs", "create"],
+    summary: "another run for a coordinator that is at work",
+    arguments: "<name>",
+    load: async () => (await import("./runs.ts")).runsCreate,
+  },
+  {
+    name: ["runs", "pause"],
+    summary: "offer no more work of a run; what is under way is kept",
+    arguments: "<run>",
+    load: async () => (await import("./runs.ts")).runsPause,
+  },
+  {
+    name: ["runs", "resume"],
+    summary: "go on with a paused or failed run",
+    arguments: "<run>",
+    load: async () => (await import("./runs.ts")).runsResume,
+  },
+  {
+    name: ["runs", "cancel"],
+    summary: "end a run; its devices stop at their next sign of life",
+    arguments: "<run>",
+    load: async () => (await import("./runs.ts")).runsCancel,
+  },
+  {
+    name: ["runs", "archive"],
+    summary: "take an ended run off the list and let go of all but its models",
+    arguments: "<run>",
+    load: async () => (await import("./runs.ts")).runsArchive,
+  },
+  {
+    name: ["devices", "list"],
+    isDefault: true,
+    summary: "a coordinator's devices",
+    load: async () => (await import("./runs.ts")).devicesList,
+  },
+  {
+    name: ["devices", "invite"],
+    summary: "a new line to join, or a token to look on or to administrate",
+    load: async () => (await import("./runs.ts")).devicesInvite,
+  },
+  {
+    name: ["devices", "excuse"],
+    summary: "let a run go on without a device that will not come back in time; it may come back all the same",
+    arguments: "<device>",
+    load: async () => (await import("./runs.ts")).devicesExcuse,
+  },
+  {
+    name: ["devices", "revoke"],
+    summary: "turn a device away for good; what it has handed in stays",
+    arguments: "<device>",
+    load: async () => (await import("./runs.ts")).devicesRevoke,
+  },
+  {
+    name: ["cert", "server"],
+    summary: "a certificate for a coordinator, and the authority where there is none yet",
+    arguments: "<hosts...>",
+    load: async () => (await import("./cert.ts")).certServer,
+  },
+  {
+    name: ["cert", "device"],
+    summary: "a client certificate, for coordinators or gateways that ask for one",
+    arguments: "<name>",
+    load: async () => (await import("./cert.ts")).certDevice,
+  },
+  {
+    name: ["cert", "revoke"],
+    summary: "put a certificate on the authority's list of revoked ones",
+    arguments: "<serial>",
+    load: async () => (await import("./cert.ts")).certRevoke,
+  },
+  {
+    name: ["audit", "verify"],
+    isDefault: true,
+    summary: "check the hash chain of a coordinator's log, while it runs or not",
+    load: async () => (await import("./audit.ts")).auditVerify,
+  },
+  {
+    name: "backup",
+    summary: "a coordinator's whole state in one file, while it is at work or not",
+    arguments: "<file>",
+    load: async () => (await import("./backup.ts")).backup,
+  },
+  {
+    name: "restore",
+    summary: "a coordinator's state from a backup, checked before it counts",
+    arguments: "<file>",
+    load: async () => (await import("./backup.ts")).restore,
+  },
+  {
+    name: "doctor",
+    summary: "check this machine, and say what to do where something is missing",
+    arguments: "[url]",
+    load: async () => (await import("./doctor.ts")).doctor,
+  },
 ];

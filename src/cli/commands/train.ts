@@ -1,12 +1,9 @@
 /** `sheaf train`: one network, all classes, all data. */
-import { trainOne } from "../../run/trainOne.ts";
 import { formatCount, formatDuration, formatPercent } from "../../util/format.ts";
 import type { CommandSpec } from "../command.ts";
 import { folderName, runInFolder } from "../runFolder.ts";
 
 export const train: CommandSpec = {
-  name: "train",
-  summary: "train one network centrally: the baseline",
   flags: ["trainCount", "testCount", "network", "width", "epochs", "batch", "learningRate"],
   examples: [
     ["train --network tiny --data-set glyphs --epochs 3 --out runs/tiny", "a minute"],
@@ -15,6 +12,7 @@ export const train: CommandSpec = {
   ],
   async run(invocation) {
     const config = await invocation.config();
+    const { trainOne } = await import("../../run/trainOne.ts");
     await runInFolder(invocation, config, folderName(config, "train"), trainOne, (terminal, result) =>
       terminal.print(
         `${result.evaluatedOn === "test" ? "Test" : "Validation"} accuracy ${formatPercent(result.accuracy)} (mean of the classes ${formatPercent(result.balancedAccuracy)}) after ${formatCount(result.computeMacs)}MAC, ${formatDuration(result.seconds * 1e3)}; ${formatCount(result.parameters)} parameters\nModel   ${result.model}\nReport  ${result.out}/report.html`,
