@@ -1,7 +1,9 @@
 /** The door `sheaf/run` (Node): whole runs and single trainings, as the command line does them. */
+
+export { applyAssignments } from "./run/assignments.ts";
 export { type BaselineEvent, type BaselineRunOptions, runBaseline } from "./run/baseline.ts";
 export type { BaselineAccount, BaselinePoint, BaselineResult } from "./run/baselineResult.ts";
-export { applyAssignments, configJsonSchema, type DeviceConfig, parseConfig, type RunConfig } from "./run/config.ts";
+export { configJsonSchema, type DeviceConfig, parseConfig, type RunConfig } from "./run/config.ts";
 export { type RunDirectory, readFinished, runFiles } from "./run/directory.ts";
 export { type Exported, type ExportPart, exportPart } from "./run/exportRun.ts";
 export { type LoadedData, loadData } from "./run/loadData.ts";

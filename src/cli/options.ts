@@ -124,7 +124,8 @@ export function hasSettings(options: CommonOptions & Readonly<Record<string, unk
  * in the run directory. Throws `config` where nothing is given and no run is there, beside what parsing throws.
  */
 export async function readConfig(options: CommonOptions & Readonly<Record<string, unknown>>, defaults: unknown = {}): Promise<RunConfig> {
-  const { applyAssignments, mergeConfig, parseConfig, withValue } = await import("../run/config.ts");
+  const { applyAssignments, mergeConfig, withValue } = await import("../run/assignments.ts");
+  const { parseConfig } = await import("../run/config.ts");
   let value: unknown = defaults;
   let where = "the configuration";
   if (options.resume && options.out !== undefined && options.config === undefined) {

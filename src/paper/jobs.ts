@@ -1,6 +1,7 @@
 /** The list of jobs: the methods of every cell with every seed, each with its whole configuration; equal ones once. Reads nothing. */
 import type { BaselineName } from "../baselines/table.ts";
-import { parseConfig, type RunConfig, withValue } from "../run/config.ts";
+import { withValue } from "../run/assignments.ts";
+import { parseConfig, type RunConfig } from "../run/config.ts";
 import { canonicalJson } from "../util/json.ts";
 import { type Method, type MethodKind, recipeId } from "./methods.ts";
 

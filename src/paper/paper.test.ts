@@ -1,6 +1,7 @@
 /** The parts of a paper that read nothing: tables of cells, scales and methods, the list of jobs, sums over seeds, and the section of another page. */
 import { describe, expect, it } from "vitest";
-import { mergeConfig, parseConfig, type RunConfig } from "../run/config.ts";
+import { mergeConfig } from "../run/assignments.ts";
+import { parseConfig, type RunConfig } from "../run/config.ts";
 import { cells, tableCells } from "./cells.ts";
 import { replaceSection } from "./into.ts";
 import { listJobs, type PaperJob } from "./jobs.ts";

@@ -2,7 +2,8 @@
 import { readdir } from "node:fs/promises";
 import { availableParallelism } from "node:os";
 import { join } from "node:path";
-import { mergeConfig, type RunConfig } from "../run/config.ts";
+import { mergeConfig } from "../run/assignments.ts";
+import type { RunConfig } from "../run/config.ts";
 import { sheafVersion } from "../run/machine.ts";
 import { SheafError } from "../util/errors.ts";
 import { storageError } from "../util/files.node.ts";
