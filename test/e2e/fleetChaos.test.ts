@@ -28,7 +28,8 @@ describe.skipIf(!built)("a fleet of processes", () => {
     ["on a line that cuts, delays, truncates, repeats and reorders, with clocks that jump", ["line", "clock"], 0],
     [
       "with a coordinator killed as it puts models together, two agents of one identity, an old copy of a state and a device's disk full",
-      ["assembly", "twins", "staleCopy", "deviceDisk"],
+      ["assembly"],
+      ["twins", "staleCopy", "deviceDisk"],
       0,
     ],
     ["with the coordinator's disk full", ["coordinatorDisk"], 0],
