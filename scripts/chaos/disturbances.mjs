@@ -69,6 +69,12 @@ const jumpsOf = (fleet, name) =>
     .filter((started) => started.name === name)
     .reduce((sum, { running }) => sum + (running.said().match(/chaos: the clock jumps/g)?.length ?? 0), 0);
 
+/** Waits until a device trains; fails at once where it is past that, and what was to be done to it then comes too late. */
+async function foundTraining(running) {
+  const { index } = await running.firstOf(/training: epoch/, /has made train-/);
+  if (index !== 0) throw new Error(`The device was never found at its training:\n${running.said()}`);
+}
+
 /** How often each clock jumps at least. */
 const leastJumps = 2;
 
@@ -132,7 +138,7 @@ export const disturbances = {
     async act({ fleet, random, counts }) {
       // Set while a process is down, once at each end.
       const ann = fleet.devices.get("ann");
-      await ann.until(/training: epoch/);
+      await foundTraining(ann);
       for (const [running, startAgain] of [
         [ann, (chaos) => fleet.startDevice("ann", chaos)],
         [fleet.coordinator, (chaos) => fleet.startCoordinator(chaos)],
@@ -207,7 +213,7 @@ export const disturbances = {
     least: () => ({ "second agent refused": 1, "copies at work on one lease": 1 }),
     async act({ fleet, counts }) {
       const bob = fleet.devices.get("bob");
-      await bob.until(/training: epoch/);
+      await foundTraining(bob);
       // Asleep, so that the copy has the time to come as far.
       bob.signal("SIGSTOP");
       const second = startSheaf(["join", await fleet.address, "--data-set", "glyphs", "--state", fleet.stateOf("bob")], {
@@ -229,9 +235,12 @@ export const disturbances = {
     least: () => ({ "old copy taken up": 1 }),
     async act({ fleet, counts }) {
       const ann = fleet.devices.get("ann");
-      await ann.until(/training: epoch/);
+      await foundTraining(ann);
+      // Asleep, so that no file of it goes away while it is copied.
+      ann.signal("SIGSTOP");
       const copied = join(fleet.folder, "backup-of-ann");
       await cp(fleet.stateOf("ann"), copied, { recursive: true });
+      ann.signal("SIGCONT");
       await ann.until(/handed in train-ann/);
       await ann.kill();
       const restored = await fleet.startDevice("ann", undefined, copied);

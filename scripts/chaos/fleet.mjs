@@ -14,6 +14,9 @@ const often = "--set checkpointSeconds=0.1".split(" ");
 /** So short that leases lapse and devices come back within the test; as many attempts as there may be kills. */
 const policy = "--set serve.heartbeatSeconds=1 --set serve.leaseSeconds=5 --set serve.maximumAttempts=1000".split(" ");
 
+/** So that a device is found at its training however fast this machine is; all alike, since the plan goes by their speeds. */
+const slowly = ["--max-cpu", "0.3"];
+
 /** Exit code of a device that is not enrolled yet and finds nobody for half a minute: it says so, and a person types the line again. */
 export const unavailable = 10;
 
@@ -123,7 +126,7 @@ export async function openFleet({ folder, epochs, line: openLine, storeIn, state
     /** Starts a device, with another state than its own where `state` says so. */
     async startDevice(device, chaos, state = fleet.stateOf(device)) {
       const identity = ["--state", state, "--name", device, "--profile", "raspberry-pi-4"];
-      const running = startSheaf(["join", await fleet.address, ...data, ...often, ...identity], { cwd: folder, chaos });
+      const running = startSheaf(["join", await fleet.address, ...data, ...often, ...slowly, ...identity], { cwd: folder, chaos });
       fleet.devices.set(device, running);
       fleet.all.push({ name: device, running, state });
       return running;

@@ -26,8 +26,11 @@ describe.skipIf(!built)("a fleet of processes", () => {
   it.each<readonly [string, readonly DisturbanceName[], number]>([
     ["killed with -9, coordinator and devices", ["kills"], 3],
     ["on a line that cuts, delays, truncates, repeats and reorders, with clocks that jump", ["line", "clock"], 0],
-    ["with a coordinator killed as it puts models together", ["assembly"], 0],
-    ["with two agents of one identity, an old copy of a state and a device's disk full", ["twins", "staleCopy", "deviceDisk"], 0],
+    [
+      "with a coordinator killed as it puts models together, two agents of one identity, an old copy of a state and a device's disk full",
+      ["assembly", "twins", "staleCopy", "deviceDisk"],
+      0,
+    ],
     ["with the coordinator's disk full", ["coordinatorDisk"], 0],
   ])("%s makes the same model", { timeout: longestMs }, async (_, names, kills) => {
     const { sha256, skipped } = await fleet(names, kills);

@@ -82,14 +82,18 @@ function sentenceOf(event: JoinEvent): string | undefined {
   }
 }
 
-/** Tells what happens, and of progress not more than a line in some seconds. */
+/** Tells what happens, and of progress how each phase of a task begins and then not more than a line in some seconds. */
 function teller({ terminal }: Invocation): (event: JoinEvent) => void {
   let last = 0;
+  let phase: string | undefined;
   let said = "";
   return (event) => {
     if (event.type === "progress") {
-      if (performance.now() - last < 2000) return;
+      if (event.phase === phase && performance.now() - last < 2000) return;
       last = performance.now();
+      ({ phase } = event);
+    } else {
+      phase = undefined;
     }
     const sentence = sentenceOf(event);
     if (sentence === undefined || sentence === said) return;
