@@ -4,7 +4,7 @@ import { beforeEach, describe, expect, it } from "vitest";
 import { errorBodySchema } from "../protocol/errors.ts";
 import { routeNames, routes } from "../protocol/routes.ts";
 import { SheafError } from "../util/errors.ts";
-import { bodies, codeOf, type Fake, openFake } from "./server.fixture.ts";
+import { bodies, callersOf, codeOf, type Fake, openFake, textOf } from "./server.fixture.ts";
 
 let fake: Fake;
 let device: string;
@@ -12,12 +12,8 @@ let admin: string;
 let viewer: string;
 beforeEach(async () => {
   fake = await openFake();
-  device = await fake.bearer("device-a", "device");
-  admin = await fake.bearer("admin-1", "admin");
-  viewer = await fake.bearer("viewer-1", "viewer");
+  ({ device, admin, viewer } = await callersOf(fake));
 });
-
-const text = (response: Response): Promise<string> => response.text();
 
 describe("hostile requests", () => {
   const post = (body: unknown, headers: Record<string, string> = { "content-type": "application/json" }): Promise<Response> =>
@@ -103,13 +99,13 @@ describe("hostile requests", () => {
     fake.fault = new Error("secret detail");
     const response = await fake.call("GET", "/v1/runs", { token: viewer });
     expect(response.status).toBe(500);
-    const body = await text(response);
+    const body = await textOf(response);
     expect(body).not.toContain("secret detail");
     expect(body).toContain(response.headers.get("request-id"));
     fake.fault = new SheafError("storage", "Cannot write /data/log: the disk is full.");
     const full = await fake.call("GET", "/v1/runs", { token: viewer });
     expect(full.status).toBe(507);
-    expect(await text(full)).not.toContain("/data");
+    expect(await textOf(full)).not.toContain("/data");
     fake.fault = undefined;
     expect((await fake.call("GET", "/v1/runs", { token: viewer })).status).toBe(200);
   });

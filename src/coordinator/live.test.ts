@@ -61,6 +61,30 @@ describe("a coordinator on a log", () => {
     expect(plain(foldAll(entries.map(({ event }) => event)))).toEqual(plain(live.state));
   });
 
+  it("writes what comes one after another together where a write takes long", async () => {
+    const memory = openMemoryLog<LogEntry>();
+    const sizes: number[] = [];
+    const log: EventLog<LogEntry> = {
+      ...memory,
+      append: async (expected, entries) => {
+        sizes.push(entries.length);
+        // As a disk does: nothing else is done meanwhile.
+        for (const untilMs = performance.now() + 20; performance.now() < untilMs; );
+        return await memory.append(expected, entries);
+      },
+    };
+    const live = await open(log);
+    const answers: Promise<unknown>[] = [];
+    for (let i = 0; i < 20; i++) {
+      answers.push(live.do(enrol(`device ${i}`)));
+      await new Promise((resolve) => setImmediate(resolve));
+    }
+    await Promise.all(answers);
+    expect(sizes.reduce((sum, size) => sum + size, 0)).toBe(20);
+    expect(sizes.length).toBeLessThanOrEqual(5);
+    expect(await verifyLog(await read(log), sha256, live.head)).toMatchObject({ ok: true });
+  });
+
   it("changes nothing when the disk is full, and goes on when there is room again", async () => {
     const memory = openMemoryLog<LogEntry>();
     let full = true;

@@ -276,3 +276,19 @@ export async function addJoinToken(fake: Fake, uses = 2): Promise<string> {
 export async function codeOf(response: Response): Promise<string> {
   return ((await response.json()) as { error: { code: string } }).error.code;
 }
+
+/** One caller of each role, with a token that holds for a minute. */
+export interface Callers {
+  /** `device-a`. */
+  readonly device: string;
+  readonly admin: string;
+  readonly viewer: string;
+}
+
+export const callersOf = async ({ bearer }: Fake): Promise<Callers> => ({
+  device: await bearer("device-a", "device"),
+  admin: await bearer("admin-1", "admin"),
+  viewer: await bearer("viewer-1", "viewer"),
+});
+
+export const textOf = (response: Response): Promise<string> => response.text();

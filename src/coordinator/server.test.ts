@@ -2,7 +2,19 @@ import { beforeEach, describe, expect, it } from "vitest";
 import { protocolErrors } from "../protocol/errors.ts";
 import { createKey, type DeviceKey, signEnrolment, signTokenRequest, toBase64 } from "../protocol/signing.ts";
 import { sha256 } from "./bytes.ts";
-import { addJoinToken, bodies, codeOf, data, type Fake, openFake, profile, serverId, startMs } from "./server.fixture.ts";
+import {
+  addJoinToken,
+  bodies,
+  callersOf,
+  codeOf,
+  data,
+  type Fake,
+  openFake,
+  profile,
+  serverId,
+  startMs,
+  textOf,
+} from "./server.fixture.ts";
 
 let fake: Fake;
 let device: string;
@@ -10,12 +22,8 @@ let admin: string;
 let viewer: string;
 beforeEach(async () => {
   fake = await openFake();
-  device = await fake.bearer("device-a", "device");
-  admin = await fake.bearer("admin-1", "admin");
-  viewer = await fake.bearer("viewer-1", "viewer");
+  ({ device, admin, viewer } = await callersOf(fake));
 });
-
-const text = (response: Response): Promise<string> => response.text();
 
 describe("enrolment and tokens", () => {
   const enrolment = (joinToken: string, key: DeviceKey, name = "device-c", audience = serverId, at = fake.clock.nowMs) =>
@@ -214,7 +222,7 @@ describe("objects", () => {
     expect(response.status).toBe(status);
     expect(response.headers.get("content-range")).toBe(contentRange);
     expect(response.headers.get("content-length")).toBe(String(content.length));
-    expect(await text(response)).toBe(content);
+    expect(await textOf(response)).toBe(content);
   });
 
   it.each(["bytes=10-", "bytes=99-100", "bytes=-0"])("range %s lies outside", async (range) => {
@@ -224,7 +232,7 @@ describe("objects", () => {
   it("heads, conditions and tags", async () => {
     const head = await get({}, "HEAD");
     expect(head.headers.get("content-length")).toBe("10");
-    expect(await text(head)).toBe("");
+    expect(await textOf(head)).toBe("");
     const tag = head.headers.get("etag")!;
     expect((await get({ "if-none-match": tag })).status).toBe(304);
     expect((await get({ range: "bytes=0-1", "if-range": tag })).status).toBe(206);
@@ -234,7 +242,7 @@ describe("objects", () => {
   it("the model has a name of its own", async () => {
     const response = await fake.call("GET", "/v1/runs/run-1/model", { token: viewer });
     expect(response.headers.get("content-disposition")).toContain("model.onnx");
-    expect(await text(response)).toBe("0123456789");
+    expect(await textOf(response)).toBe("0123456789");
     expect((await fake.call("GET", "/v1/runs/run-2/model", { token: viewer })).status).toBe(404);
   });
 });
@@ -394,11 +402,11 @@ describe("for operators", () => {
   it("health, metrics, audit and the description are served", async () => {
     expect(await (await fake.call("GET", "/healthz")).json()).toMatchObject({ status: "ok", serverId });
     await fake.call("GET", "/v1/runs", { token: viewer });
-    const metrics = await text(await fake.call("GET", "/metrics", { token: viewer }));
+    const metrics = await textOf(await fake.call("GET", "/metrics", { token: viewer }));
     expect(metrics).toContain('sheaf_http_requests_total{route="listRuns",status="200"} 1\n');
     expect(metrics).toMatch(/# TYPE sheaf_http_request_seconds histogram\n/);
     expect(metrics).toMatch(/sheaf_http_request_seconds_bucket\{route="health",le="\+Inf"\} 1\n/);
-    const audit = await text(await fake.call("GET", "/v1/audit?after=1", { token: admin }));
+    const audit = await textOf(await fake.call("GET", "/v1/audit?after=1", { token: admin }));
     expect(
       audit
         .trim()
