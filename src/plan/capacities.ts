@@ -2,6 +2,7 @@
 import { type BranchCost, countedCost, expectedCost, type SettleWork, type SumsWork, type Workload } from "./cost.ts";
 import type { DeviceProfile } from "./device.ts";
 import { shareOut } from "./shareOut.ts";
+import { membersOf, teamsOf } from "./teams.ts";
 import { type Limits, type Shortfall, shortfall } from "./widths.ts";
 
 /** Least and most classes that a device can take. */
@@ -76,7 +77,8 @@ export function reachOf(profile: DeviceProfile, request: ReachRequest): Reach | 
 /**
  * Classes by device, within their reach: at least `classCount * redundancy` in all where that is possible. Shares follow the square root of the speeds,
  * as a device four times as fast spends its strength on twice the classes and twice the work for each. While they overlap, no device owns more than half
- * of the classes if it can be avoided: a device that owns nearly all of them tells few apart.
+ * of the classes if it can be avoided: a device that owns nearly all of them tells few apart. Disjoint groups with several owners go to teams, of which each
+ * takes what its weakest device can.
  */
 export function classShares(
   profiles: readonly DeviceProfile[],
@@ -85,6 +87,16 @@ export function classShares(
   redundancy: number,
   disjoint: boolean,
 ): readonly number[] {
+  if (disjoint && redundancy > 1) {
+    const speeds = profiles.map(({ macsPerSecond }) => macsPerSecond);
+    const teams = teamsOf(speeds, redundancy);
+    const members = membersOf(teams);
+    const most = members.map((team) => Math.min(...team.map((i) => reach[i]!.most)));
+    const least = members.map((team, t) => Math.min(most[t]!, Math.max(...team.map((i) => reach[i]!.least))));
+    const weights = members.map((team) => Math.sqrt(Math.min(...team.map((i) => speeds[i]!))));
+    const shares = shareOut(classCount, weights, least, most);
+    return teams.map((team) => shares[team]!);
+  }
   const total = classCount * redundancy;
   const weights = profiles.map(({ macsPerSecond }) => Math.sqrt(macsPerSecond));
   const least = reach.map((r) => r.least);

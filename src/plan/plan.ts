@@ -11,6 +11,7 @@ import { checkRequest, type FleetDevice, narrowestWidth, type PlanRequest } from
 import { countSamples } from "./samples.ts";
 import { shaper } from "./shape.ts";
 import { assignTaskSets, ownableClasses, type TaskSets } from "./taskSets.ts";
+import { teamsOf } from "./teams.ts";
 import { branchCosts, type Limits, sizeWidths } from "./widths.ts";
 
 /** What one device is to do. */
@@ -142,10 +143,11 @@ type Turn =
 function attempt(setting: Setting, fleet: readonly FleetDevice[], learnt: ReadonlyMap<string, number>, excluded: Plan["excluded"]): Turn {
   const { request, disjoint, overlap, statisticsPass, statisticsOverlap, grid, limits, ownable, targetMacs, costOf } = setting;
   const { classCount, classCounts, rho, epochs, batchSize, classesPerDevice } = request;
-  if (disjoint && fleet.length > ownable.length) {
-    const surplus = slowestFirst(fleet, (device) => device).slice(0, fleet.length - ownable.length);
+  const employed = ownable.length * request.redundancy;
+  if (disjoint && fleet.length > employed) {
+    const surplus = slowestFirst(fleet, (device) => device).slice(0, fleet.length - employed);
     const reason = (left: number): string =>
-      `is the slowest of ${left}, and ${ownable.length} classes in disjoint groups employ at most ${ownable.length}`;
+      `is the slowest of ${left}, and ${ownable.length} classes in disjoint groups employ at most ${employed}`;
     return { type: "exclude", out: surplus.map((device, i) => ({ device, reason: reason(fleet.length - i) })) };
   }
   const reach =
@@ -227,7 +229,11 @@ function sharesOf(
   reach: readonly Reach[],
 ): readonly number[] {
   const size = groupOf && commonGroupSize(groupOf);
-  if (size !== undefined && reach.every(({ most }) => most >= size) && !(disjoint && ownable.length / size < profiles.length)) {
+  if (
+    size !== undefined &&
+    reach.every(({ most }) => most >= size) &&
+    !(disjoint && (ownable.length / size) * request.redundancy < profiles.length)
+  ) {
     const inGroups = reach.map(({ least, most }) => ({
       least: Math.min(Math.ceil(least / size), Math.floor(most / size)),
       most: Math.floor(most / size),
@@ -239,7 +245,7 @@ function sharesOf(
 
 /** How many classes each device can take; or those that cannot take one: of these the slowest, since with fewer branches in the statistics pass the others may do. */
 function reachOfAll(
-  { request, disjoint, overlap, statisticsPass, statisticsOverlap, grid, limits, ownable, targetMacs, costOf, progressive }: Setting,
+  { request, overlap, statisticsPass, statisticsOverlap, grid, limits, ownable, targetMacs, costOf, progressive }: Setting,
   fleet: readonly FleetDevice[],
   learnt: ReadonlyMap<string, number>,
 ): readonly Reach[] | Exclusion {
@@ -277,7 +283,7 @@ function reachOfAll(
   const anybodys = samplesOf(classCounts, ownableCount, backgroundCounts ?? classCounts);
   const samplesOfDevice = ({ held }: FleetDevice): ReachRequest["samplesWith"] =>
     held ? samplesOf(held, Math.max(1, ownable.filter((classId) => held[classId]! > 0).length), backgroundCounts ?? held) : anybodys;
-  const among = (split: "share" | "split"): number => (split === "split" && !disjoint ? redundancy : 1);
+  const among = (split: "share" | "split"): number => (split === "split" ? redundancy : 1);
   const dealt = { owners: among(overlap), summers: among(statisticsOverlap) };
   const reaches: Reach[] = [];
   const unfit: { device: FleetDevice; reason: string }[] = [];
@@ -326,16 +332,20 @@ function assign(
   }
   // A device that says what it wants keeps that; groups are dealt among the others.
   const wanted = fleet.map(({ profile }) => profile.preferredClasses);
+  const speeds = fleet.map(({ profile }) => profile.macsPerSecond);
+  const teams = disjoint ? teamsOf(speeds, redundancy) : undefined;
+  // Of a team one speaks for all.
+  const speaks = (i: number): boolean => teams === undefined || teams.indexOf(teams[i]!) === i;
   const dealt =
     groupOf &&
     groupPreferences(
       groupOf,
-      capacities.map((capacity, i) => (wanted[i] ? 0 : capacity)),
+      capacities.map((capacity, i) => (wanted[i] || !speaks(i) ? 0 : capacity)),
       seed,
     );
   const devices = fleet.map(({ id }, i) => ({ id, capacity: capacities[i]!, preferredClasses: wanted[i] ?? dealt?.[i] }));
   try {
-    const assigned = assignTaskSets({ classCount, devices, redundancy, disjoint, unownedClasses, seed });
+    const assigned = assignTaskSets({ classCount, devices, redundancy, disjoint, teams, unownedClasses, seed });
     const asked = new Set(fleet.filter((_, i) => wanted[i]).map(({ id }) => id));
     return { ...assigned, unmetPreferences: assigned.unmetPreferences.filter(({ id }) => asked.has(id)) };
   } catch (error) {

@@ -4,6 +4,7 @@ import { random } from "../util/random.ts";
 import { leastDistance, separateClasses } from "./codeSearch.ts";
 import { addOwner, emptyOwnership, type Ownership, owns, setOwned } from "./ownership.ts";
 import { shareOut } from "./shareOut.ts";
+import { membersOf } from "./teams.ts";
 
 export interface TaskSetRequest {
   readonly classCount: number;
@@ -16,8 +17,10 @@ export interface TaskSetRequest {
   }[];
   /** Every class has at least this many owners. */
   readonly redundancy: number;
-  /** Every class has exactly one owner; the sizes of the groups follow the capacities. */
+  /** Classes are parted into groups, each owned whole by one team of devices; the sizes of the groups follow the capacities. */
   readonly disjoint?: boolean | undefined;
+  /** Team of each device where groups are disjoint, as many devices as the redundancy or more in each (see `teamsOf`); every device is its own by default. */
+  readonly teams?: readonly number[] | undefined;
   /** Classes that nobody is to own, such as "unknown": never dealt out and not asked to be covered. None by default. */
   readonly unownedClasses?: readonly number[] | undefined;
   readonly seed: number;
@@ -45,7 +48,8 @@ export interface TaskSets {
  * Throws `plan` when no assignment covers every class, `config` on a preference for a class that does not exist or that nobody is to own.
  */
 export function assignTaskSets(request: TaskSetRequest): TaskSets {
-  const { classCount, devices, redundancy, disjoint = false, seed } = request;
+  const { classCount, devices, redundancy, disjoint = false, seed, teams } = request;
+  if (disjoint && redundancy > 1) return assignToTeams(request, teams ?? [...devices.keys()]);
   const ids = ownableClasses(classCount, request.unownedClasses);
   const sizes = checkedSizes(request, ids);
   // The ownership matrix has rows for the classes of `ids` alone.
@@ -67,6 +71,11 @@ export function assignTaskSets(request: TaskSetRequest): TaskSets {
     fill(o, (limit) => source.below(limit));
     separateClasses(o, redundancy, source);
   }
+  return describe(request, ids, o);
+}
+
+/** What an ownership comes to, by device and by class. */
+function describe({ classCount, devices }: TaskSetRequest, ids: readonly number[], o: Ownership): TaskSets {
   const taskSets = devices.map((_, device) => ids.filter((_, place) => owns(o, device, place)));
   const unowned = classCount - ids.length;
   // Two classes that nobody owns have one codeword; a single one lies as far from each class as that has owners.
@@ -84,6 +93,37 @@ export function assignTaskSets(request: TaskSetRequest): TaskSets {
       return missing.length > 0 ? [{ id, classes: missing }] : [];
     }),
   };
+}
+
+/** Deals groups out to teams as if each were one device, which takes what its weakest can and would like what its members would, in turn. */
+function assignToTeams(request: TaskSetRequest, teams: readonly number[]): TaskSets {
+  const { devices, redundancy, classCount } = request;
+  const members = membersOf(teams);
+  const small = members.find((team) => team.length < redundancy);
+  if (small) {
+    throw new SheafError(
+      "plan",
+      `Disjoint groups with ${redundancy} owners of each class need teams of ${redundancy} devices or more, but one has ${small.length}; lower the redundancy or add devices.`,
+    );
+  }
+  const asDevices = members.map((team) => {
+    const wanted = team.map((i) => devices[i]!.preferredClasses ?? []);
+    const rounds = Math.max(...wanted.map(({ length }) => length));
+    const inTurn = Array.from({ length: rounds }, (_, rank) => wanted.flatMap((classes) => classes.slice(rank, rank + 1))).flat();
+    return {
+      id: team.map((i) => devices[i]!.id).join(", "),
+      capacity: Math.min(...team.map((i) => devices[i]!.capacity)),
+      preferredClasses: [...new Set(inTurn)],
+    };
+  });
+  const { taskSets } = assignTaskSets({ ...request, devices: asDevices, teams: undefined, redundancy: 1 });
+  const ids = ownableClasses(classCount, request.unownedClasses);
+  const o = emptyOwnership(
+    ids.length,
+    teams.map((team) => taskSets[team]!.length),
+  );
+  for (const [device, team] of teams.entries()) for (const classId of taskSets[team]!) setOwned(o, device, ids.indexOf(classId), true);
+  return describe(request, ids, o);
 }
 
 /** Ids of the classes that devices may own, ascending. Throws `config` on an unowned class that does not exist, `plan` when no class is left. */
@@ -117,12 +157,6 @@ function checkedSizes(
   }
   if (!Number.isInteger(redundancy) || redundancy < 1) {
     throw new SheafError("config", `The redundancy must be a whole number of at least 1, got ${redundancy}.`);
-  }
-  if (disjoint && redundancy > 1) {
-    throw new SheafError(
-      "plan",
-      `Disjoint groups give every class one owner, but the redundancy is ${redundancy}; set it to 1 or let task sets overlap.`,
-    );
   }
   if (redundancy > devices.length) {
     throw new SheafError(
