@@ -22,6 +22,8 @@ export interface Method {
   readonly curve?: { readonly name: CurveName; readonly x: number };
   /** What the ablation table calls the change. */
   readonly ablation?: string;
+  /** Of a change: the method that it is a change of, by id; the recipe when left out. */
+  readonly against?: string;
 }
 
 /** The method that the others are compared with beside the central control: Sheaf by the cell's recipe. */
@@ -79,13 +81,32 @@ const changed = (id: string, ablation: string, set: Method["set"], title: string
   ablation,
 });
 
+/** What some changes are changes of: where every device has every class there is no code to choose, and no background. */
+const withOwners = (id: string, owners: number): Method => ({
+  id,
+  title: `Sheaf, ${owners} owners of a class`,
+  group: "ablation",
+  kind: "sheaf",
+  set: { "fleet.redundancy": owners },
+});
+const twoOwners = withOwners("two-owners", 2);
+const fourOwners = withOwners("four-owners", 4);
+
+/** Changes another method than the recipe. */
+const changedFrom = (base: Method, id: string, ablation: string, set: Method["set"]): Method => ({
+  ...changed(id, ablation, { ...base.set, ...set }),
+  against: base.id,
+});
+
 /** One thing changed at a time. What a recipe has already is no change and is left out of that cell: so both sides of a choice may stand here. */
 const ablations: readonly Method[] = [
-  changed("disjoint", "disjoint task sets instead of overlapping ones", { "fleet.redundancy": 1, "fleet.disjoint": true }),
+  twoOwners,
+  fourOwners,
+  changedFrom(twoOwners, "groups", "two owners of a class: disjoint groups instead of overlapping task sets", { "fleet.disjoint": true }),
   changed("shape-uniform", "one width for all layers", { "fleet.shape": "uniform" }),
   changed("shape-recipe", "widths by layer, by the network's recipe", { "fleet.shape": "recipe" }),
-  changed("negatives-pool", "background from a public pool", { negatives: "pool" }),
-  changed("negatives-synthetic", "background made from own samples", { negatives: "synthetic" }),
+  changedFrom(fourOwners, "negatives-pool", "four owners of a class: background from a public pool", { negatives: "pool" }),
+  changedFrom(fourOwners, "negatives-synthetic", "four owners of a class: background made from own samples", { negatives: "synthetic" }),
   changed("no-smoothing", "no label smoothing", { "training.labelSmoothing": 0 }),
   changed("smoothing", "label smoothing 0.1", { "training.labelSmoothing": 0.1 }),
   changed("no-ema", "no average of the weights", { "training.emaDecay": 0 }),
@@ -113,7 +134,7 @@ export function methodsOf(points: Scale["curves"]): readonly Method[] {
   return [...controls, ...onCurves, ...ablations];
 }
 
-/** The asked methods, by id or group, in the table's order; central control and recipe are always among them. Throws `usage` on an unknown one. */
+/** The asked methods, by id or group, in the table's order; central control and recipe are always among them, and what a change is a change of. Throws `usage` on an unknown one. */
 export function chooseMethods(all: readonly Method[], asked: readonly string[]): readonly Method[] {
   const groups: readonly string[] = methodGroups;
   const unknown = asked.find((name) => !groups.includes(name) && !all.some(({ id }) => id === name));
@@ -123,5 +144,7 @@ export function chooseMethods(all: readonly Method[], asked: readonly string[]):
       `There is no method "${unknown}" at this scale; the groups are ${groups.join(", ")}, the methods ${all.map((m) => m.id).join(", ")}.`,
     );
   }
-  return all.filter(({ id, group }) => id === centralId || id === recipeId || asked.includes(id) || asked.includes(group));
+  const isAsked = ({ id, group }: Method): boolean => asked.includes(id) || asked.includes(group);
+  const bases = new Set(all.filter(isAsked).map(({ against }) => against));
+  return all.filter((method) => method.id === centralId || method.id === recipeId || isAsked(method) || bases.has(method.id));
 }

@@ -210,7 +210,7 @@ function ablationSection({ ablation }: PageData, cell: PageCell, heading: string
   if (rows.length === 0) return [];
   return [
     `${heading} ${cell.title}: one thing changed`,
-    `The ${measureOf(cell.metric)} under ${cell.head} less that of the recipe with the same seed, in points, and the least ratio less the recipe's. A change that helps is above zero.`,
+    `The ${measureOf(cell.metric)} under ${cell.head} less that of the recipe with the same seed, in points, and the least ratio less the recipe's; where a number of owners is named, of the recipe with so many. A change that helps is above zero.`,
     tableOf(
       ["change", "points", "least ratio", "to the recipe's", "seeds"],
       rows.map((row) => [

@@ -155,6 +155,10 @@ describe("sums over seeds", () => {
     expect(row?.ratioDifference).toBe(-1);
     const one = rows.filter(({ method: id, seed }) => id !== recipeId || seed === 0);
     expect(ablate(one, methods, new Map([["c", "H2"]]))[0]?.seeds).toBe(1);
+    const back = [recipe, method("change", {}), method(recipeId, {}, { ablation: "undone", against: "change" })];
+    const [undone] = ablate(rows, back, new Map([["c", "H2"]]));
+    expect(undone?.difference.mean).toBeCloseTo(0.05);
+    expect(undone?.ratioDifference).toBe(1);
   });
 });
 

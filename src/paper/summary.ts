@@ -197,20 +197,20 @@ export function summarize(rows: readonly ResultRow[]): readonly SummaryRow[] {
   });
 }
 
-/** The ablation: each method that changes one thing, against the recipe, under the head that the recipe answers with. */
+/** The ablation: each method that changes one thing, against the recipe or what else it changes, under the head that the recipe answers with. */
 export function ablate(rows: readonly ResultRow[], methods: readonly Method[], heads: ReadonlyMap<string, string>): readonly AblationRow[] {
   return [...heads].flatMap(([cell, head]) =>
-    methods.flatMap(({ id, ablation }): readonly AblationRow[] => {
+    methods.flatMap(({ id, ablation, against = recipeId }): readonly AblationRow[] => {
       if (ablation === undefined) return [];
       const of = (method: string): readonly ResultRow[] =>
         rows.filter((row) => row.cell === cell && row.method === method && row.head === head);
-      const found = differences(of(id), of(recipeId));
+      const found = differences(of(id), of(against));
       if (found.length === 0) return [];
       const least = (method: string): number | undefined => {
         const ratios = of(method).flatMap(({ ratio }) => (ratio ? [ratio.min] : []));
         return ratios.length > 0 ? Math.min(...ratios) : undefined;
       };
-      const [leastRatio, recipeRatio] = [least(id), least(recipeId)];
+      const [leastRatio, baseRatio] = [least(id), least(against)];
       return [
         {
           cell,
@@ -220,7 +220,7 @@ export function ablate(rows: readonly ResultRow[], methods: readonly Method[], h
           seeds: found.length,
           difference: spreadOf(found),
           ...(leastRatio === undefined ? {} : { leastRatio }),
-          ...(leastRatio === undefined || recipeRatio === undefined ? {} : { ratioDifference: leastRatio - recipeRatio }),
+          ...(leastRatio === undefined || baseRatio === undefined ? {} : { ratioDifference: leastRatio - baseRatio }),
         },
       ];
     }),
