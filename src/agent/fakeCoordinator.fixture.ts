@@ -12,7 +12,7 @@ import { openSession } from "../runtime/session.node.ts";
 import type { TrainingSettings } from "../train/job.ts";
 import { sha256Hex } from "../util/hash.node.ts";
 import { random } from "../util/random.ts";
-import type { AgentEvent, AgentOptions, CoordinatorLink } from "./agent.ts";
+import { type AgentEvent, type AgentOptions, type CoordinatorLink, runAgent } from "./agent.ts";
 import { memoryState } from "./state.ts";
 
 export const settings: TrainingSettings = { ...toySettings, epochs: 2, batchSize: 8 };
@@ -228,4 +228,19 @@ export function agentOptions(
     stop,
     ...changes,
   };
+}
+
+/** Events of a type. */
+export const ofType = <T extends AgentEvent["type"]>(events: readonly AgentEvent[], type: T): Extract<AgentEvent, { readonly type: T }>[] =>
+  events.filter((event): event is Extract<AgentEvent, { readonly type: T }> => event.type === type);
+
+/** An agent lives with the given changes to the end of all tasks. */
+export async function liveAgent(
+  coordinator: FakeCoordinator,
+  data: Dataset,
+  changes: Partial<AgentOptions> = {},
+): Promise<readonly AgentEvent[]> {
+  const options = agentOptions(coordinator, data, changes);
+  await runAgent(options);
+  return options.events;
 }
