@@ -1,6 +1,6 @@
 /** Puts the page of a paper into another page, between two comments, with its figures beside that page. */
 import { readFile } from "node:fs/promises";
-import { basename, dirname, join } from "node:path";
+import { basename, dirname, extname, join } from "node:path";
 import { SheafError } from "../util/errors.ts";
 import { readError } from "../util/files.node.ts";
 import type { PaperFigure } from "./figures.ts";
@@ -9,8 +9,8 @@ import { paperFiles, writePaperFile } from "./record.ts";
 /** The lines between which the section stands; what stood there before is replaced. */
 export const markers = { begin: "<!-- sheaf paper: begin -->", end: "<!-- sheaf paper: end -->" } as const;
 
-/** Folder of figures and results beside the page, relative to it. */
-export const intoFolder = "figures/";
+/** Folder of a page's figures and results beside it, relative to it: one for each page, so that several may stand in one folder. */
+export const folderOf = (file: string): string => `figures/${basename(file, extname(file))}/`;
 
 /** The page with `section` between its markers. Throws `config` where they are missing, twice, or in the wrong order. */
 export function replaceSection(page: string, section: string, where: string): string {
@@ -38,7 +38,7 @@ export async function readTarget(file: string): Promise<string> {
 export async function putInto(file: string, section: string, figures: readonly PaperFigure[], csv: string): Promise<void> {
   const text = await readTarget(file);
   const folder = dirname(file);
-  for (const { file: name, svg } of figures) await writePaperFile(folder, join(intoFolder, name), svg);
-  await writePaperFile(folder, join(intoFolder, paperFiles.csv), csv);
+  for (const { file: name, svg } of figures) await writePaperFile(folder, join(folderOf(file), name), svg);
+  await writePaperFile(folder, join(folderOf(file), paperFiles.csv), csv);
   await writePaperFile(folder, basename(file), replaceSection(text, section, file));
 }

@@ -73,8 +73,8 @@ const optional = (value: number | undefined, print: (value: number) => string): 
 const ofCell = <Row extends { readonly cell: string }>(rows: readonly Row[], cell: string): readonly Row[] =>
   rows.filter((row) => row.cell === cell);
 
-const samplesOf = ({ data: { name, train, test, note }, evaluatedOn }: PageCell): string =>
-  `${name}, ${count(train)} training and ${count(test)} ${evaluatedOn} samples${note === undefined ? "" : ` (${note})`}`;
+const samplesOf = ({ data: { name, train, test }, evaluatedOn }: PageCell): string =>
+  `${name}, ${count(train)} training and ${count(test)} ${evaluatedOn} samples`;
 
 /** How a cell's tables and figures were made. */
 export function provenanceOf(cell: PageCell, commandLine: string): string {
@@ -232,7 +232,7 @@ function cellSection(data: PageData, cell: PageCell, { level, figures }: PagePla
   const sourced = (parts: readonly string[]): readonly string[] => (parts.length > 0 ? [...parts, `*${provenance}.*`] : []);
   return [
     `${"#".repeat(level + 1)} ${cell.title}`,
-    `Target ${cell.target.network} at width ${cell.target.width}, ${cell.epochs} epochs, ${cell.devices} devices; ${samplesOf(cell)}. ${measure}.`,
+    `Target ${cell.target.network} at width ${cell.target.width}, ${cell.epochs} epochs, ${cell.devices} devices; ${samplesOf(cell)}${cell.data.note === undefined ? "" : ` (${cell.data.note})`}. ${measure}.`,
     ...sourced([cellTable(data, cell)]),
     ...sourced(diagnosis(data, cell, below)),
     ...ofCell(data.figures, cell.id).map(({ file, caption }) => `![${caption}](${figures}${file})\n\n${caption} *${provenance}.*`),
@@ -246,7 +246,7 @@ export function paperPage(data: PageData, place: PagePlace = { level: 1, figures
   const { done, all } = data.jobs;
   const parts = [
     `${"#".repeat(place.level)} Sheaf against its controls, scale ${data.scale}`,
-    `${data.scaleSummary.charAt(0).toUpperCase()}${data.scaleSummary.slice(1)}.`,
+    `What is meant by that: ${data.scaleSummary}; the command says what of it stands here, and what is otherwise.`,
     [
       `* Command: \`${data.commandLine}\``,
       `* Jobs finished: ${done} of ${all}${done < all ? "; **the table is not complete**" : ""}`,

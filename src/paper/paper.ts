@@ -12,7 +12,7 @@ import { resultsCsv } from "./csv.ts";
 import { estimateJobs, type JobEstimate } from "./estimate.ts";
 import { type Executed, executeJobs, type PaperEvent } from "./execute.ts";
 import { figuresOf } from "./figures.ts";
-import { intoFolder, putInto, readTarget } from "./into.ts";
+import { folderOf, putInto, readTarget } from "./into.ts";
 import { listJobs, type PaperJob, type PlannedCell } from "./jobs.ts";
 import { chooseMethods, type Method, methodsOf, recipeId } from "./methods.ts";
 import { type PageCell, paperPage, provenanceOf } from "./page.ts";
@@ -207,7 +207,10 @@ export async function writePaper(
   await writePaperFile(out, paperFiles.csv, csv);
   for (const { file, svg } of figures) await writePaperFile(out, join(paperFiles.figures, file), svg);
   await writePaperFile(out, paperFiles.page, paperPage(data));
-  if (into !== undefined) await putInto(into, paperPage(data, { level: 2, figures: intoFolder, results: intoFolder }), figures, csv);
+  if (into !== undefined) {
+    const folder = folderOf(into);
+    await putInto(into, paperPage(data, { level: 2, figures: folder, results: folder }), figures, csv);
+  }
   return result;
 }
 
