@@ -121,6 +121,14 @@ async function readWeights(path: string): Promise<ReadonlyMap<string, Tensor>> {
   return decodeSafetensors(await readFileChecked(path, "weights"), path).tensors;
 }
 
+/** The target with as many logits as its weights have: they may come from data with other classes. */
+function withHeadOfWeights(target: Target): Target {
+  const head = placeLayers(target.network).findLast(({ parameters }) => parameters.length > 0);
+  const logits = head && target.parameters?.get(`${head.layer.name}.weight`)?.shape[0];
+  if (logits === undefined || logits === outputShape(target.network).channels) return target;
+  return { ...target, network: narrow(target.network, 1, logits) };
+}
+
 /** A trained target with a new head of `classes` logits; all other weights are kept. */
 function withNewHead(target: Target, classes: number): Target {
   const network = narrow(target.network, 1, classes);
@@ -154,7 +162,7 @@ function checkWeights({ network, parameters }: Target, where: string): void {
 export async function loadTarget(config: RunConfig, fit: TargetFit): Promise<Target> {
   const { network: name, width, weights } = config.target;
   const read = await readTarget(name, fit);
-  const trained: Target = weights === undefined ? read : { ...read, parameters: await readWeights(weights) };
+  const trained: Target = weights === undefined ? read : withHeadOfWeights({ ...read, parameters: await readWeights(weights) });
   const { input } = trained.network;
   if (shapeText(input) !== shapeText(fit.input)) {
     throw new SheafError(
