@@ -1,4 +1,5 @@
 /** Sessions on native ONNX Runtime in Node. */
+import { existsSync } from "node:fs";
 import { InferenceSession, Tensor } from "onnxruntime-node";
 import { GraphBuilder } from "../onnx/builder.ts";
 import { writeOnnx } from "../onnx/write.ts";
@@ -78,8 +79,15 @@ export async function hasWebGpu(): Promise<boolean> {
   return (await probeMs("webgpu")) !== undefined;
 }
 
-/** Whether a GPU of this machine multiplies matrices faster than one of its cores; drivers that only imitate a GPU do not. */
+/** Files by which drivers reach a GPU on Linux: kernel drivers, NVIDIA's own, and Windows's for a Linux within it. */
+const gpuFiles = ["/dev/dri", "/dev/nvidiactl", "/dev/dxg"];
+
+/**
+ * Whether a GPU of this machine multiplies matrices faster than one of its cores; drivers that only imitate a GPU do not, and where Linux knows of no GPU they are
+ * not even asked: they would write lines of their own to the terminal.
+ */
 export async function isWebGpuFaster(): Promise<boolean> {
+  if (process.platform === "linux" && !gpuFiles.some((file) => existsSync(file))) return false;
   const gpu = await probeMs("webgpu");
   return gpu !== undefined && gpu < ((await probeMs("cpu")) ?? 0);
 }

@@ -5,7 +5,7 @@ import { join } from "node:path";
 import { afterAll, beforeAll, describe, expect, it } from "vitest";
 import { decodeSafetensors, encodeSafetensors } from "../../src/util/safetensors.ts";
 import type { Tensor } from "../../src/util/tensor.ts";
-import { built, json, type Scratch, scratch, sha256, smallest, succeed } from "./sheaf.ts";
+import { built, json, type Scratch, scratch, sha256, sheaf, smallest, succeed } from "./sheaf.ts";
 
 interface RunJson {
   readonly accuracy: Readonly<Record<string, number>>;
@@ -28,6 +28,7 @@ describe.skipIf(!built)("a run", () => {
     ["independent shares", ["--set", "partition.type=iid", "--classes-per-device", "4"]],
     ["every class twice", ["--redundancy", "2"]],
     ["disjoint groups", ["--set", "fleet.disjoint=true"]],
+    ["disjoint groups of teams", ["--set", "fleet.disjoint=true", "--redundancy", "2"]],
     ["split classes", ["--redundancy", "2", "--set", "partition.overlap=split"]],
     ["no background", ["--rho", "0"]],
     ["devices sized by a deadline", ["--set", 'fleet={"deadlineSeconds":60}']],
@@ -40,6 +41,12 @@ describe.skipIf(!built)("a run", () => {
     expect(result.rejected).toEqual([]);
     expect(Object.keys(result.accuracy).sort()).toEqual(["H0", "H1", "H2"]);
     expect(await readFile(join(out, "report.html"), "utf8")).toContain("</html>");
+  });
+
+  it("looks for a faster GPU without a word of its drivers", async () => {
+    const { stderr, stdout } = await sheaf(["train", ...smallest, "--set", "training.provider=auto", "--out", folder.at("auto")]);
+    expect(stdout + stderr).not.toMatch(/vulkan|XDG_|adapter/i);
+    expect(stdout).toContain("model.onnx");
   });
 
   it("answers with the head that was asked for", async () => {
