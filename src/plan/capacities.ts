@@ -1,5 +1,5 @@
 /** How many classes each device takes where the user does not say: more for stronger devices, within what each can carry. */
-import { type BranchCost, countedCost, expectedCost, type SettleWork, type SumsWork, type Workload } from "./cost.ts";
+import { activationPass, type BranchCost, countedCost, expectedCost, type SettleWork, type SumsWork, type Workload } from "./cost.ts";
 import type { DeviceProfile } from "./device.ts";
 import { shareOut } from "./shareOut.ts";
 import { membersOf, teamsOf } from "./teams.ts";
@@ -32,6 +32,8 @@ export interface ReachRequest {
   readonly branches: number;
   readonly statisticsPass: boolean;
   readonly settle?: SettleWork | undefined;
+  readonly activationSamples?: number | undefined;
+  readonly targetBytes: number;
   readonly hardShare?: number | undefined;
   readonly progressive?: Workload["progressive"];
   readonly limits: Limits;
@@ -64,6 +66,7 @@ export function reachOf(profile: DeviceProfile, request: ReachRequest): Reach | 
       hardShare: request.hardShare ?? 1,
       ...(request.progressive && { progressive: request.progressive }),
       ...(request.settle && { settle: request.settle }),
+      ...activationPass(request.activationSamples, { classes, samples: own / owners, targetBytes: request.targetBytes }),
     };
     const fleet = request.statisticsPass ? countedCost([[branch, request.branches]]) : undefined;
     const at = (): string => `at the narrowest width ${narrowest} with ${classes} ${classes === 1 ? "class" : "classes"}`;

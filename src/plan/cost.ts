@@ -201,6 +201,13 @@ export interface Workload {
   readonly sums?: SumsWork;
 }
 
+/** A warm start's part of a workload: so many samples at most of each class that the trained target is run on. */
+export const activationPass = (
+  samplesPerClass: number | undefined,
+  { classes, samples, targetBytes }: { readonly classes: number; readonly samples: number; readonly targetBytes: number },
+): Pick<Workload, "warmStart"> =>
+  samplesPerClass === undefined ? {} : { warmStart: { samples: Math.min(samples, samplesPerClass * classes), targetBytes } };
+
 /** What the statistics pass sums up, for each kind of columns: their products with each other, and their sums by class; and products of kinds. */
 function statisticsSums(
   { features, logits }: FleetCost,

@@ -5,7 +5,7 @@ import type { Network } from "../network/network.ts";
 import { SheafError } from "../util/errors.ts";
 import { classShares, type Reach, type ReachRequest, reachOf } from "./capacities.ts";
 import { commonGroupSize, groupPreferences } from "./classGroups.ts";
-import { type BranchCost, branchCost, type Expected, type Workload } from "./cost.ts";
+import { activationPass, type BranchCost, branchCost, type Expected, type Workload } from "./cost.ts";
 import type { DeviceProfile } from "./device.ts";
 import { checkRequest, type FleetDevice, narrowestWidth, type PlanRequest } from "./request.ts";
 import { countSamples } from "./samples.ts";
@@ -93,6 +93,7 @@ interface Setting {
   /** Group of each class; undefined for one that nobody is to own. */
   readonly groupOf: readonly (number | undefined)[] | undefined;
   readonly targetMacs: number;
+  readonly targetBytes: number;
   readonly widthsOf: (size: number) => WidthFactors;
   readonly costOf: (size: number, logits: number) => BranchCost;
   readonly progressive: Workload["progressive"];
@@ -115,6 +116,7 @@ function settingOf(request: PlanRequest): Setting {
     grid: width === undefined ? widthGrid(maxWidth) : [width],
     limits: { deadlineSeconds, minimumRatio },
     targetMacs: target.macs,
+    targetBytes: target.weightBytes,
     widthsOf,
     costOf: branchCosts(request.target, widthsOf, request.progressive),
     progressive: request.progressive && { ...request.progressive, targetSmallMacs: target.smallMacs },
@@ -186,6 +188,11 @@ function attempt(setting: Setting, fleet: readonly FleetDevice[], learnt: Readon
       targetMacs,
       classCount,
       ...(request.settle && { settle: request.settle }),
+      ...activationPass(request.activationSamples, {
+        classes: assigned.taskSets[i]!.length,
+        samples: trainedShare * own,
+        targetBytes: setting.targetBytes,
+      }),
     },
   }));
   const sized = sizeWidths({ grid, devices, costOf, limits, statisticsPass });
@@ -245,7 +252,7 @@ function sharesOf(
 
 /** How many classes each device can take; or those that cannot take one: of these the slowest, since with fewer branches in the statistics pass the others may do. */
 function reachOfAll(
-  { request, overlap, statisticsPass, statisticsOverlap, grid, limits, ownable, targetMacs, costOf, progressive }: Setting,
+  { request, overlap, statisticsPass, statisticsOverlap, grid, limits, ownable, targetMacs, targetBytes, costOf, progressive }: Setting,
   fleet: readonly FleetDevice[],
   learnt: ReadonlyMap<string, number>,
 ): readonly Reach[] | Exclusion {
@@ -264,6 +271,8 @@ function reachOfAll(
     targetMacs,
     statisticsPass,
     settle: request.settle,
+    activationSamples: request.activationSamples,
+    targetBytes,
     hardShare: request.hardShare,
     progressive,
     limits,

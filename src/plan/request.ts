@@ -50,6 +50,8 @@ export interface PlanRequest {
   readonly trainedShare?: number;
   /** What the statistics pass sums beyond what every head needs; nothing by default. */
   readonly sums?: SumsWork;
+  /** Of a warm start by class activation: the most samples of each own class that a device runs the trained target on; no such pass by default. */
+  readonly activationSamples?: number;
   readonly epochs: number;
   /** Epochs that the full target is charged with in the ratio; `epochs` by default. */
   readonly targetEpochs?: number;

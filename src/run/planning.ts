@@ -45,6 +45,12 @@ function checkProgressiveData({ training, fleet }: RunConfig, { name, audio }: D
   throw new SheafError("config", `${key} makes images smaller, but the samples of ${name} are clips; leave it out.`);
 }
 
+/** Samples of each own class that a trained target is run on: plenty for a mean. */
+export const activationSamplesPerClass = 64;
+
+/** Whether devices run a trained target on samples of theirs, by which the filters that they start from are chosen. */
+export const isActivated = ({ fleet }: RunConfig, trained: boolean): boolean => trained && fleet.warmStart === "activation";
+
 /** What the planner is told beside the target, the classes, their samples and the devices. */
 export type PlanSettings = Omit<PlanRequest, "target" | "classCount" | "classCounts" | "devices" | "seed">;
 
@@ -89,8 +95,8 @@ function checkGroups({ partition }: RunConfig): void {
   );
 }
 
-/** The plan of a configuration for a target and its training data. Throws `plan` when there is none. */
-export function planOf(config: RunConfig, target: Network, train: Dataset, locals?: readonly Uint32Array[]): Plan {
+/** The plan of a configuration for a target, which may be trained, and its training data. Throws `plan` when there is none. */
+export function planOf(config: RunConfig, target: Network, train: Dataset, locals?: readonly Uint32Array[], trained = false): Plan {
   const { fleet, seed } = config;
   checkProgressiveData(config, train);
   if (fleet.groupBy === "coarse") checkGroups(config);
@@ -108,6 +114,7 @@ export function planOf(config: RunConfig, target: Network, train: Dataset, local
     ...planSettings(config, train.otherClass),
     ...(backgroundCounts ? { backgroundCounts, backgroundSampleBytes: sampleBytes(train) } : {}),
     ...(config.heads.sums === "once" ? { statisticsOverlap: "split" } : {}),
+    ...(isActivated(config, trained) ? { activationSamples: activationSamplesPerClass } : {}),
     ...(fleet.groupBy === "coarse" ? { classGroups: coarseGroups(train) } : {}),
   };
   const plan = (minimumRatio: number | undefined): Plan =>

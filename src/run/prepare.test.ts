@@ -133,6 +133,29 @@ describe("heads.sums", () => {
   });
 });
 
+describe("a warm start by class activation", () => {
+  const train = blankSet(6, 100);
+  const prepared = (trained: boolean, fleet: Record<string, unknown> = {}): PreparedRun => {
+    const config = parseConfig({ target: { network: "tiny" }, fleet: { redundancy: 3, ...fleet }, training: { epochs: 4 } });
+    return prepareRun(config, buildModel("tiny", fitOf(train).input, 6), train, trained);
+  };
+
+  it("is charged in the plan, which keeps the ratio that is asked for", () => {
+    const [cold, warm] = [false, true].map((trained) => prepared(trained, { minimumRatio: 3 }));
+    for (const [i, { planned, expected, activation }] of (warm?.devices ?? []).entries()) {
+      expect(activation.length).toBeGreaterThan(0);
+      expect(expected.ratio).toBeGreaterThanOrEqual(3);
+      expect(planned.expected.compute.warmStart).toBeCloseTo(expected.compute.warmStart);
+      expect(planned.size).toBeLessThanOrEqual(cold?.devices[i]?.planned.size ?? 0);
+    }
+    expect(warm?.devices.some(({ planned }, i) => planned.size < (cold?.devices[i]?.planned.size ?? 0))).toBe(true);
+  });
+
+  it("costs nothing where filters are taken by their places", () => {
+    expect(prepared(true, { warmStart: "position" }).plan).toEqual(prepared(false).plan);
+  });
+});
+
 describe("fleet.groupBy coarse", () => {
   const labels = sharedLabels(400).map((_, i) => i % 20);
   const coarse = { classNames: ["a", "b", "c", "d"], labels: labels.map((label) => label % 4) };

@@ -17,7 +17,7 @@ import { controlIds, fleetOf } from "./fleet.ts";
 import { headPlan, sumsWorkOf } from "./headPlan.ts";
 import { localParts } from "./localData.ts";
 import { negativesOf, sampleBytes, sampleSources } from "./negatives.ts";
-import { planOf } from "./planning.ts";
+import { activationSamplesPerClass, isActivated, planOf } from "./planning.ts";
 import { statisticsSamples } from "./samples.ts";
 import { settleWorkOf } from "./settlePlan.ts";
 import type { WidthKind } from "./target.ts";
@@ -91,9 +91,6 @@ function dealByClass(
   return { dealt: deal(partition.overlap, rho), ...(heads.sums === "once" && { summed: deal("split", 0).own }) };
 }
 
-/** Samples of each own class that a trained target is run on: plenty for a mean. */
-const activationSamplesPerClass = 64;
-
 /** The samples among `own` that a trained target is run on. */
 export function activationSamples(labels: Uint16Array, own: Uint32Array): Uint32Array {
   const taken = new Map<number, number>();
@@ -112,7 +109,7 @@ export function activationSamples(labels: Uint16Array, own: Uint32Array): Uint32
 export function prepareRun(config: RunConfig, target: Network, train: Dataset, trained = false): PreparedRun {
   const { held, pool } = sampleSources(config, train);
   const locals = localParts(config, train, held, config.fleet.devices.length);
-  const plan = planOf(config, target, train, locals);
+  const plan = planOf(config, target, train, locals, trained);
   const order = new Map(fleetOf(config, train.classNames).map(({ id }, i) => [id, i]));
   const subModels = decouple(
     target,
@@ -124,7 +121,7 @@ export function prepareRun(config: RunConfig, target: Network, train: Dataset, t
   const branches = plan.devices.map((d) => branchCost(d.network, progressive));
   const fleet = fleetCost(branches);
   const { macs: targetMacs, smallMacs: targetSmallMacs, weightBytes: targetBytes } = branchCost(target, config.training.progressive);
-  const activated = trained && config.fleet.warmStart === "activation";
+  const activated = isActivated(config, trained);
   const parts = plan.devices.map((planned, i) => {
     const local = locals?.[order.get(planned.id) ?? 0];
     const { own, background } = local
