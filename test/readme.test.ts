@@ -18,6 +18,7 @@ import { killAll, start as startProcess } from "./e2e/processes.ts";
 const root = fileURLToPath(new URL("..", import.meta.url));
 const pages = [
   "README.md",
+  "docs/ablation.md",
   "docs/baselines.md",
   "docs/cli.md",
   "docs/configuration.md",
