@@ -235,8 +235,11 @@ export function testObjectStore(name: string, open: () => Promise<Opened<ObjectS
         problem: "tooLong",
         offset: 2,
       });
-      const slow = store.continueUpload("device-1", uploadId, 2, later("e"));
+      const [begun, released] = [gate(), gate()];
+      const slow = store.continueUpload("device-1", uploadId, 2, held("e", begun.open, released.opened));
+      await begun.opened;
       expect(await store.continueUpload("device-1", uploadId, 2, pieces("eaf"))).toMatchObject({ ok: false, problem: "busy" });
+      released.open();
       await slow;
       expect(await store.continueUpload("device-1", uploadId, 3, pieces("xx"))).toEqual({ ok: false, problem: "wrongHash" });
       expect(uploadOf(await store.startUpload(request)).offset).toBe(0);
@@ -287,9 +290,20 @@ export function testObjectStore(name: string, open: () => Promise<Opened<ObjectS
   });
 }
 
-async function* later(text: string): AsyncGenerator<Uint8Array> {
-  await new Promise((resolve) => setTimeout(resolve, 50));
-  yield bytesOf(text);
+/** What others wait for until it is opened. */
+function gate(): { readonly opened: Promise<void>; readonly open: () => void } {
+  let open = (): void => {};
+  const opened = new Promise<void>((resolve) => {
+    open = resolve;
+  });
+  return { opened, open };
+}
+
+/** A text that a writer has begun with and gets later. */
+async function* held(text: string, begun: () => void, released: Promise<void>): AsyncGenerator<Uint8Array> {
+  begun();
+  await released;
+  yield* pieces(text);
 }
 
 export function testSecretStore(name: string, open: () => Promise<Opened<SecretStore>>): void {
