@@ -27,17 +27,24 @@ const read = async (log: EventLog<LogEntry>) => {
   return entries;
 };
 
+/** A log in memory that keeps how many entries each write had, and takes its time for one as a disk does: nothing else is done meanwhile. */
+function countingLog(writeMs = 0): { readonly log: EventLog<LogEntry>; readonly sizes: readonly number[] } {
+  const memory = openMemoryLog<LogEntry>();
+  const sizes: number[] = [];
+  const log: EventLog<LogEntry> = {
+    ...memory,
+    append: async (expected, entries) => {
+      sizes.push(entries.length);
+      for (const untilMs = performance.now() + writeMs; performance.now() < untilMs; );
+      return await memory.append(expected, entries);
+    },
+  };
+  return { log, sizes };
+}
+
 describe("a coordinator on a log", () => {
   it("answers when what it answers is written, writes together what comes together, and goes on from its log", async () => {
-    const memory = openMemoryLog<LogEntry>();
-    const sizes: number[] = [];
-    const log: EventLog<LogEntry> = {
-      ...memory,
-      append: async (expected, entries) => {
-        sizes.push(entries.length);
-        return await memory.append(expected, entries);
-      },
-    };
+    const { log, sizes } = countingLog();
     const live = await open(log);
     const heard: number[] = [];
     const stop = live.listen((entries) => heard.push(...entries.map(({ sequence }) => sequence)));
@@ -62,17 +69,7 @@ describe("a coordinator on a log", () => {
   });
 
   it("writes what comes one after another together where a write takes long", async () => {
-    const memory = openMemoryLog<LogEntry>();
-    const sizes: number[] = [];
-    const log: EventLog<LogEntry> = {
-      ...memory,
-      append: async (expected, entries) => {
-        sizes.push(entries.length);
-        // As a disk does: nothing else is done meanwhile.
-        for (const untilMs = performance.now() + 20; performance.now() < untilMs; );
-        return await memory.append(expected, entries);
-      },
-    };
+    const { log, sizes } = countingLog(20);
     const live = await open(log);
     const answers: Promise<unknown>[] = [];
     for (let i = 0; i < 20; i++) {
